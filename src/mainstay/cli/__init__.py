@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``mainstay`` command.
+
+Each command lives in a file of its own and is imported only when it runs: ``--help`` must answer before anybody wonders.
+A command reads its arguments, asks the API, and prints: words for people, or with ``--json`` the API's own answer.
+Exit status: 0 done, 1 refused or failed, 2 not understood.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from mainstay import __version__
+from mainstay.domain.errors import MainstayError
+
+# name: (file, one line of help). The help stands here so that listing the commands imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "The whole loop on a real year of data; then the web page stays up."),
+    "up": ("up", "Control plane, web page, loops, worker and gateway: one command, one process tree."),
+    "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
+    "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
+    "plan": ("plan", "Say what a run would do, and why, without doing it."),
+    "runs": ("runs", "Runs: list, show."),
+    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
+    "models": ("models", "Models and versions: list, show."),
+    "deployments": ("deployments", "Deployments: list, show, put."),
+    "policy": ("policy", "Policies: list, show, put."),
+    "release": ("release", "Ask for a version to go live: MODEL@VERSION --to DEPLOYMENT."),
+    "releases": ("releases", "Releases: list, show."),
+    "approve": ("approve", "Say yes to a release."),
+    "reject": ("reject", "Say no to a release."),
+    "rollout": ("rollout", "A rollout under way: show, pause, resume, abort."),
+    "rollback": ("rollback", "Go back to an earlier release, model, data and configuration together."),
+    "predict": ("predict", "Ask a deployment: one row, or a whole file offline."),
+    "feedback": ("feedback", "Tell what turned out to be true of a prediction."),
+    "monitors": ("monitors", "Monitors: list, show, judge, review."),
+    "alerts": ("alerts", "Alerts: list, show, ack, resolve, mute."),
+    "triggers": ("triggers", "Triggers: list, show, put, ask."),
+    "decisions": ("decisions", "Decisions of triggers: list, show."),
+    "live": ("live", "What is live, as reported by what is loaded."),
+    "why": ("why", "The chain behind a prediction, version, release, alert or snapshot."),
+    "audit": ("audit", "The ledger: list, verify."),
+    "people": ("people", "Who may act here: list, add."),
+    "tokens": ("tokens", "Tokens: list, create, revoke."),
+    "server": ("processes", "Only the control plane (what `up` starts first)."),
+    "gateway": ("processes", "Only a gateway (what `up` starts second)."),
+    "worker": ("processes", "Only a worker (what `up` starts third)."),
+}
+
+
+class LateGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mainstay.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, "open_" if cmd_name == "open" else cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mainstay")
+def command() -> None:
+    """Mainstay keeps machine-learning models useful after the excitement of training is over."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry of the console script: errors become one sentence and a status."""
+    try:
+        status = command.main(arguments, prog_name="mainstay", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2 if isinstance(error, click.UsageError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)  # the reader of a pipe had enough
+    except MainstayError as error:
+        click.echo(f"{click.style('refused:', fg='red', bold=True)} {error.message}", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

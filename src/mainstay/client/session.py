@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session: whom to ask, found once, and the few shapes of asking that everything else is made of.
+
+Order: ``MAINSTAY_URL`` · the running server of this workspace · the same app in this process. Paths are as the API writes
+them, without ``/api``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mainstay import settings
+from mainstay.client.wire import Wire
+from mainstay.domain.digests import sha256_hex
+from mainstay.domain.errors import Corrupt, Unavailable
+
+_CHUNK = 1 << 20
+
+
+class Session:
+    """A client of one control plane. Thread-safe."""
+
+    def __init__(self, wire: Wire, *, cache: Path, workspace: Path | None = None, gateway_url: str | None = None) -> None:
+        self.wire = wire
+        self.workspace = workspace
+        self.gateway_url = gateway_url
+        self._cache = cache
+        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The answer to a read."""
+        return self.wire.ask("GET", "/api" + path, params=params).json()
+
+    def post(self, path: str, body: Any = None, **params: Any) -> Any:
+        """The answer to a write; it happens once, however often it had to be sent."""
+        return self.wire.ask("POST", "/api" + path, json=body or {}, params=params).json()
+
+    def post_bytes(self, path: str, content: bytes, *, content_type: str, **params: Any) -> Any:
+        """A write whose body is not JSON."""
+        return self.wire.ask("POST", "/api" + path, content=content, content_type=content_type, params=params).json()
+
+    def put_blob(self, data: bytes | Path) -> str:
+        """Upload bytes or a file; its digest. What is known there is not sent again."""
+        digest = sha256_hex(data) if isinstance(data, bytes) else _hash_file(data)
+        self.wire.send_stream(f"/api/blobs/{digest}", lambda: _read(data))
+        return digest
+
+    def get_blob(self, digest: str) -> bytes:
+        """The bytes, verified here too.
+
+        Raises:
+            Corrupt: they arrived damaged. NotFound: there is no such blob.
+        """
+        data = self.wire.ask("GET", f"/api/blobs/{digest}").content
+        if sha256_hex(data) != digest:
+            raise Corrupt(f"blob {digest} arrived damaged; ask again.", digest=digest)
+        return data
+
+    def blob_path(self, digest: str) -> Path:
+        """A local, verified file with the bytes; fetched once and kept."""
+        kept = self._cache / digest
+        if not (kept.exists() and _hash_file(kept) == digest):
+            handle, fresh = tempfile.mkstemp(dir=self._cache)
+            with open(handle, "wb") as file:
+                self.wire.stream_to(f"/api/blobs/{digest}", file.write)
+            if _hash_file(Path(fresh)) != digest:
+                os.unlink(fresh)
+                raise Corrupt(f"blob {digest} arrived damaged; ask again.", digest=digest)
+            os.replace(fresh, kept)
+        return kept
+
+    def close(self) -> None:
+        """Let go of the connection; in-process, stop the app."""
+        self.wire.close()
+
+
+def connect(
+    url: str | None = None, *, token: str | None = None, workspace: str | Path | None = None, retry_s: float | None = None
+) -> Session:
+    """A new session; see the module's order for what is asked when no ``url`` is given.
+
+    Raises:
+        Unavailable: ``url`` needs a token and none is known.
+    """
+    folder = Path(workspace).expanduser().resolve() if workspace else settings.workspace()
+    insist = float(settings.get("retry_seconds")) if retry_s is None else retry_s
+    token = token or settings.get("token") or None
+    address = url or ("" if workspace else settings.get("url"))
+    if address:
+        return Session(Wire(address, token or _token_of(folder), retry_s=insist), cache=_cache_folder())
+    running = _running_server(folder)
+    if running is not None:
+        wire = Wire(running["url"], token or _token_of(folder), retry_s=insist)
+        return Session(wire, cache=folder / "cache", workspace=folder, gateway_url=running.get("gateway_url"))
+    from mainstay.client.inprocess import URL, InProcess  # the whole server's code: only when no other server is there
+
+    transport = InProcess(folder)
+    wire = Wire(URL, token or transport.token, retry_s=0, transport=transport)
+    return Session(wire, cache=folder / "cache", workspace=folder)
+
+
+_default: Session | None = None
+_making = threading.Lock()
+
+
+def default() -> Session:
+    """The session that module-level functions of the SDK use; made at first need."""
+    global _default
+    with _making:
+        if _default is None:
+            _default = connect()
+            atexit.register(_default.close)
+        return _default
+
+
+def use(session: Session | None) -> None:
+    """Make ``session`` the default one; None forgets it."""
+    global _default
+    with _making:
+        _default = session
+
+
+def _running_server(folder: Path) -> dict[str, Any] | None:
+    """What ``server.json`` says, if somebody answers there."""
+    import json
+
+    try:
+        told = json.loads((folder / "server.json").read_text())
+        probe = Wire(told["url"], None, retry_s=0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        probe.ask("GET", "/health", timeout=2)
+    except Unavailable:
+        return None
+    finally:
+        probe.close()
+    return dict(told)
+
+
+def _token_of(folder: Path) -> str | None:
+    try:
+        return (folder / "token").read_text().strip()
+    except OSError:
+        return None
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "mainstay"
+
+
+def _read(data: bytes | Path) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    with data.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _hash_file(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

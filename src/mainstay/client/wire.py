@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request and its answer. httpx stands behind this file only.
+
+A request that gets no answer (server away, restarting, 503) is sent again, with pauses, until ``retry_s`` is over. Every POST
+carries an ``Idempotency-Key``, the same one each time, so that it happens once however often it is sent.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import httpx
+
+from mainstay.domain import errors
+
+_PASSING = frozenset({429, 502, 503, 504})
+
+
+class Wire:
+    """A connection to one control plane.
+
+    Args:
+        url: where it is. token: what to show. retry_s: how long to insist, in seconds. transport: in place of a socket.
+
+    """
+
+    def __init__(
+        self, url: str, token: str | None, *, retry_s: float = 30, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        headers = {"User-Agent": "mainstay"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self.url = url.rstrip("/")
+        self.retry_s = retry_s
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers=headers,
+            transport=transport,
+            timeout=httpx.Timeout(60, connect=5),
+            trust_env=False,  # a proxy from the environment must never see a token meant for loopback
+        )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
+        """Send until answered.
+
+        Raises:
+            MainstayError: what the server said, as it was raised there. Unavailable: no answer in time.
+        """
+        headers = {"Content-Type": content_type} if content_type else {}
+        if method == "POST":
+            headers["Idempotency-Key"] = secrets.token_hex(16)
+        known = {name: value for name, value in (params or {}).items() if value is not None}
+        extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        for last in self._tries():
+            try:
+                reply = self._http.request(
+                    method, path, params=known, json=json, content=content, headers=headers, **extra
+                )
+            except httpx.TransportError as error:
+                if last:
+                    raise errors.Unavailable(_away(self.url, error)) from error
+                continue
+            if reply.status_code in _PASSING and not last:
+                continue
+            if reply.status_code >= 400:
+                raise refusal(reply)
+            return reply
+        raise AssertionError("the last try returns or raises")
+
+    def stream_to(self, path: str, write: Any) -> None:
+        """GET a large answer piece by piece into ``write``."""
+        try:
+            with self._http.stream("GET", path) as reply:
+                if reply.status_code >= 400:
+                    reply.read()
+                    raise refusal(reply)
+                for chunk in reply.iter_bytes():
+                    write(chunk)
+        except httpx.TransportError as error:
+            raise errors.Unavailable(_away(self.url, error)) from error
+
+    def send_stream(self, path: str, make_chunks: Any) -> httpx.Response:
+        """PUT a body that is read piece by piece; ``make_chunks()`` begins anew for each try."""
+        for last in self._tries():
+            try:
+                reply = self._http.put(path, content=_chunks(make_chunks()))
+            except httpx.TransportError as error:
+                if last:
+                    raise errors.Unavailable(_away(self.url, error)) from error
+                continue
+            if reply.status_code in _PASSING and not last:
+                continue
+            if reply.status_code >= 400:
+                raise refusal(reply)
+            return reply
+        raise AssertionError("the last try returns or raises")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
+    def _tries(self) -> Iterator[bool]:
+        """Yield once a try: whether it is the last one. Pauses double up to two seconds, with a random part."""
+        end, pause = time.monotonic() + self.retry_s, 0.05
+        while True:
+            last = time.monotonic() + pause >= end
+            yield last
+            if last:
+                return
+            time.sleep(pause * (0.5 + random.random() / 2))
+            pause = min(2.0, pause * 2)
+
+
+def refusal(reply: httpx.Response) -> errors.MainstayError:
+    """The error behind an answer of 400 or more."""
+    try:
+        told = reply.json()["error"]
+        return errors.of_kind(told["kind"], told["message"], told.get("facts"))
+    except (ValueError, KeyError, TypeError):
+        return errors.Unavailable(
+            f"{reply.request.url.path} answered {reply.status_code} and not in Mainstay's words; is this the right address?"
+        )
+
+
+def _chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    yield from chunks
+
+
+def _away(url: str, error: httpx.TransportError) -> str:
+    return f"no answer from {url} ({type(error).__name__}); start it with `mainstay up`, or check MAINSTAY_URL."

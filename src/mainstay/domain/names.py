@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that people give to things, and the ``kind:name`` subjects by which events speak of them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from mainstay.domain.errors import Invalid
+
+LONGEST = 250
+
+_NAME = re.compile(r"[^\W_][\w.\-]*")
+
+
+class Subject(NamedTuple):
+    """What an event, an alert or a question is about."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return ``name`` if it can stand in a URL and in a subject; letters, digits, ``_ . -``, at most 250.
+
+    Raises:
+        Invalid: with the first rule that is broken.
+    """
+    if unicodedata.normalize("NFC", name) != name:
+        raise Invalid(f"{kind} name {name!r} is not in Unicode normal form C; write it in composed characters.")
+    if len(name) > LONGEST:
+        raise Invalid(f"{kind} name has {len(name)} characters; at most {LONGEST} are allowed.")
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"{kind} name {name!r} is not usable; begin with a letter or digit, then letters, digits, '_', '.', '-'."
+        )
+    return name
+
+
+def parse_subject(text: str) -> Subject:
+    """Split ``kind:name``.
+
+    Raises:
+        Invalid: there is no colon, or one side is empty.
+    """
+    kind, colon, name = text.partition(":")
+    if not (kind and colon and name):
+        raise Invalid(f"subject {text!r} is not of the form kind:name, such as 'deployment:flights'.")
+    return Subject(kind, name)
+
+
+def parse_numbered(text: str, mark: str, *, kind: str) -> tuple[str, int]:
+    """Split ``name<mark>number``: ``flights@3`` (snapshot), ``flights-late/3`` (version), ``flights#7`` (release).
+
+    Raises:
+        Invalid: the mark or a number from 1 upwards is missing.
+    """
+    name, found, number = text.rpartition(mark)
+    if not (found and name and number.isdecimal() and int(number) > 0):
+        raise Invalid(f"{kind} {text!r} is not of the form name{mark}number, such as 'flights{mark}3'.")
+    return name, int(number)

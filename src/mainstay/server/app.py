@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The app: every room's routes behind the guard, the page, and the loops while it is up.
+
+In: a store. Out: one ASGI callable. The same callable answers over a socket and, in embedded use, in the same process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import mainstay
+from mainstay.server import api, faults, login, ui
+from mainstay.server.guard import Guard
+from mainstay.server.loops import Loops
+from mainstay.server.openapi import Described
+from mainstay.server.routes import Route, Routes, encode, endpoint
+from mainstay.store import Store
+
+
+def all_routes() -> list[Route]:
+    """What every file in ``api/`` declares, in the order of their names."""
+    found: list[Route] = []
+    for module in sorted(pkgutil.iter_modules(api.__path__), key=lambda module: module.name):
+        routes = importlib.import_module(f"{api.__name__}.{module.name}").routes
+        assert isinstance(routes, Routes)
+        found.extend(routes.all)
+    return found
+
+
+def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True) -> ASGIApp:
+    """The whole control plane. ``hosts`` are further names under which it may be addressed; without ``loops`` nothing
+    happens unless a request asks for it."""
+    running = Loops(store)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if loops:
+            running.start()
+        yield
+        if loops:
+            running.stop()
+
+    app = FastAPI(
+        title="Mainstay",
+        version=mainstay.__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    _mount(app, store)
+    app.add_exception_handler(HTTPException, _unknown_path)
+    return Guard(app, store, hosts=hosts)
+
+
+def _mount(app: FastAPI, store: Store) -> None:
+    routes = all_routes()
+    described = Described(routes)
+    for route in routes:
+        app.add_api_route(
+            "/api" + route.path,
+            faults.caught(endpoint(route, store)),
+            methods=[route.method],
+            operation_id=route.name,
+            tags=[route.tag],
+            description=route.function.__doc__ or "",
+            openapi_extra=described.extra(route),
+            response_class=Response,
+            response_model=None,
+        )
+    app.add_api_route("/health", _health, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/login", faults.caught(login.endpoint(store)), methods=["GET"], include_in_schema=False)
+    app.add_api_route("/{path:path}", ui.page, methods=["GET", "HEAD"], include_in_schema=False)
+    _describe(app, described.components)
+
+
+def _describe(app: FastAPI, components: dict[str, Any]) -> None:
+    framework = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = framework()
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
+        return app.openapi_schema or schema
+
+    app.openapi = complete  # type: ignore[method-assign]
+
+
+async def _health(request: Request) -> Response:
+    return Response(encode({"status": "ok", "version": mainstay.__version__}), media_type="application/json")
+
+
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return faults.shaped(405, "invalid", f"{request.url.path} does not take {request.method}; see /openapi.json.")
+    return faults.shaped(404, "not_found", f"there is nothing at {request.url.path}; /openapi.json lists what there is.")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors as this face shows them: a kind becomes a status, once; a stranger's fault is never a 500, and a 500 tells nothing."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mainstay.domain.errors import MainstayError
+from mainstay.server.routes import Repeated, encode
+
+log = logging.getLogger("mainstay.server")
+
+STATUS_BY_KIND = {
+    "malformed": 400,
+    "invalid": 422,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "corrupt": 500,
+    "unavailable": 503,
+    "storage_full": 507,
+}
+
+
+def caught(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """``endpoint``, with whatever it raises answered here: the framework's own last resort would answer in another shape."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Exception as error:
+            return answer(error)
+
+    return answered
+
+
+def answer(error: Exception) -> Response:
+    """The response that stands for ``error``."""
+    if isinstance(error, Repeated):
+        headers = {"Idempotency-Replayed": "true"}
+        return Response(error.answer.body, error.answer.status, headers, "application/json")
+    if isinstance(error, MainstayError):
+        return shaped(STATUS_BY_KIND.get(error.kind, 500), error.kind, error.message, error.facts)
+    request_id = secrets.token_hex(8)
+    log.error("request %s failed", request_id, exc_info=error)
+    return shaped(
+        500, "fault", f"something went wrong in Mainstay itself; the server's log has it as {request_id}.", {}, request_id
+    )
+
+
+def shaped(
+    status: int, kind: str, message: str, facts: dict[str, Any] | None = None, request_id: str | None = None
+) -> Response:
+    """Every error of this face has this shape."""
+    error = {"kind": kind, "message": message, "facts": facts or {}, "request_id": request_id or secrets.token_hex(8)}
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return Response(encode({"error": error}), status, headers, "application/json")

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guard in front of the router: deny by default.
+
+In: every request, before anything else of ours sees it. Out: a request with a known asker, or a refusal. Checked in order:
+framing, method, Host (DNS rebinding), Origin and Sec-Fetch-Site (cross-site requests), then who asks. Only `PUBLIC` paths
+and the page's own static files need nobody: they hold no data. Every answer leaves with the security headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mainstay.domain.errors import Forbidden, Malformed, Unauthenticated
+from mainstay.lifecycle.governance import tokens
+from mainstay.server import faults
+from mainstay.server.principals import Principal
+from mainstay.store import Store
+
+PUBLIC = frozenset({"/health", "/login"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+COOKIE = "mainstay_session"
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp, store: Store, *, hosts: Iterable[str] = ()) -> None:
+        self.app = app
+        self.store = store
+        self.hosts = LOOPBACK | frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            # There is no websocket route; an unguarded one has been others' open door.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _add_headers(message, scope)
+            await send(message)
+
+        try:
+            await self._admit(scope)
+            await self.app(scope, receive, send_guarded)
+        except Exception as error:
+            if started:
+                raise
+            await faults.answer(error)(scope, receive, send_guarded)
+
+    async def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        _check_framing(headers)
+        if scope["method"] not in METHODS:
+            raise Forbidden(f"method {scope['method'][:20]} is not used here; GET, HEAD, POST and PUT are.")
+        self._check_host(headers)
+        _check_origin(scope, headers)
+        path = scope["path"]
+        if path in PUBLIC or not needs_asker(path):
+            return
+        scope["principal"] = await run_in_threadpool(self._identify, headers)
+
+    def _check_host(self, headers: Headers) -> None:
+        hosts = headers.getlist("host")
+        name = _host_name(hosts[0]) if len(hosts) == 1 else None
+        if name not in self.hosts:
+            raise Forbidden(
+                f"Host {(hosts[0] if hosts else '')[:80]!r} is not a name of this server; "
+                "use http://127.0.0.1, or start it with --allow-host NAME."
+            )
+
+    def _identify(self, headers: Headers) -> Principal:
+        scheme, _, credential = headers.get("authorization", "").partition(" ")
+        with self.store.view() as view:
+            if scheme.lower() == "bearer":
+                someone, identity = tokens.holder(view, secret=credential.strip())
+                return Principal(actor=someone.name, roles=frozenset(someone.roles), via=f"token:{identity}")
+            if cookie := _cookie(headers):
+                someone, identity = tokens.holder(view, secret=cookie, use="session")
+                return Principal(actor=someone.name, roles=frozenset(someone.roles), via=f"cookie:{identity}")
+        raise Unauthenticated(
+            "nobody is signed in. In a browser: run `mainstay open` and follow its link. "
+            "In a program: send `Authorization: Bearer …`; the token of this workspace is in its file `token`."
+        )
+
+
+def needs_asker(path: str) -> bool:
+    """Whether ``path`` can show anything: the API and its description. All else is the page's own static files."""
+    return path.startswith(("/api/", "/openapi", "/docs")) or path in {"/api", "/feedback", "/metrics"}
+
+
+def _check_framing(headers: Headers) -> None:
+    # Two statements of one length are how requests are smuggled past a proxy (RFC 9112, section 6.3).
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise Malformed("the request states its length twice (Content-Length and Transfer-Encoding); send one of them.")
+    if len(headers.getlist("content-length")) > 1:
+        raise Malformed("the request has more than one Content-Length; send one.")
+
+
+def _check_origin(scope: Scope, headers: Headers) -> None:
+    """A browser says where a request comes from; from elsewhere only a plain visit of a page is welcome."""
+    site = headers.get("sec-fetch-site")
+    visit = scope["method"] in {"GET", "HEAD"} and not needs_asker(scope["path"])
+    if site in {"cross-site", "same-site"} and not visit:
+        raise Forbidden("this request comes from another site's page; open Mainstay's own page instead.")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
+        raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        parts = urlsplit(f"//{host}")
+        return parts.hostname if parts.port is None or parts.port > 0 else None
+    except ValueError:
+        return None
+
+
+def _cookie(headers: Headers) -> str | None:
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return None
+
+
+def _add_headers(message: Message, scope: Scope) -> None:
+    headers = MutableHeaders(raw=message.setdefault("headers", []))
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    if needs_asker(scope["path"]) or scope["path"] in PUBLIC:
+        headers.setdefault("cache-control", "no-store")
+
+

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens without a request: each loop looks at the record and does what is due.
+
+A loop is a function of the store that returns whether it did anything. It keeps no state of its own, so a kill at any
+moment costs nothing but time: the next look finds the same work. One thread runs them all, woken by every commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from mainstay.store import Store, jobs, requests
+
+log = logging.getLogger("mainstay.server.loops")
+
+LOOK_AT_LEAST_EVERY_S = 1.0
+
+Loop = Callable[[Store], bool]
+
+
+def keep_house(store: Store) -> bool:
+    """Put back jobs whose worker is gone."""
+    with store.view() as view:
+        overdue = jobs.any_overdue(view)
+    if overdue:
+        with store.ingest() as ingest:
+            jobs.reclaim(ingest)
+            requests.forget_old(ingest)
+    return overdue
+
+
+class Loops:
+    """The thread that runs every loop while the server is up."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mainstay-loops", daemon=True)
+
+    def start(self) -> None:
+        """Begin looking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the present look."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        seen = 0
+        while not self._stopping.is_set():
+            if not any([self._look(loop) for loop in every_loop()]):
+                seen = self.store.wait_for_commit(seen, LOOK_AT_LEAST_EVERY_S)
+
+    def _look(self, loop: Loop) -> bool:
+        try:
+            return loop(self.store)
+        except Exception:  # a loop must survive what it looks at; the next look tries again
+            log.exception("loop %s failed", loop.__name__)
+            self._stopping.wait(LOOK_AT_LEAST_EVERY_S)
+            return False
+
+
+def every_loop() -> list[Loop]:
+    """The loops, upstream first."""
+    return [keep_house]

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting once: its name, its type, its default and one sentence. Each is read from ``MAINSTAY_<NAME>``.
+
+A command-line option of the same name wins over the environment. The documentation's table is drawn from this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import Invalid
+
+PREFIX = "MAINSTAY_"
+WORKSPACE_FOLDER = ".mainstay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting: ``kind`` is str, int or bool; ``sentence`` is its documentation."""
+
+    name: str
+    kind: type
+    default: Any
+    sentence: str
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.upper()
+
+    def read(self, environment: Mapping[str, str]) -> Any:
+        """Its value in ``environment``, or the default.
+
+        Raises:
+            Invalid: the text cannot be read as its kind, or lies outside its range.
+        """
+        text = environment.get(self.variable, "").strip()
+        if not text:
+            return self.default
+        if self.kind is bool:
+            if text.lower() not in _BOOLEANS:
+                raise self._unreadable(text, "one of 1, 0, true, false, yes, no")
+            return _BOOLEANS[text.lower()]
+        if self.kind is int:
+            if not text.isdecimal() or not self._within(int(text)):
+                raise self._unreadable(text, f"a whole number from {self.least} to {self.most}")
+            return int(text)
+        return text
+
+    def _within(self, number: int) -> bool:
+        return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
+
+    def _unreadable(self, text: str, expected: str) -> Invalid:
+        return Invalid(f"setting {self.variable} is {text!r}; {expected} is expected (default {self.default}).")
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+SETTINGS = (
+    Setting(
+        name="workspace",
+        kind=str,
+        default="",
+        sentence="Folder of the embedded workspace; by default `.mainstay` in this folder or the nearest one above that has it.",
+    ),
+    Setting(name="url", kind=str, default="", sentence="Address of a shared server; without it the workspace is used."),
+    Setting(name="token", kind=str, default="", sentence="Token to show to a server; by default that of the workspace."),
+    Setting(name="host", kind=str, default="127.0.0.1", sentence="Address on which `mainstay up` listens; loopback only."),
+    Setting(name="port", kind=int, default=7777, least=0, most=65535, sentence="Port of the API and the web page; 0 picks one."),
+    Setting(name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."),
+    Setting(
+        name="retry_seconds",
+        kind=int,
+        default=30,
+        least=0,
+        most=3600,
+        sentence="How long a client repeats a request while the server is away; each request still happens once.",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def get(name: str, environment: Mapping[str, str] | None = None) -> Any:
+    """The value of one setting."""
+    return _BY_NAME[name].read(os.environ if environment is None else environment)
+
+
+def workspace(start: Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
+    """The workspace folder: as set, else the nearest ``.mainstay`` from ``start`` upwards, else ``.mainstay`` in ``start``."""
+    if chosen := get("workspace", environment):
+        return Path(chosen).expanduser().resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / WORKSPACE_FOLDER).is_dir():
+            return folder / WORKSPACE_FOLDER
+    return here / WORKSPACE_FOLDER

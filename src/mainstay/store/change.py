@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three ways to touch the database; a function's first parameter tells which one it needs.
+
+`View` reads one consistent state. `Ingest` also writes telemetry (metric points, feedback, leases), which is durable but
+leaves no event. `Change` writes what is governed: it must `record` at least one event, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert
+from sqlalchemy.sql import Executable
+
+from mainstay.domain.clock import Clock
+from mainstay.domain.events import Event
+from mainstay.store import ledger
+from mainstay.store.blobs import Blobs
+
+
+class View:
+    """A read of one consistent state."""
+
+    def __init__(self, connection: Connection, blobs: Blobs, clock: Clock) -> None:
+        self._connection = connection
+        self.blobs = blobs
+        self.clock = clock
+
+    def now(self) -> datetime:
+        """The time now, by the store's clock."""
+        return self.clock()
+
+    def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """Every row that answers ``query``."""
+        return self._connection.execute(query, parameters).all()
+
+    def first(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        """The first row that answers ``query``, or None."""
+        return self._connection.execute(query, parameters).first()
+
+    def scalar(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        return self._connection.execute(query, parameters).scalar()
+
+    def event(self, seq: int) -> ledger.Entry | None:
+        """One row of the ledger."""
+        return ledger.entry(self, seq)
+
+
+class Ingest(View):
+    """A durable write of telemetry."""
+
+    def execute(self, statement: Executable, parameters: Any = None) -> int:
+        """Carry out one write; the number of rows it touched."""
+        return self._connection.execute(statement, parameters).rowcount
+
+    def insert(self, table: Table, **values: Any) -> None:
+        """Add one row."""
+        self._connection.execute(insert(table).values(**values))
+
+    def bulk_append(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Add many rows in one statement. The one seam that a faster bulk path (COPY) fits behind."""
+        batch = list(rows)
+        if batch:
+            self._connection.execute(insert(table), batch)
+        return len(batch)
+
+
+class Change(Ingest):
+    """A governed write: who, why, and because of which event are known before the first row is touched."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        blobs: Blobs,
+        clock: Clock,
+        *,
+        actor: str,
+        reason: str = "",
+        because: int | None = None,
+    ) -> None:
+        super().__init__(connection, blobs, clock)
+        self.actor = actor
+        self.reason = reason
+        self.because = because
+        self.recorded: list[ledger.Entry] = []
+
+    def record(
+        self, event: Event, *, reason: str | None = None, because: int | None = None, expected_version: int | None = None
+    ) -> ledger.Entry:
+        """Write ``event`` into the ledger, as part of this transaction.
+
+        ``reason`` and ``because`` default to those of the change. ``expected_version`` is the subject's version that the
+        caller saw; if somebody moved the subject meanwhile, the change is refused.
+
+        Raises:
+            Conflict: the subject is no longer at ``expected_version``.
+        """
+        entry = ledger.append(
+            self,
+            event,
+            actor=self.actor,
+            reason=self.reason if reason is None else reason,
+            because=self.because if because is None else because,
+            expected_version=expected_version,
+        )
+        self.recorded.append(entry)
+        return entry

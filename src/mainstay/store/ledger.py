@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger: one append-only, hash-chained journal of every change of state.
+
+In: an event, inside a `Change`. Out: one row whose canonical bytes contain the hash of the row before it. The bytes are
+stored verbatim and never re-serialised to verify. What people wrote (the reason) is held beside the chain with a salt; the
+chain holds only SHA-256(salt ‖ text), so a text can be erased without breaking it.
+
+`verify` detects any alteration, removal, insertion or reordering of rows. Its limit: whoever holds the database can
+rewrite the whole chain, or cut its tail together with the head row; only a head noted outside the workspace shows that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, func, select, update
+
+from mainstay.domain import clock
+from mainstay.domain.digests import canonical_json
+from mainstay.domain.errors import Conflict
+from mainstay.domain.events import Event
+from mainstay.store.tables import ledger, ledger_head, ledger_texts
+
+if TYPE_CHECKING:
+    from mainstay.store.change import Change, View
+
+FIRST_PREV = "0" * 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the ledger. ``reason`` is None where the text has been erased."""
+
+    seq: int
+    prev: str
+    at: datetime
+    actor: str
+    kind: str
+    subject: str
+    subject_version: int
+    reason: str | None
+    because: int | None
+    body: dict[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What `verify` found. ``problems`` is empty if and only if the chain is whole."""
+
+    events: int
+    head_seq: int
+    head_hash: str
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+def append(
+    change: Change, event: Event, *, actor: str, reason: str, because: int | None, expected_version: int | None = None
+) -> Entry:
+    """Add one event behind the head, and move the head."""
+    head = change.first(select(ledger_head).with_for_update())
+    assert head is not None, "the first migration writes the head row"
+    version = (change.scalar(select(func.max(ledger.c.subject_version)).where(ledger.c.subject == event.subject))) or 0
+    if expected_version is not None and version != expected_version:
+        raise Conflict(
+            f"{event.subject} has moved on: it is at change {version}, you saw {expected_version}. Look again, then decide.",
+            subject=event.subject,
+            found=version,
+            expected=expected_version,
+        )
+    salt = secrets.token_hex(32) if reason else None
+    stored: dict[str, Any] = {
+        "v": 1,
+        "seq": head.seq + 1,
+        "prev": head.hash,
+        "at": clock.to_wire(change.now()),
+        "actor": actor,
+        "kind": event.kind,
+        "subject": event.subject,
+        "subject_version": version + 1,
+        "reason": _commitment(salt, reason) if salt else None,
+        "because": because,
+        "body": event.body(),
+    }
+    data = canonical_json(stored)
+    digest = _hash(data)
+    change.insert(
+        ledger,
+        seq=stored["seq"],
+        at=clock.from_wire(stored["at"]),
+        actor=actor,
+        kind=event.kind,
+        subject=event.subject,
+        subject_version=version + 1,
+        because=because,
+        body=data,
+        hash=digest,
+    )
+    if salt:
+        change.insert(ledger_texts, seq=stored["seq"], salt=salt, text=reason)
+    change.execute(update(ledger_head).values(seq=stored["seq"], hash=digest))
+    # Through JSON once, so that what the caller holds is what a reader will read.
+    return _entry(data, digest, reason)
+
+
+def entry(view: View, seq: int) -> Entry | None:
+    """The event at ``seq``, if there is one."""
+    return next(iter(_read(view, _query().where(ledger.c.seq == seq))), None)
+
+
+def search(
+    view: View,
+    *,
+    kind: str | None = None,
+    subject: str | None = None,
+    actor: str | None = None,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+    newest_first: bool = True,
+) -> Sequence[Entry]:
+    """Events that match every given condition. ``kind`` may end in ``*`` (``release.*``); ``after`` and ``before`` are seqs."""
+    query = _query()
+    if kind:
+        query = query.where(_kind_matches(kind))
+    if subject:
+        query = query.where(ledger.c.subject == subject)
+    if actor:
+        query = query.where(ledger.c.actor == actor)
+    if after is not None:
+        query = query.where(ledger.c.seq > after)
+    if before is not None:
+        query = query.where(ledger.c.seq < before)
+    order = ledger.c.seq.desc() if newest_first else ledger.c.seq.asc()
+    return list(_read(view, query.order_by(order).limit(limit)))
+
+
+def head(view: View) -> tuple[int, str]:
+    """Sequence number and hash of the newest event; (0, zeros) when there is none."""
+    row = view.first(select(ledger_head))
+    assert row is not None
+    return row.seq, row.hash
+
+
+def erase_text(change: Change, seq: int) -> None:
+    """Forget what somebody wrote at ``seq``; the chain keeps its commitment and still verifies."""
+    change.execute(ledger_texts.delete().where(ledger_texts.c.seq == seq))
+
+
+def verify(view: View, *, batch: int = 5000) -> Verification:
+    """Walk the whole chain: gapless, linked, hashed, searchable columns equal to the hashed bytes, head in place."""
+    problems: list[str] = []
+    seq, prev = 0, FIRST_PREV
+    while rows := view.rows(_raw().where(ledger.c.seq > seq).order_by(ledger.c.seq).limit(batch)):
+        for row in rows:
+            problems.extend(_check(row, seq + 1, prev))
+            seq, prev = row.seq, row.hash
+        if len(problems) > 100:
+            break
+    head_seq, head_hash = head(view)
+    if (head_seq, head_hash) != (seq, prev):
+        problems.append(f"the head says event {head_seq}, the last event found is {seq}: the tail was cut or replaced")
+    return Verification(events=seq, head_seq=head_seq, head_hash=head_hash, problems=tuple(problems))
+
+
+def _check(row: Any, seq: int, prev: str) -> Iterator[str]:
+    if row.seq != seq:
+        yield f"event {seq} is missing; the next one found is {row.seq}"
+    if _hash(row.body) != row.hash:
+        yield f"event {row.seq} was altered: its bytes do not give its hash"
+        return
+    stored = json.loads(row.body)
+    if stored["prev"] != prev:
+        yield f"event {row.seq} does not follow the event before it"
+    shown = {
+        "seq": row.seq,
+        "at": clock.to_wire(row.at),
+        "actor": row.actor,
+        "kind": row.kind,
+        "subject": row.subject,
+        "subject_version": row.subject_version,
+        "because": row.because,
+    }
+    for name, value in shown.items():
+        if stored[name] != value:
+            yield f"event {row.seq} shows {name} {value!r}, but {stored[name]!r} was recorded"
+    if row.text is not None and _commitment(row.salt, row.text) != stored["reason"]:
+        yield f"event {row.seq} shows another reason than the one that was recorded"
+
+
+def _raw() -> Select[Any]:
+    return select(ledger, ledger_texts.c.salt, ledger_texts.c.text).outerjoin(
+        ledger_texts, ledger_texts.c.seq == ledger.c.seq
+    )
+
+
+def _query() -> Select[Any]:
+    return select(ledger.c.body, ledger.c.hash, ledger_texts.c.text).outerjoin(
+        ledger_texts, ledger_texts.c.seq == ledger.c.seq
+    )
+
+
+def _read(view: View, query: Select[Any]) -> Iterator[Entry]:
+    for row in view.rows(query):
+        yield _entry(row.body, row.hash, row.text)
+
+
+def _entry(data: bytes, digest: str, text: str | None) -> Entry:
+    stored = json.loads(data)
+    stored.pop("v")
+    stored["at"] = clock.from_wire(stored["at"])
+    stored["reason"] = text if stored["reason"] else ""
+    return Entry(hash=digest, **stored)
+
+
+def _kind_matches(kind: str) -> Any:
+    if kind.endswith("*"):
+        return ledger.c.kind.startswith(kind[:-1], autoescape=True)
+    return ledger.c.kind == kind
+
+
+def _hash(data: bytes) -> str:
+    # The leading zero byte marks a leaf, as in RFC 6962, so that a Merkle tree can later be built over the same rows.
+    return hashlib.sha256(b"\x00" + data).hexdigest()
+
+
+def _commitment(salt: str, text: str) -> str:
+    return hashlib.sha256(bytes.fromhex(salt) + text.encode()).hexdigest()
+
+
