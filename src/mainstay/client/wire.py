@@ -35,6 +35,7 @@ class Wire:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         self.url = url.rstrip("/")
+        self.token = token
         self.retry_s = retry_s
         self._http = httpx.Client(
             base_url=self.url,

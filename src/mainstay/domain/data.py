@@ -10,7 +10,8 @@ from typing import Any, Literal
 from mainstay.domain.errors import Invalid
 from mainstay.domain.names import check_name, parse_numbered
 
-# What a column can hold. ``time`` is an instant in UTC, ``local_time`` a clock reading without a zone; ``number`` a double.
+# What a column can hold. ``time`` is an instant in UTC, ``local_time`` a clock reading without a zone; ``number`` a
+# double.
 TYPES = ("integer", "number", "text", "boolean", "time", "local_time", "date")
 
 Fault = Literal["missing", "unknown", "type", "all_null", "null", "range", "category", "rows"]
@@ -60,8 +61,8 @@ class Part:
 class Column:
     """What a contract asks of one column.
 
-    A value outside ``minimum`` and ``maximum``, or one that ``categories`` does not list, is a warning; all else refuses.
-    ``aliases`` are other names under which the column may arrive.
+    A value outside ``minimum`` and ``maximum``, or one that ``categories`` does not list, is a warning; all else
+    refuses. ``aliases`` are other names under which the column may arrive.
     """
 
     name: str
@@ -136,8 +137,9 @@ class Problem:
 class Snapshot:
     """An immutable state of a dataset.
 
-    ``digest`` names the manifest: schema, rows and parts. ``given`` is the blob as it was handed in; ``profile`` and ``spec``
-    are blobs too. ``warnings`` are what the contract found odd without refusing. ``is_known``: the content was there before.
+    ``digest`` names the manifest: schema, rows and parts. ``given`` is the blob as it was handed in; ``profile`` and
+    ``spec`` are blobs too. ``warnings`` are what the contract found odd without refusing. ``is_known``: the content
+    was there before.
     """
 
     dataset: str
@@ -174,7 +176,8 @@ class Snapshot:
 class Refused:
     """A batch that broke its contract: nothing was published, and this is the record of it.
 
-    ``rows_blob`` holds the first bad rows as JSON. ``resolved_by`` is the snapshot that the very same bytes became later.
+    ``rows_blob`` holds the first bad rows as JSON. ``resolved_by`` is the snapshot that the very same bytes became
+    later.
     """
 
     id: str

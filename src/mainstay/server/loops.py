@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from mainstay.lifecycle.serving import watching
 from mainstay.store import Store, jobs, requests
 
 log = logging.getLogger("mainstay.server.loops")
@@ -65,4 +66,4 @@ class Loops:
 
 def every_loop() -> list[Loop]:
     """The loops, upstream first."""
-    return [keep_house]
+    return [keep_house, watching.judge_releases, watching.move_rollouts]

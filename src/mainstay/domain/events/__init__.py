@@ -20,6 +20,8 @@ class Event:
     kind: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
+        if "kind" not in cls.__dict__:
+            return  # what several events of one noun have in common; not an event itself
         if cls.kind in _by_kind:
             raise TypeError(f"two events are called {cls.kind!r}: {_by_kind[cls.kind].__name__} and {cls.__name__}")
         _by_kind[cls.kind] = cls

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDK's verbs beyond recording: predict, feedback, release, and the answers. Each is one request of the same API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mainstay.client import session as sessions
+from mainstay.client.session import Session
+from mainstay.client.wire import Wire
+from mainstay.domain.errors import Unavailable
+
+
+def connect(
+    url: str | None = None, *, token: str | None = None, workspace: str | Path | None = None
+) -> Session:
+    """Choose whom everything that follows asks; without it, the order of `mainstay.client.session` decides."""
+    session = sessions.connect(url, token=token, workspace=workspace)
+    sessions.use(session)
+    return session
+
+
+def predict(
+    deployment: str, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, key: str | None = None
+) -> dict[str, Any]:
+    """Ask a deployment about one row or several; the gateway's answer, with an id for each prediction.
+
+    Raises:
+        Unavailable: no gateway is known here.
+    """
+    session = sessions.default()
+    if session.gateway_url is None:
+        raise Unavailable("no gateway is known here; start one with `mainstay up`, or set MAINSTAY_URL.")
+    body: dict[str, Any] = {"rows": [dict(rows)] if isinstance(rows, Mapping) else [dict(row) for row in rows]}
+    if key is not None:
+        body["key"] = key
+    wire = Wire(session.gateway_url, session.wire.token, retry_s=session.wire.retry_s)
+    try:
+        answer: dict[str, Any] = wire.ask("POST", f"/deployments/{deployment}/predict", json=body).json()
+        return answer
+    finally:
+        wire.close()
+
+
+def feedback(prediction: str, label: float, *, at: str | None = None) -> dict[str, Any]:
+    """Tell what turned out to be true of a prediction."""
+    body = {"id": prediction, "label": label} | ({"at": at} if at else {})
+    answer: dict[str, Any] = sessions.default().post("/feedback", body)
+    return answer
+
+
+def release(model: str, version: int, *, to: str, reason: str = "") -> dict[str, Any]:
+    """Ask for a version to go live on a deployment; the release as it begins to be judged."""
+    body = {"model": model, "version": version, "reason": reason}
+    answer: dict[str, Any] = sessions.default().post(f"/deployments/{to}/releases", body)
+    return answer
+
+
+def live() -> list[dict[str, Any]]:
+    """What is live, as reported by what is loaded."""
+    return list(sessions.default().get("/live")["items"])
+
+
+def why(subject: str, *, verify: bool = False) -> dict[str, Any]:
+    """The chain behind a prediction id, or behind any ``kind:name``."""
+    answer: dict[str, Any] = sessions.default().get(f"/why/{subject}", verify=1 if verify else None)
+    return answer

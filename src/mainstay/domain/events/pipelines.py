@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens in pipelines: one event for each execution of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainstay.domain.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCommitted(Event):
+    """A step's execution is on record, with what it read and made. It is a run of its own inside the pipeline's run."""
+
+    kind = "step.committed"
+    run: str
+    pipeline_run: str
+    name: str
+    state: str
+    key: str
+    why: str
+    hit_of: str | None
+    inputs: list[dict[str, str]]  # kind, ref, name
+    outputs: list[dict[str, str]]  # name, kind, digest
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"

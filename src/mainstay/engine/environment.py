@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run stands on besides its own code: Python, installed distributions, environment variables, hardware, seeds.
+
+Two views. The *lock* (all distributions) is recorded with a run. The *part* of a cache key holds only what the step's closure
+imports, so that installing a linter does not retrain a model. Values of variables are digested, never stored: they may be secrets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import random
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from mainstay.domain.digests import sha256_hex
+
+ABSENT = "absent"
+
+
+def part(imports: Iterable[str], variables: Iterable[str]) -> dict[str, Any]:
+    """The environment's part of a step's key: Python minor, packages, variables, and the platform if native code is used."""
+    packages = versions_of(imports)
+    found: dict[str, Any] = {"python": python_minor(), "packages": packages}
+    if any(_is_native(name) for name in packages):
+        found["platform"] = f"{platform.system().lower()}-{platform.machine()}"
+    if names := sorted(set(variables)):
+        found["variables"] = {name: _digest_of_variable(name) for name in names}
+    return found
+
+
+def python_minor() -> str:
+    """Such as ``3.11``: syntax trees and behaviour may differ between minors."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def versions_of(imports: Iterable[str]) -> dict[str, str]:
+    """Version by distribution of the top-level names that are imported; a name nobody provides is ``absent``.
+
+    The absence counts as well: a step with `try: import numba` runs again once numba is there.
+    """
+    found: dict[str, str] = {}
+    for name in imports:
+        distributions = _distributions().get(name)
+        if not distributions:
+            found[name] = ABSENT
+        for distribution in distributions or ():
+            found[distribution] = _version(distribution)
+    return dict(sorted(found.items()))
+
+
+@cache
+def lock() -> Mapping[str, str]:
+    """Version by name of every distribution that was installed when this process first asked."""
+    found = {
+        each.metadata["Name"]: each.version for each in importlib.metadata.distributions() if each.metadata["Name"]
+    }
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def lock_text(packages: Mapping[str, str]) -> bytes:
+    """The lock as ``name==version`` lines, with the Python that it was for in the first."""
+    lines = [f"# python {platform.python_version()}", *(f"{name}=={version}" for name, version in packages.items())]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def hardware() -> dict[str, Any]:
+    """The machine in a few words; nothing that identifies it."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+    }
+
+
+def seed_everything(seed: int, step: str) -> None:
+    """Fix the global generators of ``random`` and, if it is loaded, NumPy: a step of a run always begins in the same state."""
+    value = int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:4], "big")
+    random.seed(value)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(value)
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _digest_of_variable(name: str) -> str:
+    value = os.environ.get(name)
+    return ABSENT if value is None else sha256_hex(value.encode("utf-8", "surrogateescape"))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    found = importlib.metadata.packages_distributions()
+    return {name: sorted(set(distributions)) for name, distributions in found.items()}
+
+
+@cache
+def _version(distribution: str) -> str:
+    return importlib.metadata.version(distribution)
+
+
+@cache
+def _is_native(distribution: str) -> bool:
+    try:
+        wheel = importlib.metadata.distribution(distribution).read_text("WHEEL") or ""
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return "Root-Is-Purelib: false" in wheel

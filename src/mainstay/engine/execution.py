@@ -1,0 +1,536 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carrying out a pipeline, recorded: run, steps, results, and the reason of each.
+
+In: a pipeline, its parameters, a platform. Out: an ``Execution``. Order of every step: its bytes first, then one commit that
+makes it and its result known at once; so a crash leaves a finished step or nothing. A failed step ends the run, and its one
+sentence is the run's. Results of a step that is a hit are never read unless a step that runs needs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import Invalid, MainstayError, Unavailable
+from mainstay.engine import arguments, environment, history, keys, project, registration, snapshots, sources, step_calls
+from mainstay.engine.arguments import WHOLE
+from mainstay.engine.executors import Executor
+from mainstay.engine.executors.inline import Inline
+from mainstay.engine.hits import Hit, Hits
+from mainstay.engine.keys import Closures
+from mainstay.engine.materialise import Artifact, json
+from mainstay.engine.outlook import SNAPSHOT, VERSION, Forecast, Outlook, upstream_of
+from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.platform import Platform
+from mainstay.engine.refs import ExistingNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
+from mainstay.engine.step_calls import Outcome, StepCall
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something happened, for whoever shows progress. ``what``: run, start, hit, done, failed, warning, end."""
+
+    what: str
+    label: str
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """One step or verb of a finished execution. ``state``: succeeded, cached or failed."""
+
+    label: str
+    state: str
+    why: str
+    sentence: str
+    seconds: float
+    run_id: str
+    outputs: Mapping[str, Artifact]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """A carried-out pipeline. ``snapshots`` and ``versions`` by id, with whether they were there before."""
+
+    run_id: str
+    pipeline: str
+    steps: tuple[Done, ...]
+    snapshots: Mapping[str, bool]
+    versions: Mapping[str, bool]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def summary(self) -> str:
+        """Such as ``5 steps: 5 hits``, and what was made or was there already."""
+        hits = sum(step.state == "cached" for step in self.steps)
+        same = sum(step.state == "succeeded" and step.why == "again" for step in self.steps)
+        ran = len(self.steps) - hits - same
+        parts = [(hits, "hit" if hits == 1 else "hits"), (ran, "ran"), (same, "read again, unchanged")]
+        told = f"{counted(len(self.steps), 'step')}: {', '.join(f'{count} {word}' for count, word in parts if count) or 'nothing to do'}"
+        known = [name for name, was_known in self.versions.items() if was_known]
+        made = [name for name, was_known in self.versions.items() if not was_known]
+        return "; ".join(
+            [told, *(f"registered {name}" for name in made), *(f"{name} is this model already" for name in known)]
+        )
+
+
+class StepFailed(Invalid):
+    """A step raised; the run is recorded as failed. ``facts`` hold ``run_id`` and ``step``; the guest's error is the cause."""
+
+
+Notify = Callable[[Notice], None]
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """An execution on its way."""
+
+    pipeline: Pipeline[..., Any]
+    platform: Platform
+    run_id: str
+    outlook: Outlook
+    executor: Executor
+    notify: Notify
+    done: list[Done] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    snapshots: dict[str, bool] = field(default_factory=dict)
+    versions: dict[str, bool] = field(default_factory=dict)
+
+
+def execute(
+    pipeline: Pipeline[..., Any],
+    platform: Platform,
+    *,
+    params: Mapping[str, Any] | None = None,
+    because: int | None = None,
+    reason: str | None = None,
+    notify: Notify | None = None,
+    executor: Executor | None = None,
+) -> Execution:
+    """Carry ``pipeline`` out and record it.
+
+    Args:
+        because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
+
+    Raises:
+        StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the run is
+        recorded as failed with the same sentence. Unavailable: the control plane is away.
+    """
+    began = time.monotonic()
+    bound = pipeline.bind(params or {})
+    closures = closures_of(pipeline)
+    run_id = _begin(pipeline, platform, bound, closures, because=because, reason=reason)
+    tell = notify or (lambda notice: None)
+    tell(Notice(what="run", label=pipeline.name, text=f"run {run_id}"))
+    chosen = executor or Inline()
+    try:
+        work = _prepared(pipeline, platform, bound, closures, run_id, chosen, tell)
+        _go(work)
+    # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
+    except BaseException as error:
+        _finish(platform, run_id, "failed", _last_words(error))
+        tell(Notice(what="failed", label=pipeline.name, text=_last_words(error)))
+        raise
+    finally:
+        chosen.stop()
+    _finish(platform, run_id, "succeeded", None)
+    execution = Execution(
+        run_id=run_id,
+        pipeline=pipeline.name,
+        steps=tuple(work.done),
+        snapshots=work.snapshots,
+        versions=work.versions,
+        warnings=tuple(work.warnings),
+        seconds=time.monotonic() - began,
+    )
+    tell(Notice(what="end", label=pipeline.name, text=execution.summary(), seconds=execution.seconds))
+    return execution
+
+
+def closures_of(pipeline: Pipeline[..., Any]) -> Closures:
+    """Closures within the project that the pipeline's file belongs to."""
+    root = project.root_of(pipeline.file) if pipeline.file else Path.cwd()
+    return Closures(root=root, entry=pipeline.file)
+
+
+def counted(count: int, word: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+# ── the run ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _begin(
+    pipeline: Pipeline[..., Any],
+    platform: Platform,
+    bound: Mapping[str, Any],
+    closures: Closures,
+    *,
+    because: int | None,
+    reason: str | None,
+) -> str:
+    packages = environment.lock()
+    lock = platform.put_blob(environment.lock_text(packages))
+    body: dict[str, Any] = {
+        "name": pipeline.name,
+        "kind": "pipeline",
+        "params": {name: _shown(value) for name, value in bound.items()},
+        "code": sources.record(pipeline.entry, root=closures.root, closure=closures.of_entry(), blobs=platform),
+        "environment": {"digest": lock, "python": environment.python_minor(), "packages": dict(packages)},
+        "hardware": environment.hardware(),
+        "seeds": {"pipeline": pipeline.seed},
+    }
+    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason}
+    return str(
+        platform.post("/runs", body | {name: value for name, value in stated.items() if value is not None})["id"]
+    )
+
+
+def _shown(value: Any) -> Any:
+    """A parameter as the run records it: plain values as they are, the rest in words."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    try:
+        return json.dumps(value).decode()
+    except json.Unplain:
+        return f"a {type(value).__qualname__}"
+
+
+def _prepared(
+    pipeline: Pipeline[..., Any],
+    platform: Platform,
+    bound: Mapping[str, Any],
+    closures: Closures,
+    run_id: str,
+    executor: Executor,
+    notify: Notify,
+) -> _Work:
+    outlook = Outlook(
+        platform=platform,
+        trace=pipeline.trace(platform, bound),
+        closures=closures,
+        history=history.of(platform, pipeline.name, besides=run_id),
+        hits=Hits(platform=platform),
+        seed=pipeline.seed,
+    )
+    outlook.settle_existing()
+    outlook.foresee()  # for its one query: what it believes is not used
+    executor.start(platform)
+    return _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+
+
+def _finish(platform: Platform, run_id: str, state: str, error: str | None) -> None:
+    body = {"state": state} | ({"error": error} if error else {})
+    if state == "succeeded":
+        platform.post(f"/runs/{run_id}/finish", body)
+        return
+    # The first error is the one to tell: that the control plane is away as well must not hide it.
+    with contextlib.suppress(MainstayError, OSError):
+        platform.post(f"/runs/{run_id}/finish", body)
+
+
+def _last_words(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else step_calls.sentence(error)
+
+
+# ── the nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _go(work: _Work) -> None:
+    """Work through the nodes. What is ready is handed to the executor up to its slots; what is a hit never gets there."""
+    waiting = [node for node in work.outlook.trace.nodes if not isinstance(node, ExistingNode)]
+    running: dict[str, Forecast] = {}
+    while waiting or running:
+        for node in _ready(work, waiting, running):
+            waiting.remove(node)
+            forecast = work.outlook.forecast(node)
+            if forecast.hit is not None:
+                _take_hit(work, forecast, forecast.hit)
+            elif isinstance(node, StepNode):
+                _submit(work, forecast, node)
+                running[node.label] = forecast
+            else:
+                _carry_out_verb(work, forecast)
+        for call, outcome in work.executor.outcomes() if running else ():
+            _take_outcome(work, running.pop(call.label), call, outcome)
+
+
+def _ready(work: _Work, waiting: list[Node], running: Mapping[str, Forecast]) -> list[Node]:
+    """The first nodes, in the order of their calls, whose inputs are there; one at a time, as each may settle the next."""
+    if len(running) >= work.executor.slots:
+        return []
+    known = work.outlook.outputs
+    free = (
+        node
+        for node in waiting
+        if all(ref.node.number in known for ref in refs_in(dict(work.outlook.arguments_of(node))))
+    )
+    first = next(free, None)
+    return [first] if first is not None else []
+
+
+def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
+    node = forecast.node
+    work.outlook.settle(node, hit.outputs)
+    _note_names(work, node, is_known=True)
+    run_id, _ = _commit(work, forecast, why="hit", state="cached", outputs=hit.outputs, seconds=0.0, hit_of=hit.run_id)
+    _conclude(work, forecast, run_id, state="cached", why="hit", sentence="hit", seconds=0.0, outputs=hit.outputs)
+
+
+def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
+    assert forecast.resolved is not None
+    closures = work.outlook.closures
+    known = {*closures.of(node.step).files, *closures.of_entry().files}
+    work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
+    work.executor.submit(
+        StepCall(
+            label=node.label,
+            step=node.step,
+            arguments=forecast.resolved.tree,
+            seed=work.pipeline.seed,
+            root=closures.root,
+            known=frozenset(known),
+        )
+    )
+
+
+def _take_outcome(work: _Work, forecast: Forecast, call: StepCall, outcome: Outcome) -> None:
+    if outcome.error is not None:
+        run_id = _commit(
+            work, forecast, why=forecast.why, state="failed", outputs={}, seconds=outcome.seconds, error=outcome.error
+        )
+        _send_log(work, run_id, outcome)
+        _conclude(
+            work,
+            forecast,
+            run_id,
+            state="failed",
+            why=forecast.why,
+            sentence=outcome.error,
+            seconds=outcome.seconds,
+            outputs={},
+        )
+        message = f"step {call.label} failed: {outcome.error}"
+        raise StepFailed(message, run_id=work.run_id, step=call.label) from outcome.cause
+    forecast = _with_extras(work, forecast, call, outcome)
+    assert forecast.parts is not None
+    why, sentence = _again(work, forecast, outcome)
+    run_id = _commit(
+        work, forecast, why=forecast.why, state="succeeded", outputs=outcome.outputs, seconds=outcome.seconds
+    )
+    _send_log(work, run_id, outcome)
+    if forecast.parts.is_cacheable:
+        work.outlook.hits.put(forecast.parts.key, Hit(run_id=run_id, outputs=outcome.outputs))
+    work.outlook.settle(forecast.node, outcome.outputs)
+    _conclude(
+        work,
+        forecast,
+        run_id,
+        state="succeeded",
+        why=why,
+        sentence=sentence,
+        seconds=outcome.seconds,
+        outputs=outcome.outputs,
+    )
+
+
+def _again(work: _Work, forecast: Forecast, outcome: Outcome) -> tuple[str, str]:
+    """An uncached step that gave the bytes it gave the last time says so; what follows it is a hit."""
+    assert forecast.parts is not None
+    before = work.outlook.history.before(forecast.node.label, forecast.parts.step)
+    if forecast.parts.is_cacheable or before is None or before.get("state") != "succeeded":
+        return forecast.why, forecast.sentence
+    same = step_calls.outputs_from(list(before.get("outputs") or ())) == outcome.outputs
+    return ("again", "read again, unchanged") if same else (forecast.why, "read again, changed")
+
+
+def _with_extras(work: _Work, forecast: Forecast, call: StepCall, outcome: Outcome) -> Forecast:
+    """The key as it should have been: with the files that only running the step has shown."""
+    assert forecast.parts is not None and forecast.resolved is not None
+    new = [name for name in outcome.extras if name not in forecast.parts.extras]
+    if not new:
+        return forecast
+    text = f"step {call.step.name} used {', '.join(new)} beyond its imports; counted in its key from now on"
+    work.warnings.append(text)
+    work.notify(Notice(what="warning", label=call.label, text=text))
+    extras = [*forecast.parts.extras, *new]
+    parts = keys.for_call(call.step, forecast.resolved, work.outlook.closures, seed=work.pipeline.seed, extras=extras)
+    return replace(forecast, parts=parts)
+
+
+def _carry_out_verb(work: _Work, forecast: Forecast) -> None:
+    node = forecast.node
+    began = time.monotonic()
+    work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
+    try:
+        outputs, is_known, text = _snapshot(work, node) if isinstance(node, SnapshotNode) else _register(work, forecast)
+    except MainstayError as error:
+        if not isinstance(error, Unavailable):
+            seconds = time.monotonic() - began
+            run_id = _commit(
+                work, forecast, why=forecast.why, state="failed", outputs={}, seconds=seconds, error=error.message
+            )
+            _conclude(
+                work,
+                forecast,
+                run_id,
+                state="failed",
+                why=forecast.why,
+                sentence=error.message,
+                seconds=seconds,
+                outputs={},
+            )
+        raise
+    seconds = time.monotonic() - began
+    work.outlook.settle(node, outputs)
+    run_id = _commit(work, forecast, why=forecast.why, state="succeeded", outputs=outputs, seconds=seconds)
+    _note_names(work, node, is_known=is_known)
+    _conclude(
+        work, forecast, run_id, state="succeeded", why=forecast.why, sentence=text, seconds=seconds, outputs=outputs
+    )
+
+
+def _snapshot(work: _Work, node: SnapshotNode) -> tuple[dict[str, Artifact], bool, str]:
+    value = (
+        arguments.pick(node.value, work.outlook.outputs[node.value.node.number], work.platform)
+        if isinstance(node.value, Ref)
+        else node.value
+    )
+    taken = snapshots.take(
+        work.platform,
+        node.dataset,
+        snapshots.batch_of(value, work.platform),
+        source=node.source or f"pipeline {work.pipeline.name}",
+        period=node.period,
+        run_id=work.run_id,
+        parents=work.outlook.snapshots_behind(node.value),
+    )
+    named = Artifact(kind=SNAPSHOT, digest=taken.digest, size=taken.artifact.size, rows=taken.artifact.rows)
+    text = f"{taken.id} is this content already" if taken.is_known else f"took {taken.id}"
+    return {taken.id: named, WHOLE: taken.artifact}, taken.is_known, text
+
+
+def _register(work: _Work, forecast: Forecast) -> tuple[dict[str, Artifact], bool, str]:
+    node, resolved = forecast.node, forecast.resolved
+    assert isinstance(node, RegisterNode) and resolved is not None
+    model = resolved.inputs.get("model")
+    if model is None or model.kind != "model":
+        found = model.kind if model is not None else "plain value"
+        raise Invalid(f"register({node.model!r}) was given a {found}; a fitted model is expected.")
+    asked = registration.Registration(
+        model=node.model,
+        artifact=model,
+        metrics=registration.metrics_of(arguments.load(resolved.tree["metrics"], work.platform)),
+        snapshots=work.outlook.roles(node),
+        run_id=work.run_id,
+        holdout=resolved.inputs.get("holdout"),
+        training=_training_table(work, node),
+        target=node.target,
+        features=node.features,
+        description=node.description,
+        declared=project.section(work.outlook.closures.root, "model", node.model),
+    )
+    version = registration.carry_out(work.platform, asked)
+    text = f"{version.id} is this model already" if version.is_known else f"registered {version.id}"
+    return {version.id: Artifact(kind=VERSION, digest=version.digest, size=0)}, version.is_known, text
+
+
+def _training_table(work: _Work, node: RegisterNode) -> Artifact | None:
+    """The first table that the step which made the model was given."""
+    maker = node.value.node if isinstance(node.value, Ref) else None
+    if not isinstance(maker, StepNode):
+        return None
+    resolved = work.outlook.resolve(maker)
+    return next((each for each in resolved.inputs.values() if each.kind in ("arrow", "pandas", "polars")), None)
+
+
+# ── telling the control plane, and the watcher ─────────────────────────────────────────────────────────────────────
+
+
+def _commit(
+    work: _Work,
+    forecast: Forecast,
+    *,
+    why: str,
+    state: str,
+    outputs: Mapping[str, Artifact],
+    seconds: float,
+    hit_of: str | None = None,
+    error: str | None = None,
+) -> tuple[str, Mapping[str, Artifact]]:
+    """The step's run, and the outputs that count: those of whoever published this key first."""
+    parts, node = forecast.parts, forecast.node
+    assert parts is not None
+    given = work.outlook.arguments_of(node)
+    body: dict[str, Any] = {
+        "pipeline_run": work.run_id,
+        "name": node.label,
+        "key": parts.key,
+        "key_parts": parts.to_json(),
+        "why": why,
+        "upstream": upstream_of(given.values()),
+        "inputs": _inputs(work, forecast),
+        "outputs": step_calls.describe(outputs),
+        "seconds": round(seconds, 6),
+        "state": state,
+        "cacheable": parts.is_cacheable and state == "succeeded",
+    }
+    body |= {name: value for name, value in (("hit_of", hit_of), ("error", error)) if value is not None}
+    answer = work.platform.post("/steps/commit", body)
+    told = answer.get("outputs")
+    return str(answer["run_id"]), step_calls.outputs_from(told) if told and state != "failed" else outputs
+
+
+def _inputs(work: _Work, forecast: Forecast) -> list[dict[str, Any]]:
+    """Where the call's inputs came from: snapshots by id, other results by digest."""
+    resolved, named = forecast.resolved, work.outlook.named
+    given = work.outlook.arguments_of(forecast.node)
+    found: list[dict[str, Any]] = []
+    for path, artifact in (resolved.inputs if resolved else {}).items():
+        argument = given.get(path)
+        number = argument.node.number if isinstance(argument, Ref) else None
+        is_snapshot = isinstance(argument, Ref) and isinstance(argument.node, (SnapshotNode, ExistingNode))
+        kind, ref = (SNAPSHOT, named[number]) if is_snapshot and number in named else ("artifact", artifact.digest)
+        found.append({"kind": kind, "ref": ref, "name": path, "digest": artifact.digest})
+    return found
+
+
+def _send_log(work: _Work, run_id: str, outcome: Outcome) -> None:
+    log = outcome.log
+    if log.params or log.metrics:
+        work.platform.post(f"/runs/{run_id}/log", {"params": log.params, "metrics": log.metrics, "tags": {}})
+    for artifact in log.artifacts:
+        work.platform.post(f"/runs/{run_id}/artifacts", artifact)
+
+
+def _note_names(work: _Work, node: Node, *, is_known: bool) -> None:
+    name = work.outlook.named.get(node.number)
+    if name is not None:
+        (work.snapshots if isinstance(node, SnapshotNode) else work.versions)[name] = is_known
+
+
+def _conclude(
+    work: _Work,
+    forecast: Forecast,
+    run_id: str,
+    *,
+    state: str,
+    why: str,
+    sentence: str,
+    seconds: float,
+    outputs: Mapping[str, Artifact],
+) -> None:
+    label = forecast.node.label
+    work.done.append(
+        Done(
+            label=label, state=state, why=why, sentence=sentence, seconds=seconds, run_id=run_id, outputs=dict(outputs)
+        )
+    )
+    what = {"cached": "hit", "failed": "failed"}.get(state, "done")
+    work.notify(Notice(what=what, label=label, text=sentence, seconds=seconds))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What earlier runs of a pipeline did, as far as a plan needs it: the last recorded call of each step.
+
+Used to say *why* a step would run, to foresee results so that one query asks for a whole plan, and to remember the files a
+step was seen to use beyond its imports. Never used to decide that something is a hit: the control plane's index does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mainstay.engine.platform import Platform
+
+_RUNS = 50  # how far back to look for the pipeline
+_READ = 3  # runs read in full: a run that failed early says nothing about later steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Stored calls by label, newest first wins; any one call, and all extra files, by step; and row counts by digest."""
+
+    by_label: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_step: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    extras_by_step: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rows: Mapping[str, int | None] = field(default_factory=dict)
+
+    def before(self, label: str, step: str) -> Mapping[str, Any] | None:
+        """The stored call with this label, else any stored call of the same step."""
+        return self.by_label.get(label) or self.by_step.get(step)
+
+    def extras(self, step: str) -> frozenset[str]:
+        """Files that calls of ``step`` used beyond their static closure."""
+        return self.extras_by_step.get(step, frozenset())
+
+
+def of(platform: Platform, pipeline: str, *, besides: str | None = None) -> History:
+    """The last calls of the steps of ``pipeline``; ``besides`` is a run to leave out (the one being carried out)."""
+    runs = platform.get("/runs", kind="pipeline", limit=_RUNS)["items"]
+    mine = [run["id"] for run in runs if run["name"] == pipeline and run["id"] != besides]
+    steps: dict[str, Mapping[str, Any]] = {}
+    rows: dict[str, int | None] = {}
+    for identity in mine[:_READ]:
+        run = platform.get(f"/runs/{identity}")
+        for step in run.get("steps") or ():
+            if step.get("key_parts"):
+                steps.setdefault(step["name"], step)
+            rows |= {each["digest"]: each.get("rows") for each in step.get("outputs") or ()}
+        if run.get("state") == "succeeded":
+            break
+    return _indexed(steps, rows)
+
+
+def _indexed(steps: Mapping[str, Mapping[str, Any]], rows: Mapping[str, int | None]) -> History:
+    by_step: dict[str, Mapping[str, Any]] = {}
+    extras: dict[str, frozenset[str]] = {}
+    for each in steps.values():
+        parts = each["key_parts"]
+        name = parts.get("step", each["name"])
+        by_step.setdefault(name, each)
+        extras[name] = extras.get(name, frozenset()) | frozenset(parts.get("extras", ()))
+    return History(by_label=steps, by_step=by_step, extras_by_step=extras, rows=rows)

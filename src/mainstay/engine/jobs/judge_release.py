@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gathering the evidence a release gate judges by. The gate decides; this only measures.
+
+In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``, ``_label`` of rows it
+has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the columns to slice by; whether the
+candidate loads in a limited child; its latency. The candidate is loaded here only after the child has survived it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mainstay import formats
+from mainstay.domain.errors import Invalid, MainstayError
+from mainstay.engine.materialise import arrow
+from mainstay.engine.materialise.model import paths
+from mainstay.engine.platform import Platform
+from mainstay.formats import limited
+from mainstay.formats.signature import CATEGORIES_AT_MOST, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+_PROBED = 5  # rows that the child scores
+_TIMED = 200  # single-row predictions behind the latency
+_WARM = 10  # predictions before the clock starts: the first ones pay for caches
+
+
+def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure; a candidate that does not load is a result, not an error.
+
+    Raises:
+        Invalid: the evaluation has no scores or labels, or the candidate cannot score its own evaluation.
+    """
+    table = _evaluation(platform, body.get("evaluation_blob"))
+    candidate = body["candidate"]
+    signature = Signature.from_json(candidate["signature"])
+    rows = signature.arrays(table)
+    load = _load_check(platform, candidate, rows)
+    if not load["ok"]:
+        return {"evidence_blob": None, "load": load, "latency_p95_ms": None}
+    model = _model(platform, candidate)
+    scores = model.predict(rows)
+    load["largest_difference"] = _difference(scores, table)
+    champion, problem = _champion(platform, body.get("champion"), table, signature)
+    evidence = _evidence(table, scores, champion, target_columns=list(rows))
+    return {
+        "evidence_blob": platform.put_blob(arrow.parquet(evidence)),
+        "rows": evidence.num_rows,
+        "load": load,
+        "latency_p95_ms": latency_p95_ms(model, rows),
+        "champion_error": problem,
+    }
+
+
+def latency_p95_ms(model: formats.Model, rows: Mapping[str, np.ndarray[Any, Any]]) -> float:
+    """95th percentile of the time to score one row, in milliseconds, over up to 200 rows; the wire is not in it."""
+    import numpy as np
+
+    count = formats.row_count(rows)
+    taken = []
+    for turn in range(min(count, _TIMED) + _WARM):
+        place = turn % count
+        row = {name: values[place : place + 1] for name, values in rows.items()}
+        began = time.perf_counter()
+        model.predict(row)
+        taken.append(time.perf_counter() - began)
+    return round(float(np.percentile(taken[_WARM:], 95)) * 1000, 4)
+
+
+def _evaluation(platform: Platform, blob: str | None) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    if not blob:
+        raise Invalid(
+            "the candidate has no evaluation; register it with a holdout, register(…, holdout=…, target=…), to judge it by."
+        )
+    table = pq.read_table(platform.blob_path(blob))
+    missing = {"_score", "_label"} - set(table.column_names)
+    if missing or not table.num_rows:
+        found = f"no column {' and '.join(sorted(missing))}" if missing else "no rows"
+        raise Invalid(f"the candidate's evaluation has {found}; register it again with a holdout.")
+    return table
+
+
+def _load_check(
+    platform: Platform, version: Mapping[str, Any], rows: Mapping[str, np.ndarray[Any, Any]]
+) -> dict[str, Any]:
+    # A date has no word in the probe's JSON: such a model is loaded in the child without predicting.
+    can_probe = all(values.dtype.kind != "M" for values in rows.values())
+    probe = {name: values[:_PROBED] for name, values in rows.items()} if can_probe else None
+    return limited.check_in_child(
+        version["format"],
+        paths(digests_of(version["files"]), platform),
+        probe=probe,
+        environment=version.get("environment"),
+    )
+
+
+def digests_of(files: Mapping[str, Any]) -> dict[str, str]:
+    """Digest by name, whether the files were given with sizes or without."""
+    return {name: each["digest"] if isinstance(each, Mapping) else each for name, each in files.items()}
+
+
+def _model(platform: Platform, version: Mapping[str, Any]) -> formats.Model:
+    return formats.load(
+        version["format"], paths(digests_of(version["files"]), platform), environment=version.get("environment")
+    )
+
+
+def _champion(
+    platform: Platform, champion: Mapping[str, Any] | None, table: pa.Table, candidate: Signature
+) -> tuple[np.ndarray[Any, Any] | None, str | None]:
+    """Its scores on the same rows; or why there are none, in which case the gate has no comparison."""
+    if champion is None:
+        return None, None
+    try:
+        signature = Signature.from_json(champion["signature"])
+        if signature.output.positive != candidate.output.positive:
+            return (
+                None,
+                f"the champion scores class {signature.output.positive!r}, the candidate {candidate.output.positive!r}.",
+            )
+        return _model(platform, champion).predict(signature.arrays(table)), None
+    except MainstayError as error:
+        return None, f"the champion cannot be scored on these rows: {error.message}"
+
+
+def _difference(scores: np.ndarray[Any, Any], table: pa.Table) -> float | None:
+    """Largest distance between the scores of registration and those of now: 0 where the model is read alike."""
+    import numpy as np
+
+    if scores.ndim != 1:
+        return None
+    return float(np.max(np.abs(scores - table["_score"].to_numpy())))
+
+
+def _evidence(
+    table: pa.Table,
+    candidate: np.ndarray[Any, Any],
+    champion: np.ndarray[Any, Any] | None,
+    *,
+    target_columns: list[str],
+) -> pa.Table:
+    import pyarrow as pa
+
+    names = [name for name in table.column_names if not name.startswith("_") and _can_slice(table[name])]
+    # The model's own columns first: they are what people name slices by.
+    names.sort(key=lambda name: name not in target_columns)
+    columns: dict[str, Any] = {"_label": table["_label"], "_candidate": _column(candidate)}
+    columns["_champion"] = _column(champion) if champion is not None else pa.nulls(table.num_rows, pa.float64())
+    return pa.table({**columns, **{name: table[name] for name in names}})
+
+
+def _column(scores: np.ndarray[Any, Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.array(scores, pa.float64()) if scores.ndim == 1 else pa.array(list(scores))
+
+
+def _can_slice(values: pa.ChunkedArray) -> bool:
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
+    if kinds.is_boolean(kind):
+        return True
+    is_text = kinds.is_string(kind) or kinds.is_large_string(kind)
+    return is_text and 1 < pc.count_distinct(values).as_py() <= CATEGORIES_AT_MOST

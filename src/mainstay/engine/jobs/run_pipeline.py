@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a pipeline for somebody else, in a child process of its own.
+
+In: entry, parameters, the event that caused it. Out: run id, versions, snapshots. A fresh interpreter, because the project's
+modules may have changed since the last job and because what a guest's code does must not take the worker with it. The child
+reads its order from standard input and ends when that is closed: no child outlives its worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import MainstayError, Unavailable, of_kind
+from mainstay.engine import execution, project, step_calls
+from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.platform import Platform
+
+_GRACE_S = 10  # for the child to record that it was interrupted
+_LOOK_S = 0.2
+
+
+def carry_out(
+    body: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str], is_wanted: Callable[[], bool]
+) -> dict[str, Any]:
+    """Run the pipeline in a child and wait for it.
+
+    Args:
+        folder: the project. environment: what tells the child where the control plane is.
+        is_wanted: asked now and then; when it says no, the child is stopped.
+
+    Raises:
+        Invalid, NotFound, StepFailed …: as in the child. Unavailable: the child died, or was not wanted any more.
+    """
+    with tempfile.TemporaryDirectory(prefix="mainstay-job-") as scratch:
+        answer = Path(scratch) / "answer.json"
+        order = {"body": dict(body), "folder": str(folder), "answer": str(answer)}
+        child = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            cwd=folder,
+            env={**os.environ, **environment},
+            start_new_session=True,  # Ctrl-C on a terminal reaches the worker, which tells the child
+        )
+        assert child.stdin is not None
+        try:
+            child.stdin.write(json.dumps(order).encode() + b"\n")
+            child.stdin.flush()
+            code = _wait(child, is_wanted)
+        except BrokenPipeError:
+            code = child.wait()
+        finally:
+            _stop(child)
+        return _answered(answer, code)
+
+
+def _wait(child: subprocess.Popen[bytes], is_wanted: Callable[[], bool]) -> int:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(timeout=_LOOK_S)
+        if not is_wanted():
+            _stop(child)
+            raise Unavailable("the job was given up: its worker is stopping or has lost its lease.")
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    with contextlib.suppress(OSError):
+        if child.stdin is not None:
+            child.stdin.close()
+
+
+def _answered(answer: Path, code: int) -> dict[str, Any]:
+    try:
+        told = json.loads(answer.read_bytes())
+    except (OSError, ValueError):
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        raise Unavailable(
+            f"the pipeline's process {how} before it could answer; the machine may be short of memory."
+        ) from None
+    if "error" in told:
+        raise of_kind(told["error"]["kind"], told["error"]["message"], told["error"]["facts"])
+    return dict(told["result"])
+
+
+# ── the child ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Load and carry out; what the job's result will be."""
+    pipeline = project.load(body["entry"], folder=folder)
+    done = execution.execute(
+        pipeline,
+        platform,
+        params=_params(pipeline, body.get("params") or {}),
+        because=body.get("because"),
+        reason=body.get("reason"),
+    )
+    versions = list(done.versions)
+    wanted = body.get("register_as")
+    mine = [name for name in versions if wanted is None or name.rpartition("/")[0] == wanted]
+    return {
+        "run_id": done.run_id,
+        "summary": done.summary(),
+        "version": mine[-1] if mine else None,
+        "versions": versions,
+        "new_versions": [name for name in versions if not done.versions[name]],
+        "snapshots": list(done.snapshots),
+        "warnings": list(done.warnings),
+    }
+
+
+def _params(pipeline: Pipeline[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts are converted as on the command line; a trigger's numbers and lists are what they are."""
+    texts = {name: value for name, value in given.items() if isinstance(value, str)}
+    typed = {name: value for name, value in given.items() if name not in texts}
+    return {**typed, **project.parameters(pipeline, texts, known_already=typed)}
+
+
+def main() -> None:
+    """Read the order from standard input, carry it out, write the answer to the file it names."""
+    from mainstay.client import session
+
+    signal.signal(signal.SIGTERM, _leave)
+    order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_the_worker, daemon=True).start()
+    answer = Path(order["answer"])
+    try:
+        told = {"result": run(session.connect(), order["body"], Path(order["folder"]))}
+    except MainstayError as error:
+        told = {"error": {"kind": error.kind, "message": error.message, "facts": _plain(error.facts)}}
+    # Whatever else a guest's code raises becomes the job's one sentence.
+    except Exception as error:
+        told = {"error": {"kind": "invalid", "message": step_calls.sentence(error), "facts": {}}}
+    answer.write_text(json.dumps(told))
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in facts.items() if isinstance(value, (str, int, float, bool, list, type(None)))
+    }
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_the_worker() -> None:
+    sys.stdin.buffer.read()  # returns when the worker has closed its end, or is no more
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cache keys of step calls: parts kept one by one, and the digest over them.
+
+In: a step, its resolved arguments, its closure. Out: ``KeyParts``. Because the parts are stored with each step, the
+difference between two runs can be told in words (``difference``), before a run and after it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.digests import digest_of, sha256_hex
+from mainstay.engine import closure, environment
+from mainstay.engine.arguments import Resolved
+from mainstay.engine.closure import Closure
+from mainstay.engine.materialise import json
+from mainstay.engine.steps import Step
+
+FORMAT = 1  # raised when stored results may no longer be read as they were written
+_NAMED = 3  # differences named in a sentence before "and n more"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyParts:
+    """Everything a result depends on. ``files``: data files of the project that the step was seen to open, by path."""
+
+    step: str
+    closure: str
+    modules: Mapping[str, Mapping[str, str]]
+    inputs: Mapping[str, str]
+    params: Mapping[str, str]
+    environment: Mapping[str, Any]
+    seed: int
+    salt: str
+    extras: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    is_cacheable: bool = True  # not part of the key
+    doubt: str | None = None  # why not
+
+    @cached_property
+    def key(self) -> str:
+        """The digest that names the result."""
+        return digest_of(
+            {
+                "format": FORMAT,
+                "step": self.step,
+                "closure": self.closure,
+                "inputs": dict(self.inputs),
+                "params": dict(self.params),
+                "environment": dict(self.environment),
+                "seed": self.seed,
+                "salt": self.salt,
+                "files": dict(self.files),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored with the step."""
+        return {
+            "format": FORMAT,
+            "step": self.step,
+            "closure": self.closure,
+            "modules": {name: dict(parts) for name, parts in self.modules.items()},
+            "inputs": dict(self.inputs),
+            "params": dict(self.params),
+            "environment": dict(self.environment),
+            "seed": self.seed,
+            "salt": self.salt,
+            "extras": list(self.extras),
+            "files": dict(self.files),
+        }
+
+
+@dataclass(kw_only=True)
+class Closures:
+    """Closures of one plan or run: each set of files is walked once, and all steps see the same moment."""
+
+    root: Path
+    entry: Path | None
+    _known: dict[tuple[tuple[Path, ...], str, tuple[str, ...]], Closure] = field(default_factory=dict)
+
+    def of(self, step: Step[..., Any], extras: Iterable[str] = ()) -> Closure:
+        """The closure of ``step``; one that finds modules by computed names also counts all that the pipeline can reach."""
+        extras = tuple(sorted(extras))
+        place = (step.files, step.name, extras)
+        if place not in self._known:
+            self._known[place] = self._walk(step, extras)
+        return self._known[place]
+
+    def _walk(self, step: Step[..., Any], extras: tuple[str, ...]) -> Closure:
+        files = [*step.files, *(self.root / name for name in extras if (self.root / name).is_file())]
+        name = step.function.__qualname__.partition(".")[0]
+        found = closure.of(files, root=self.root, names=[name])
+        if found.is_dynamic and self.entry is not None:
+            found = closure.of([*files, self.entry, *self.of_entry().files], root=self.root, names=[name])
+        return found
+
+    def of_entry(self) -> Closure:
+        """Everything the pipeline's own file can reach, every function in it included."""
+        entry = (self.entry,) if self.entry else ()
+        place = (entry, "", ())
+        if place not in self._known:
+            # The word stands for "whatever has a name": all steps of the file belong to the pipeline's sources.
+            self._known[place] = closure.of(entry, root=self.root, names=["globals"])
+        return self._known[place]
+
+
+def for_call(
+    step: Step[..., Any], resolved: Resolved, closures: Closures, *, seed: int, extras: Iterable[str] = ()
+) -> KeyParts:
+    """The parts of one call's key. ``extras``: project files beyond the static closure that the step used before."""
+    extras = tuple(sorted(set(extras)))
+    code = [name for name in extras if name.endswith(".py")]
+    found = closures.of(step, code)
+    captured, doubt = _captured(step)
+    if not step.files:
+        doubt = "its source is not in a file"
+    return KeyParts(
+        step=step.name,
+        closure=found.digest,
+        modules=found.parts,
+        inputs={path: artifact.digest for path, artifact in resolved.inputs.items()},
+        params={**resolved.params, **captured},
+        environment=environment.part(found.imports, step.options.env),
+        seed=seed,
+        salt=step.options.salt,
+        extras=extras,
+        files={name: _file_digest(closures.root / name) for name in extras if not name.endswith(".py")},
+        is_cacheable=step.options.cache and doubt is None,
+        doubt=doubt,
+    )
+
+
+def _file_digest(path: Path) -> str:
+    return sha256_hex(path.read_bytes()) if path.is_file() else environment.ABSENT
+
+
+def _captured(step: Step[..., Any]) -> tuple[dict[str, str], str | None]:
+    """Values that a nested function took from around it: two functions with one source are two steps."""
+    inner = inspect.unwrap(step.function)
+    names, cells = inner.__code__.co_freevars, inner.__closure__ or ()
+    found: dict[str, str] = {}
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            found[f"(captured) {name}"] = json.dumps(cell.cell_contents).decode()
+        except (json.Unplain, ValueError):
+            return found, f"it captures {name!r}, which cannot be keyed"
+    return found, None
+
+
+# ── telling the difference ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def difference(
+    now: KeyParts, before: Mapping[str, Any], rows: Mapping[str, int | None] | None = None
+) -> tuple[str, str]:
+    """Why ``now`` is not ``before``: the kind (``code``, ``param``, ``input``, ``environment``, ``new``) and a sentence.
+
+    Args:
+        before: stored key parts of an earlier call of the step. rows: row counts by digest, where known.
+    """
+    found = [
+        *(("code", text) for text in _code(now, before)),
+        *(("param", text) for text in _params(now, before)),
+        *(("input", text) for text in _inputs(now, before, rows or {})),
+        *(("environment", text) for text in _environment(now, before)),
+    ]
+    if not found:
+        return "new", "no stored result"
+    kind = found[0][0]
+    same = [text for each, text in found if each == kind]
+    others = sorted({each for each, _ in found} - {kind})
+    more = f" (and {', '.join(others)})" if others else ""
+    lead = "" if kind == "param" else f"{kind}: "
+    return kind, lead + _listed(same) + more
+
+
+def _listed(texts: list[str]) -> str:
+    rest = len(texts) - _NAMED
+    return ", ".join(texts[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _code(now: KeyParts, before: Mapping[str, Any]) -> list[str]:
+    old: Mapping[str, Mapping[str, str]] = before.get("modules", {})
+    found = []
+    for module in sorted({*now.modules, *old}):
+        here, there = now.modules.get(module, {}), old.get(module, {})
+        found += [f"{module}.{name}" for name in dict.fromkeys([*here, *there]) if here.get(name) != there.get(name)]
+    if not found and now.closure != before.get("closure"):
+        found = ["order of statements"]
+    old_files: Mapping[str, str] = before.get("files", {})
+    found += [name for name in sorted({*now.files, *old_files}) if now.files.get(name) != old_files.get(name)]
+    return found + (["salt"] if now.salt != before.get("salt", "") else [])
+
+
+def _params(now: KeyParts, before: Mapping[str, Any]) -> list[str]:
+    old: Mapping[str, str] = before.get("params", {})
+    names = [name for name in dict.fromkeys([*now.params, *old]) if now.params.get(name) != old.get(name)]
+    found = [f"param {name} {_short(old.get(name))}→{_short(now.params.get(name))}" for name in names]
+    return found + ([f"param seed {before.get('seed')}→{now.seed}"] if now.seed != before.get("seed", now.seed) else [])
+
+
+def _short(text: str | None) -> str:
+    return "none" if text is None else text if len(text) <= 40 else text[:37] + "…"
+
+
+def _inputs(now: KeyParts, before: Mapping[str, Any], rows: Mapping[str, int | None]) -> list[str]:
+    old: Mapping[str, str] = before.get("inputs", {})
+    found = []
+    for name in dict.fromkeys([*now.inputs, *old]):
+        here, there = now.inputs.get(name), old.get(name)
+        if here != there:
+            found.append(name + _grown(rows.get(here or ""), rows.get(there or "")))
+    return found
+
+
+def _grown(here: int | None, there: int | None) -> str:
+    if here is None or there is None:
+        return ""
+    return f" ({here - there:+,} rows)" if here != there else " (same number of rows)"
+
+
+def _environment(now: KeyParts, before: Mapping[str, Any]) -> list[str]:
+    old: Mapping[str, Any] = before.get("environment", {})
+    here, there = dict(now.environment.get("packages", {})), dict(old.get("packages", {}))
+    found = [
+        f"{name} {there.get(name, 'none')}→{here.get(name, 'none')}"
+        for name in sorted({*here, *there})
+        if here.get(name) != there.get(name)
+    ]
+    mine, theirs = dict(now.environment.get("variables", {})), dict(old.get("variables", {}))
+    found += [f"variable {name}" for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+    for name in ("python", "platform"):
+        if now.environment.get(name) != old.get(name):
+            found.append(f"{name} {old.get(name)}→{now.environment.get(name)}")
+    return found

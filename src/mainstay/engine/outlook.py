@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For each node of a trace: its key, whether its result is there, and if not, why it has to run.
+
+In: a trace, what is known so far (results of this run, stored results, the last run's record). Out: ``Forecast``s. Shared by
+the plan, which believes what was recorded, and the execution, which replaces belief by results as it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mainstay.domain.digests import canonical_json
+from mainstay.engine import arguments, keys, snapshots
+from mainstay.engine.arguments import WHOLE, Bundle, Resolved
+from mainstay.engine.hits import Hit, Hits
+from mainstay.engine.history import History
+from mainstay.engine.keys import Closures, KeyParts
+from mainstay.engine.materialise import Artifact
+from mainstay.engine.platform import Platform
+from mainstay.engine.refs import ExistingNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
+from mainstay.engine.step_calls import outputs_from
+from mainstay.engine.tracing import Trace
+
+SNAPSHOT, VERSION = "snapshot", "version"  # kinds of outputs that name a thing of the control plane
+
+
+class Missing(Exception):
+    """A result that the node needs is not known; ``label`` names who makes it."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.label = label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """``why``: hit, new, code, input, param, environment, or unknown. ``assumes``: uncached steps taken to repeat themselves."""
+
+    node: Node
+    why: str
+    sentence: str
+    parts: KeyParts | None = None
+    resolved: Resolved | None = None
+    hit: Hit | None = None
+    assumes: tuple[str, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Outlook:
+    """What is known while planning or running. ``outputs`` by node number; ``named``: the snapshot or version a node made."""
+
+    platform: Platform
+    trace: Trace
+    closures: Closures
+    history: History
+    hits: Hits
+    seed: int
+    outputs: dict[int, Mapping[str, Artifact]] = field(default_factory=dict)
+    named: dict[int, str] = field(default_factory=dict)
+
+    def forecast(self, node: Node) -> Forecast:
+        """Key and verdict of one node, by what is known now."""
+        try:
+            resolved = self.resolve(node)
+        except Missing as missing:
+            return Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}")
+        parts = self.parts_of(node, resolved)
+        hit = self.hits.of(parts.key) if parts.is_cacheable else None
+        if hit is not None:
+            return Forecast(node=node, why="hit", sentence="hit", parts=parts, resolved=resolved, hit=hit)
+        why, sentence = self.why(node, parts)
+        return Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved)
+
+    def foresee(self) -> list[Forecast]:
+        """All nodes, as far as they can be told before anything runs; asks for all keys at once where the last run helps."""
+        asked: set[str] = set()
+        while True:
+            believed, wanted = Belief(self), set()
+            for node in self.trace.nodes:
+                wanted |= believed.add(node)
+            if wanted <= asked:
+                return believed.forecasts
+            self.hits.ask(wanted - asked)
+            asked |= wanted
+
+    def resolve(self, node: Node) -> Resolved:
+        """The node's arguments. Raises Missing: one is the result of a node that has none yet."""
+        return arguments.resolve(self.arguments_of(node), self._result, self.platform)
+
+    def settle_existing(self) -> None:
+        """Snapshots that were there before need no work."""
+        for node in self.trace.nodes:
+            if isinstance(node, ExistingNode):
+                taken = snapshots.from_json(node.snapshot)
+                self.outputs[node.number], self.named[node.number] = {WHOLE: taken.artifact}, taken.id
+
+    def settle(self, node: Node, outputs: Mapping[str, Artifact]) -> None:
+        """Take ``outputs``, stored or fresh, as the node's results."""
+        if isinstance(node, SnapshotNode):
+            self.named[node.number] = next(name for name, each in outputs.items() if each.kind == SNAPSHOT)
+            self.outputs[node.number] = {WHOLE: outputs[WHOLE]}
+        elif isinstance(node, RegisterNode):
+            self.named[node.number] = next(iter(outputs))
+            self.outputs[node.number] = outputs
+        else:
+            self.outputs[node.number] = outputs
+
+    def snapshots_behind(self, value: Any) -> list[str]:
+        """Ids of the snapshots that ``value`` was made from, in the order of the calls, each once."""
+        found: dict[str, None] = {}
+        for node in _ancestors(value):
+            if isinstance(node, (SnapshotNode, ExistingNode)) and node.number in self.named:
+                found[self.named[node.number]] = None
+        return list(found)
+
+    def arguments_of(self, node: Node) -> Mapping[str, Any]:
+        """Everything the node was called with that may hold refs."""
+        if isinstance(node, StepNode):
+            return node.arguments
+        if isinstance(node, SnapshotNode):
+            return {"table": node.value}
+        if isinstance(node, RegisterNode):
+            return {"model": node.value, "metrics": node.metrics, "holdout": node.holdout}
+        return {}
+
+    def _result(self, ref: Ref) -> Artifact | Bundle:
+        outputs = self.outputs.get(ref.node.number)
+        if outputs is None:
+            raise Missing(ref.node.label)
+        return arguments.pick(ref, outputs, self.platform)
+
+    def parts_of(self, node: Node, resolved: Resolved) -> KeyParts:
+        """The key of a step's call, or of a verb's."""
+        if isinstance(node, StepNode):
+            extras = self.history.extras(node.step.name)
+            return keys.for_call(node.step, resolved, self.closures, seed=self.seed, extras=extras)
+        if isinstance(node, SnapshotNode):
+            stated: dict[str, Any] = {"dataset": node.dataset, "source": node.source, "period": node.period}
+            return _verb_parts("snapshot", resolved, stated)
+        if isinstance(node, RegisterNode):
+            stated = {
+                "model": node.model,
+                "target": node.target,
+                "features": node.features,
+                "description": node.description,
+            }
+            return _verb_parts("register", resolved, {**stated, "snapshots": self.roles(node)})
+        return _verb_parts("existing", resolved, {})
+
+    def roles(self, node: RegisterNode) -> list[tuple[str, str]]:
+        """The snapshots behind the model and behind its holdout."""
+        return [
+            *((name, "train") for name in self.snapshots_behind(node.value)),
+            *((name, "holdout") for name in self.snapshots_behind(node.holdout)),
+        ]
+
+    def why(self, node: Node, parts: KeyParts) -> tuple[str, str]:
+        """Why the node has to run: against its last recorded call."""
+        before = self.history.before(node.label, parts.step)
+        if before is None or before["key_parts"].get("step") != parts.step:
+            return "new", "never run before" if parts.is_cacheable else _uncached(node, parts)
+        why, sentence = keys.difference(parts, before["key_parts"], self._rows())
+        if why != "new":
+            return why, sentence
+        return "new", "it failed the last time" if before.get("state") == "failed" else _uncached(node, parts)
+
+    def _rows(self) -> dict[str, int | None]:
+        mine = {each.digest: each.rows for outputs in self.outputs.values() for each in outputs.values()}
+        return {**self.history.rows, **mine}
+
+
+class Belief:
+    """One pass over a trace that takes recorded results for real; leaves the outlook as it found it."""
+
+    def __init__(self, outlook: Outlook) -> None:
+        self.forecasts: list[Forecast] = []
+        self._outlook = Outlook(
+            platform=outlook.platform,
+            trace=outlook.trace,
+            closures=outlook.closures,
+            history=outlook.history,
+            hits=outlook.hits,
+            seed=outlook.seed,
+            outputs=dict(outlook.outputs),
+            named=dict(outlook.named),
+        )
+        self._assumes: dict[int, tuple[str, ...]] = {}
+
+    def add(self, node: Node) -> set[str]:
+        """Judge the next node; the keys that ought to be asked for."""
+        outlook = self._outlook
+        if isinstance(node, ExistingNode):
+            return set()
+        upstream = [each.node.number for each in refs_in(list(outlook.arguments_of(node).values()))]
+        assumes = tuple(dict.fromkeys(name for number in upstream for name in self._assumes.get(number, ())))
+        try:
+            resolved = outlook.resolve(node)
+        except Missing as missing:
+            self.forecasts.append(
+                Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}", assumes=assumes)
+            )
+            return set()
+        parts = outlook.parts_of(node, resolved)
+        known = outlook.hits.peek(parts.key) if parts.is_cacheable else None
+        believed = known.outputs if known else self._recorded(node, parts)
+        if known is None and not parts.is_cacheable and believed is not None:
+            assumes = (*assumes, node.label)
+        self._assumes[node.number] = assumes
+        if believed is not None:
+            outlook.settle(node, believed)
+        why, sentence = ("hit", "hit") if known else outlook.why(node, parts)
+        self.forecasts.append(
+            Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved, hit=known, assumes=assumes)
+        )
+        return {parts.key} if parts.is_cacheable else set()
+
+    def _recorded(self, node: Node, parts: KeyParts) -> Mapping[str, Artifact] | None:
+        """What the last run recorded under the very same key. Believed only until the index has answered."""
+        if parts.is_cacheable and self._outlook.hits.is_asked(parts.key):
+            return None
+        before = self._outlook.history.before(node.label, parts.step)
+        if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
+            return None
+        return outputs_from(list(before.get("outputs") or ())) or None
+
+
+def _verb_parts(verb: str, resolved: Resolved, stated: Mapping[str, Any]) -> KeyParts:
+    params = {name: canonical_json(value).decode() for name, value in stated.items() if value is not None}
+    inputs = {path: artifact.digest for path, artifact in resolved.inputs.items()}
+    return KeyParts(
+        step=verb,
+        closure="",
+        modules={},
+        inputs=inputs,
+        params={**resolved.params, **params},
+        environment={},
+        seed=0,
+        salt="",
+    )
+
+
+def _uncached(node: Node, parts: KeyParts) -> str:
+    if parts.doubt:
+        return f"not cached: {parts.doubt}"
+    if isinstance(node, StepNode) and not node.step.options.cache:
+        return "not cached: it reads the outside world"
+    return "no stored result"
+
+
+def _ancestors(value: Any) -> list[Node]:
+    """Nodes that ``value`` depends on, in the order of their calls."""
+    found: dict[int, Node] = {}
+    # A list of what is left, not recursion: a chain of a thousand steps is a fair pipeline.
+    left = [ref.node for ref in refs_in([value])]
+    while left:
+        node = left.pop()
+        if node.number not in found:
+            found[node.number] = node
+            if isinstance(node, StepNode):
+                left += [ref.node for ref in refs_in(node.arguments)]
+            elif isinstance(node, SnapshotNode):
+                left += [ref.node for ref in refs_in([node.value])]
+    return [found[number] for number in sorted(found)]
+
+
+def upstream_of(arguments_of: Iterable[Any]) -> list[str]:
+    """Labels of the nodes whose results are used, each once, in order."""
+    return list(dict.fromkeys(ref.node.label for ref in refs_in(list(arguments_of))))

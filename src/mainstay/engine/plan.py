@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: what a run would do now, and why. Carries nothing out and records nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mainstay.engine import execution, history
+from mainstay.engine.hits import Hits
+from mainstay.engine.outlook import Forecast, Outlook
+from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.platform import Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One step or verb. ``why``: hit, new, code, input, param, environment, unknown; ``sentence`` says it to people."""
+
+    label: str
+    why: str
+    sentence: str
+    key: str | None
+    assumes: tuple[str, ...] = ()
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether nothing would have to run."""
+        return self.why == "hit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Items in the order of work."""
+
+    pipeline: str
+    items: tuple[Item, ...]
+
+    def lines(self) -> list[str]:
+        """One line an item, and a summary."""
+        width = max((len(item.label) for item in self.items), default=0)
+        return [*(f"{item.label:<{width}}  {item.sentence}" for item in self.items), self.summary()]
+
+    def summary(self) -> str:
+        """Such as ``5 steps: 3 hits, 1 would run, 1 depends on it``."""
+        hits = sum(item.is_hit for item in self.items)
+        unknown = sum(item.why == "unknown" for item in self.items)
+        runs = len(self.items) - hits - unknown
+        parts = [
+            (hits, "hit" if hits == 1 else "hits"),
+            (runs, "would run"),
+            (unknown, "depend on that" if unknown > 1 else "depends on that"),
+        ]
+        told = ", ".join(f"{count} {word}" for count, word in parts if count)
+        return f"{execution.counted(len(self.items), 'step')}: {told or 'nothing to do'}"
+
+
+def make(pipeline: Pipeline[..., Any], platform: Platform, *, params: Mapping[str, Any]) -> Plan:
+    """The plan of ``pipeline`` with ``params``.
+
+    Raises:
+        Invalid: the parameters do not fit, or an argument cannot be keyed.
+    """
+    trace = pipeline.trace(platform, params)
+    outlook = Outlook(
+        platform=platform,
+        trace=trace,
+        closures=execution.closures_of(pipeline),
+        history=history.of(platform, pipeline.name),
+        hits=Hits(platform=platform),
+        seed=pipeline.seed,
+    )
+    outlook.settle_existing()
+    return Plan(pipeline=pipeline.name, items=tuple(_item(each) for each in outlook.foresee()))
+
+
+def _item(forecast: Forecast) -> Item:
+    sentence = forecast.sentence
+    if forecast.assumes and forecast.node.label not in forecast.assumes:
+        sentence += f", if {' and '.join(forecast.assumes)} gives the same bytes again"
+    return Item(
+        label=forecast.node.label,
+        why=forecast.why,
+        sentence=sentence,
+        key=forecast.parts.key if forecast.parts else None,
+        assumes=forecast.assumes,
+    )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking a snapshot for a pipeline: the table's bytes go to the control plane, which checks, numbers and keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import Invalid, NotFound
+from mainstay.engine import materialise
+from mainstay.engine.materialise import Artifact, arrow
+from mainstay.engine.platform import Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A snapshot as the rest of the run uses it. ``artifact``: its rows, read as what the producer made them with."""
+
+    id: str
+    digest: str
+    artifact: Artifact
+    is_known: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Bytes on their way to become a snapshot. ``kind``: what the rows are read as afterwards."""
+
+    blob: str
+    format: str
+    kind: str
+
+
+def batch_of(found: Any, platform: Platform) -> Batch:
+    """The batch of a table, of a stored result, or of a Parquet or CSV file.
+
+    Raises:
+        Invalid: it is no table.
+    """
+    if isinstance(found, Path):
+        return _file(found, platform)
+    artifact = found if isinstance(found, Artifact) else materialise.write(found, platform)
+    if artifact.kind not in arrow.Tables.kinds:
+        raise Invalid(f"a snapshot is made of a table or of a Parquet or CSV file; a {artifact.kind} was given.")
+    return Batch(blob=artifact.digest, format="parquet", kind=artifact.kind)
+
+
+def take(
+    platform: Platform,
+    dataset: str,
+    batch: Batch,
+    *,
+    source: str,
+    period: Mapping[str, Any] | None,
+    run_id: str,
+    parents: Sequence[str],
+) -> Taken:
+    """Hand the batch in; a dataset that is new is made, owned by whoever asks.
+
+    Raises:
+        Invalid: the rows break the dataset's contract; the facts list the problems.
+    """
+    body: dict[str, Any] = {"blob": batch.blob, "format": batch.format, "source": source, "run_id": run_id}
+    body |= {"period": dict(period)} if period else {}
+    body |= {"parents": list(parents)} if parents else {}
+    path = f"/datasets/{dataset}/snapshots"
+    try:
+        platform.get(f"/datasets/{dataset}")
+    except NotFound:
+        platform.post("/datasets", {"name": dataset, "owner": platform.get("/me")["actor"], "description": ""})
+    return from_json(platform.post(path, body), batch.kind)
+
+
+def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
+    """A snapshot as the control plane describes it."""
+    artifact = Artifact(kind=kind, digest=snapshot["blob"], size=int(snapshot["size"]), rows=int(snapshot["rows"]))
+    return Taken(
+        id=snapshot["id"], digest=snapshot["digest"], artifact=artifact, is_known=bool(snapshot.get("is_known"))
+    )
+
+
+def _file(path: Path, platform: Platform) -> Batch:
+    formats = {".parquet": "parquet", ".csv": "csv"}
+    if not path.is_file():
+        raise Invalid(f"there is no file {path.name!r}; a snapshot is made of a table or of a Parquet or CSV file.")
+    if path.suffix.lower() not in formats:
+        raise Invalid(f"file {path.name!r} is neither .parquet nor .csv; read it in a step and pass the table on.")
+    return Batch(blob=platform.put_blob(path), format=formats[path.suffix.lower()], kind="arrow")

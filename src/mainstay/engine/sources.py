@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which code a run was: entry, git commit, whether the tree was clean, the difference, and the sources themselves as blobs.
+
+The sources blob lists path → digest of every first-party file in the pipeline's closure, so that a run can be read and
+repeated without its repository.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.digests import canonical_json
+from mainstay.engine.closure import Closure
+from mainstay.engine.platform import Blobs
+
+_GIT_S = 10  # a repository on a slow disk must not keep a run from starting
+
+
+def record(entry: str, *, root: Path, closure: Closure, blobs: Blobs) -> dict[str, Any]:
+    """The ``code`` of a run."""
+    code: dict[str, Any] = {
+        "entry": entry,
+        "commit": None,
+        "dirty": None,
+        "sources_digest": _keep(closure, root, blobs),
+    }
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return code | {"diff_digest": None}
+    changed = _git(root, "status", "--porcelain", "--", ".") or b""
+    difference = _git(root, "diff", "HEAD", "--binary", "--", ".") if changed else None
+    return code | {
+        "commit": commit.decode().strip(),
+        "dirty": bool(changed.strip()),
+        "diff_digest": blobs.put_blob(difference) if difference else None,
+    }
+
+
+def _keep(closure: Closure, root: Path, blobs: Blobs) -> str:
+    files = {_name(path, root): blobs.put_blob(path.read_bytes()) for path in closure.files}
+    return blobs.put_blob(canonical_json({"files": files}))
+
+
+def _name(path: Path, root: Path) -> str:
+    # Code outside the project (an editable install) keeps its last folders only: where a disk is mounted is nobody's business.
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else "/".join(("…", *path.parts[-2:]))
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """What git answers, or None: no git, no repository, no commit yet."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            timeout=_GIT_S,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

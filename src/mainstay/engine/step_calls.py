@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call of a step, ready to be carried out anywhere: what to call, on which artifacts; and what came of it.
+
+In: a ``StepCall``, the blobs. Out: an ``Outcome``: artifacts by name, or the error. Nothing is recorded here: an executor
+may run this in another process, and only the execution commits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import time
+import traceback
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import MainstayError
+from mainstay.engine import arguments, environment, materialise, step_log, steps, tracing, watch
+from mainstay.engine.arguments import WHOLE
+from mainstay.engine.materialise import Artifact
+from mainstay.engine.platform import Blobs
+from mainstay.engine.refs import part_names
+from mainstay.engine.step_log import StepLog
+from mainstay.engine.steps import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCall:
+    """``arguments``: the tree of a ``Resolved``. ``known``: files of the static closure, beyond which use is reported."""
+
+    label: str
+    step: Step[..., Any]
+    arguments: Mapping[str, Any]
+    seed: int
+    root: Path
+    known: frozenset[Path] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """``error`` is one sentence, ``cause`` the exception behind it; both None after success."""
+
+    seconds: float
+    log: StepLog
+    outputs: dict[str, Artifact] = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
+    attempts: int = 1
+    error: str | None = None
+    cause: BaseException | None = None
+
+
+def carry_out(call: StepCall, blobs: Blobs) -> Outcome:
+    """Read the arguments, call the function (again, if it may be retried), store the results."""
+    began = time.monotonic()
+    with watch.opened_files() as seen, step_log.opened(blobs) as log, tracing.suspended():
+        attempts = 0
+        try:
+            while True:
+                attempts += 1
+                try:
+                    outputs = store(_called(call, blobs), call.step, blobs)
+                    break
+                except call.step.options.retry_on as error:
+                    if attempts > call.step.options.retries or isinstance(error, MainstayError):
+                        raise
+                    log.metrics.clear()
+                    time.sleep(call.step.options.retry_wait_s * 2 ** (attempts - 1))
+        # The step is a guest: whatever it raises is recorded, and the run ends in order.
+        except Exception as error:
+            return Outcome(
+                seconds=time.monotonic() - began, log=log, attempts=attempts, error=sentence(error), cause=error
+            )
+    found = watch.extras(seen, root=call.root, known=set(call.known))
+    return Outcome(seconds=time.monotonic() - began, log=log, outputs=outputs, extras=tuple(found), attempts=attempts)
+
+
+def sentence(error: BaseException) -> str:
+    """An exception in one line: our own errors say it themselves, a guest's is named with the line it came from."""
+    if isinstance(error, MainstayError):
+        return error.message
+    text = " ".join(str(error).split()) or "no message"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if f"{__name__.partition('.')[0]}/engine/" not in frame.filename
+    ]
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{where}"
+
+
+def store(result: Any, step: Step[..., Any], blobs: Blobs) -> dict[str, Artifact]:
+    """The results of ``step`` by name: one called ``value``, or several where the annotation or the value says so."""
+    names = part_names(step.result_annotation)
+    if names is not None and isinstance(result, tuple) and len(result) == len(names):
+        return {name: materialise.write(item, blobs) for name, item in zip(names, result, strict=True)}
+    if names is not None and isinstance(result, dict) and set(names) == set(result):
+        return {name: materialise.write(result[name], blobs) for name in names}
+    if materialise.family_of(result) is None:
+        if fields := getattr(result, "_fields", None):
+            return {name: materialise.write(item, blobs) for name, item in zip(fields, result, strict=True)}
+        if type(result) is dict and result and all(isinstance(name, str) for name in result):
+            return {name: materialise.write(item, blobs) for name, item in result.items()}
+        if type(result) is tuple and result:
+            return {str(place): materialise.write(item, blobs) for place, item in enumerate(result)}
+    return {WHOLE: materialise.write(result, blobs)}
+
+
+def _called(call: StepCall, blobs: Blobs) -> Any:
+    function = call.step.function
+    wanted = {name: _plain(annotation) for name, annotation in steps.annotations_of(function).items()}
+    loaded = {name: arguments.load(value, blobs, wanted.get(name)) for name, value in call.arguments.items()}
+    bound = inspect.BoundArguments(call.step.signature, loaded)
+    environment.seed_everything(call.seed, call.step.name)
+    return function(*bound.args, **bound.kwargs)
+
+
+def _plain(annotation: Any) -> Any:
+    """``pl.DataFrame | None`` asks for a ``pl.DataFrame``."""
+    options = [each for each in typing.get_args(annotation) if each is not type(None)]
+    return options[0] if len(options) == 1 and type(None) in typing.get_args(annotation) else annotation
+
+
+def describe(outputs: Mapping[str, Artifact]) -> list[dict[str, Any]]:
+    """Outputs as the control plane takes them."""
+    return [{"name": name, **dataclasses.asdict(artifact)} for name, artifact in outputs.items()]
+
+
+def outputs_from(described: list[dict[str, Any]]) -> dict[str, Artifact]:
+    """The inverse of ``describe``."""
+    return {
+        each["name"]: Artifact(kind=each["kind"], digest=each["digest"], size=int(each["size"]), rows=each.get("rows"))
+        for each in described
+    }

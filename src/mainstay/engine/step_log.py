@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a step says of itself while it runs: parameters, metrics, artifacts. Belongs to the step's run, which exists once it is committed."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import Invalid
+from mainstay.engine import materialise
+from mainstay.engine.platform import Blobs
+
+_current: ContextVar[StepLog | None] = ContextVar("mainstay_step_log", default=None)
+
+
+@dataclass(kw_only=True)
+class StepLog:
+    """Collected in the order of the calls."""
+
+    blobs: Blobs
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_empty(self) -> bool:
+        """Whether the step said nothing."""
+        return not (self.params or self.metrics or self.artifacts)
+
+
+def current() -> StepLog | None:
+    """The log of the step that is running in this thread, if any."""
+    return _current.get()
+
+
+@contextmanager
+def opened(blobs: Blobs) -> Iterator[StepLog]:
+    """Collect what is logged inside the block."""
+    log = StepLog(blobs=blobs)
+    token = _current.set(log)
+    try:
+        yield log
+    finally:
+        _current.reset(token)
+
+
+def metric(log: StepLog, key: str, value: float, step: int | None) -> None:
+    """Add one point. Raises Invalid: it is not a number."""
+    number = value.item() if hasattr(value, "item") else value
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise Invalid(f"metric {key!r} is a {type(value).__name__}; a number is expected.", metric=key)
+    log.metrics.append({"key": key, "value": float(number), "step": step, "at": _now()})
+
+
+def params(log: StepLog, values: Mapping[str, Any]) -> None:
+    """Add parameters; a later value of the same name wins."""
+    for name, value in values.items():
+        log.params[name] = value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def artifact(log: StepLog, path: str, content: Any) -> None:
+    """Keep ``content`` (bytes, text, a Path, or anything a step may return) as the file ``path`` of the step's run."""
+    if isinstance(content, str):
+        content = content.encode()
+    if isinstance(content, bytes):
+        digest, size = log.blobs.put_blob(content), len(content)
+    elif isinstance(content, Path) and content.is_file():
+        digest, size = log.blobs.put_blob(content), content.stat().st_size
+    else:
+        stored = materialise.write(content, log.blobs)
+        digest, size = stored.digest, stored.size
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    log.artifacts.append({"path": path, "digest": digest, "size": size, "media_type": kind})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

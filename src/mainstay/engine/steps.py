@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps: plain functions that a recorded run keys, caches and remembers.
+
+In: a module-level function. Out: an object that behaves as that function. Outside a pipeline a call is the plain call;
+inside one it gives a ``Ref``. Nothing heavy is imported here, so a test of a step costs what the function costs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from mainstay.domain.errors import Invalid
+from mainstay.engine import tracing
+from mainstay.engine.refs import Ref, StepNode
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a step is carried out; see ``step``."""
+
+    cache: bool = True
+    retries: int = 0
+    retry_on: tuple[type[Exception], ...] = (Exception,)
+    retry_wait_s: float = 1.0
+    env: tuple[str, ...] = ()
+    salt: str = ""
+
+
+@dataclass(eq=False)
+class Step(Generic[P, R]):
+    """A function with the options of its recorded execution. Calling it is calling the function."""
+
+    function: Callable[P, R]
+    options: Options
+    files: tuple[Path, ...]  # where its code begins: the function's file, and the file that made it a step
+    signature: inspect.Signature = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signature = inspect.signature(self.function)
+        functools.update_wrapper(self, self.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        trace = tracing.current()
+        if trace is None:
+            return self.function(*args, **kwargs)
+        return _traced(self, trace, args, kwargs)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+    # Pickled by name, as functions are: a worker process finds the same step by importing the same module.
+    def __reduce__(self) -> str:
+        return self.function.__qualname__
+
+    @property
+    def name(self) -> str:
+        """``module.function``; a script run directly counts under its file's name, so both ways share results."""
+        module = self.function.__module__
+        if module == "__main__" and self.files:
+            module = self.files[0].stem
+        return f"{module}.{self.function.__qualname__}"
+
+    @functools.cached_property
+    def result_annotation(self) -> Any:
+        """The annotation of the result; None if there is none or it cannot be evaluated."""
+        return annotations_of(self.function).get("return")
+
+
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    cache: bool = True,
+    retries: int = 0,
+    retry_on: tuple[type[Exception], ...] = (Exception,),
+    retry_wait_s: float = 1.0,
+    env: Iterable[str] = (),
+    salt: str = "",
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    cache: bool = True,
+    retries: int = 0,
+    retry_on: tuple[type[Exception], ...] = (Exception,),
+    retry_wait_s: float = 1.0,
+    env: Iterable[str] = (),
+    salt: str = "",
+) -> Any:
+    """Make ``function`` a step: ``@step`` or ``@step(cache=False)``.
+
+    Args:
+        cache: False for a step that reads the outside world; it runs every time, and what follows is a hit if its bytes
+            are the same as before.
+        retries: how often to try again after an exception of a type in ``retry_on``; waits ``retry_wait_s``, doubled each time.
+        env: names of the environment variables that the step reads; their values become part of its key.
+        salt: any text; changing it runs the step again.
+    """
+    if isinstance(env, str):
+        raise Invalid(f"env is {env!r}; a list of names is expected, such as env=[{env!r}].")
+    options = Options(
+        cache=cache, retries=retries, retry_on=retry_on, retry_wait_s=retry_wait_s, env=tuple(env), salt=salt
+    )
+    place = _file_of_caller()
+
+    def mark(function: Callable[..., Any]) -> Step[..., Any]:
+        return Step(_checked(function), options, files_of(function, place))
+
+    return mark if function is None else mark(function)
+
+
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Evaluated annotations, name by name: one that only a type checker can resolve is left out, the others stay."""
+    try:
+        return typing.get_type_hints(function, include_extras=False)
+    except Exception:  # whatever a guest's annotation raises when it is evaluated
+        return _annotations_one_by_one(function)
+
+
+def _annotations_one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    inner = inspect.unwrap(function)
+    for name, annotation in getattr(inner, "__annotations__", {}).items():
+        probe = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            known |= typing.get_type_hints(probe, globalns=getattr(inner, "__globals__", {}))
+        except Exception:
+            continue
+    return known
+
+
+def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ref:
+    try:
+        bound = step.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Invalid(f"step {step.name}: {error}; its parameters are {step.signature}.") from error
+    bound.apply_defaults()
+    node = trace.add(StepNode, label=step.name, step=step, arguments=dict(bound.arguments))
+    return Ref(node, (), step.result_annotation)
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    if isinstance(function, Step):
+        raise Invalid(f"{function.name} is a step already; write @step once.")
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        found = "a lambda" if inspect.isfunction(function) else type(function).__name__
+        raise Invalid(f"step wraps a function written with def, {found} was given; write one that calls it.")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise Invalid(f"step {function.__qualname__} is a coroutine or a generator; return a finished value instead.")
+    return function
+
+
+def files_of(function: Callable[..., Any], place: Path | None = None) -> tuple[Path, ...]:
+    """Files the code begins in; none in a REPL. Another decorator may hide the function's own file: then both count."""
+    inner = inspect.unwrap(function)
+    named = (getattr(each, "__code__", None) for each in (inner, function))
+    found = [Path(code.co_filename) for code in named if code is not None] + ([place] if place else [])
+    return tuple(dict.fromkeys(path.resolve() for path in found if path.is_file()))
+
+
+def _file_of_caller() -> Path | None:
+    file = sys._getframe(2).f_globals.get("__file__")
+    return Path(file) if file else None

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pipeline, or a step, says besides calling steps: ``snapshot``, ``snapshots``, ``register``, and the log verbs.
+
+Inside a pipeline that is being traced they give refs, as steps do. Called plainly, ``snapshot`` hands its table on and
+``register`` does nothing but say so, so that a pipeline can be run as the plain function it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from mainstay.domain.errors import Invalid, NotFound
+from mainstay.engine import step_log, tracing
+from mainstay.engine.platform import Platform
+from mainstay.engine.refs import ExistingNode, Ref, RegisterNode, SnapshotNode
+
+Moment = str | date | datetime
+
+
+def snapshot(
+    name: str, table: Any, *, source: str | None = None, since: Moment | None = None, until: Moment | None = None
+) -> Any:
+    """Make ``table`` a snapshot of dataset ``name``: immutable, profiled, held against the contract.
+
+    Args:
+        table: a step's result, a table, or a Path to a Parquet or CSV file.
+        since, until: the period that the rows are about, if they are about one.
+
+    Returns:
+        A ref to the snapshot's rows; outside a recorded run, ``table`` itself.
+    """
+    trace = tracing.current()
+    if trace is None:
+        return table
+    period = {"since": _iso(since), "until": _iso(until)} if since is not None or until is not None else None
+    node = trace.add(SnapshotNode, label=f"snapshot {name}", dataset=name, value=table, source=source, period=period)
+    return Ref(node, (), table.annotation if isinstance(table, Ref) else None)
+
+
+def snapshots(
+    name: str, *, last: int | None = None, since: Moment | None = None, until: Moment | None = None
+) -> list[Ref]:
+    """The snapshots of dataset ``name`` that are there now, oldest first, as inputs that are fixed by digest.
+
+    Args:
+        last: only the newest so many. since, until: only those whose period (or, without one, whose making) lies within.
+
+    Raises:
+        Invalid: no pipeline is being traced. NotFound: there is no such dataset, or no snapshot fits.
+    """
+    trace = tracing.current()
+    if trace is None or trace.platform is None:
+        raise Invalid(
+            f"snapshots({name!r}) asks a platform; call it inside a pipeline that `mainstay run` carries out."
+        )
+    fitting = [each for each in _all(trace.platform, name) if _fits(each, since, until)]
+    chosen = fitting[-last:] if last is not None else fitting
+    if not chosen:
+        raise NotFound(
+            f"dataset {name!r} has no snapshot in the period asked for; `mainstay datasets show {name}` lists them."
+        )
+    full = [trace.platform.get(f"/snapshots/{each['id']}") for each in chosen]
+    return [Ref(trace.add(ExistingNode, label=each["id"], snapshot=each)) for each in full]
+
+
+def register(
+    name: str,
+    model: Any,
+    *,
+    metrics: Any = None,
+    holdout: Any = None,
+    target: str | None = None,
+    features: Iterable[str] | None = None,
+    description: str | None = None,
+) -> Any:
+    """Make a fitted model the next version of model ``name``; an identical one is answered with the version there is.
+
+    Args:
+        metrics: a mapping of numbers, or a step's result that is one.
+        holdout: a table of rows the model has not seen, with the column ``target``: the loaded model scores it, and the scores
+            are kept as the version's evaluation, which release gates judge by.
+        features: the model's input columns in its order; needed only for a model that was fitted without column names.
+    """
+    if holdout is not None and target is None:
+        raise Invalid(f'register({name!r}) has a holdout but no target; name the column of truth: target="…".')
+    trace = tracing.current()
+    if trace is None:
+        warnings.warn(f"register({name!r}) outside a recorded run does nothing; `mainstay run` records.", stacklevel=2)
+        return None
+    chosen = None if features is None else tuple(features)
+    facts = {"model": name, "value": model, "metrics": metrics, "holdout": holdout, "target": target}
+    return Ref(trace.add(RegisterNode, label=f"register {name}", **facts, features=chosen, description=description))
+
+
+def log_metric(key: str, value: float, step: int | None = None) -> None:
+    """A number about the step that is running. Raises Invalid: none is."""
+    step_log.metric(_log("log_metric"), key, value, step)
+
+
+def log_params(values: Mapping[str, Any]) -> None:
+    """Settings that the running step has chosen. Raises Invalid: no step is running."""
+    step_log.params(_log("log_params"), values)
+
+
+def log_artifact(path: str, content: Any) -> None:
+    """A file of the running step: bytes, text, a Path, a table or an array. Raises Invalid: no step is running."""
+    step_log.artifact(_log("log_artifact"), path, content)
+
+
+def _log(verb: str) -> step_log.StepLog:
+    log = step_log.current()
+    if log is None:
+        raise Invalid(
+            f"{verb} is called outside of a step; call it in one, or open a run of its own with `with ms.run(…)`."
+        )
+    return log
+
+
+def _all(platform: Platform, name: str) -> list[dict[str, Any]]:
+    newest_first: list[dict[str, Any]] = platform.get(f"/datasets/{name}")["snapshots"]
+    return newest_first[::-1]
+
+
+def _fits(snapshot: Mapping[str, Any], since: Moment | None, until: Moment | None) -> bool:
+    period = snapshot.get("period") or {}
+    begins = period.get("since") or snapshot["created_at"]
+    ends = period.get("until") or snapshot["created_at"]
+    return (since is None or _moment(begins) >= _moment(since)) and (until is None or _moment(ends) <= _moment(until))
+
+
+def _moment(value: Moment) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    elif not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _iso(value: Moment | None) -> str | None:
+    return (
+        None
+        if value is None
+        else _moment(value).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    )

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker: leases jobs from the control plane, carries them out one at a time, and answers.
+
+In: ``run_pipeline`` and ``judge_release`` jobs. Out: a result, or one sentence. While it works it renews its lease; a lease it has
+lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On SIGTERM it stops the
+pipeline it is running and leaves the job to the next worker when the lease runs out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
+from mainstay.engine import step_calls
+from mainstay.engine.jobs import judge_release, run_pipeline
+from mainstay.engine.platform import Platform
+
+KINDS = ("run_pipeline", "judge_release")
+log = logging.getLogger("mainstay.worker")
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """``folder``: the project that entries are relative to. ``environment``: how a child finds the control plane."""
+
+    platform: Platform
+    folder: Path
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lease_s: float = 30.0
+    poll_s: float = 0.5
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+def work(worker: Worker) -> None:
+    """Lease and carry out until ``worker.stopping`` is set."""
+    while not worker.stopping.is_set():
+        try:
+            found = work_once(worker)
+        except Unavailable as error:
+            log.warning("%s", error.message)
+            found = False
+        if not found:
+            worker.stopping.wait(worker.poll_s)
+
+
+def work_once(worker: Worker) -> bool:
+    """Carry out one job, if there is one.
+
+    Raises:
+        Unavailable: the control plane is away.
+    """
+    body = {"worker": worker.name, "kinds": list(KINDS), "seconds": worker.lease_s}
+    job = worker.platform.post("/jobs/lease", body)["job"]
+    if job is None:
+        return False
+    log.info("job %s: %s, attempt %s", job["id"], job["kind"], job.get("attempt", 1))
+    with _renewed(worker, job["id"]) as is_held:
+        answer = _carried_out(worker, job, is_held)
+    if answer is None or not is_held():
+        log.warning("job %s: given up", job["id"])
+        return True
+    log.info("job %s: %s", job["id"], answer.get("error") or "done")
+    _finish(worker, job["id"], answer)
+    return True
+
+
+def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], bool]) -> dict[str, Any] | None:
+    """What to answer; None: nothing, because the job is not ours to answer any more."""
+
+    def is_wanted() -> bool:
+        return is_held() and not worker.stopping.is_set()
+
+    try:
+        return {"ok": True, "result": _result(worker, job, is_wanted)}
+    except MainstayError as error:
+        return {"ok": False, "error": error.message} if is_wanted() else None
+    # The loop must outlive its guests: a job that raises anything at all ends failed, with one sentence.
+    except Exception as error:
+        log.exception("job %s", job["id"])
+        return {"ok": False, "error": step_calls.sentence(error)}
+
+
+def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
+    kind, body = job["kind"], job["body"]
+    try:
+        if kind == "run_pipeline":
+            return run_pipeline.carry_out(
+                body, folder=worker.folder, environment=worker.environment, is_wanted=is_wanted
+            )
+        if kind == "judge_release":
+            return judge_release.carry_out(worker.platform, body)
+    except KeyError as error:
+        raise Invalid(f"the {kind} job has no {error.args[0]!r} in its body; it cannot be carried out.") from error
+    raise Invalid(f"this worker does not know jobs of kind {kind!r}; it knows {' and '.join(KINDS)}.")
+
+
+def _finish(worker: Worker, identity: str, answer: Mapping[str, Any]) -> None:
+    """Answer, however long the control plane takes to come back; unless it says that the job is not ours."""
+    while True:
+        try:
+            worker.platform.post(f"/jobs/{identity}/finish", {"worker": worker.name, **answer})
+            return
+        except Unavailable as error:
+            log.warning("job %s: %s", identity, error.message)
+            if worker.stopping.wait(worker.poll_s):
+                return
+        except (Conflict, NotFound, Forbidden) as error:
+            log.warning("job %s: %s", identity, error.message)
+            return
+
+
+@contextmanager
+def _renewed(worker: Worker, identity: str) -> Iterator[Callable[[], bool]]:
+    """Renew the lease in the background; the yielded function says whether it still holds."""
+    lost, done = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        while not done.wait(worker.lease_s / 3):
+            try:
+                worker.platform.post(f"/jobs/{identity}/heartbeat", {"worker": worker.name, "seconds": worker.lease_s})
+            except (Conflict, NotFound, Forbidden):
+                lost.set()
+                return
+            except MainstayError as error:
+                log.warning("job %s: no heartbeat: %s", identity, error.message)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield lambda: not lost.is_set()
+    finally:
+        done.set()
+        thread.join()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """``python -m mainstay.engine.worker --project FOLDER``; the control plane is found as the SDK finds it."""
+    from mainstay.client import session
+
+    parser = argparse.ArgumentParser(prog="mainstay worker")
+    parser.add_argument("--project", type=Path, default=Path.cwd(), help="the folder that entries are relative to")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
+    worker = Worker(platform=session.connect(), folder=given.project.resolve())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stopping.set())
+    work(worker)
+
+
+if __name__ == "__main__":
+    main()

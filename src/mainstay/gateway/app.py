@@ -1,0 +1,486 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's face: requests in, predictions out, nothing answered that was not written down first.
+
+Routes: ``POST /deployments/{name}/predict``, ``GET /deployments/{name}``, ``POST /feedback``, ``GET /health``, ``/ready``,
+``/metrics``. It is a bare ASGI callable: on this path a web framework costs more than a quick model does. Only health and
+readiness are public; everything else asks for a bearer token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+import mainstay
+from mainstay.domain import errors, ids
+from mainstay.gateway import metrics
+from mainstay.gateway.access import Doorkeeper
+from mainstay.gateway.batching import DeadlineExceeded, Overloaded, Values
+from mainstay.gateway.control import Control, ask
+from mainstay.gateway.prediction_log import PredictionLog
+from mainstay.gateway.records import Answer, Judged, encode_answer, frame_all, judge
+from mainstay.gateway.routing import Deployment, Fault, Table, Variant
+from mainstay.gateway.validation import Request
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+STATUS_BY_KIND = {
+    "malformed": 400,
+    "invalid": 422,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "unavailable": 503,
+    "storage_full": 507,
+}
+HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+# A body longer than this is read off the event loop, so that it delays no other request.
+_LARGE_BODY = 64 << 10
+_ID = re.compile(rb'"id"\s*:\s*"([0-9a-f]{32})"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request may take."""
+
+    body_bytes: int = 4 << 20
+    feedback_bytes: int = 16 << 20
+    deadline_s: float = 10.0
+    longest_deadline_s: float = 60.0
+    body_within_s: float = 30.0
+    shadows_waiting: int = 64
+    feedback_flush_s: float = 5.0
+
+
+class Gateway:
+    """The ASGI application. ``table`` is replaced by one assignment; a request keeps the one it began with."""
+
+    def __init__(
+        self,
+        *,
+        control: Control,
+        log: PredictionLog,
+        doorkeeper: Doorkeeper,
+        hosts: Iterable[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.table: Table | None = None
+        self.faults: list[Fault] = []
+        self.tally = metrics.Tally()
+        self.log = log
+        self.is_draining = False
+        self.control_seen_at: float | None = None
+        self._control = control
+        self._doorkeeper = doorkeeper
+        self._hosts = {"127.0.0.1", "localhost", "::1", *hosts}
+        self._checked_hosts: dict[bytes, bool] = {}
+        self._limits = limits or Limits()
+        self._forwarding = asyncio.Semaphore(16)
+        self._shadows: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"the gateway speaks HTTP only, not {scope['type']}")
+        try:
+            status, body, more = await self._answer(scope, receive)
+        except _Gone:
+            return
+        except (Overloaded, DeadlineExceeded, errors.MainstayError) as error:
+            status, body, more = _refusal(error)
+        except Exception:
+            status, body, more = _fault()
+        by_status = self.tally.by_status
+        by_status[status] = by_status.get(status, 0) + 1
+        headers = [*HEADERS, (b"content-length", b"%d" % len(body)), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def drain(self) -> None:
+        """Wait for what runs beside the answers."""
+        self.is_draining = True
+        if self._shadows:
+            await asyncio.wait(self._shadows, timeout=2)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Sent:
+        headers = scope["headers"]
+        self._check_host(headers)
+        parts = scope["path"].split("/")
+        match parts:
+            case ["", "deployments", name, "predict"]:
+                _require_method(scope, "POST")
+                await self._admit(headers, "predict")
+                return await self._predict(name, headers, receive)
+            case ["", "feedback"]:
+                _require_method(scope, "POST")
+                return await self._feedback(headers, receive)
+            case ["", "deployments", name]:
+                _require_method(scope, "GET")
+                await self._admit(headers, "read")
+                return 200, msgspec.json.encode(self._describe(self._deployment(name))), ()
+            case ["", "health"]:
+                _require_method(scope, "GET")
+                return 200, msgspec.json.encode({"status": "ok", "version": mainstay.__version__}), ()
+            case ["", "ready"]:
+                _require_method(scope, "GET")
+                return self._ready()
+            case ["", "metrics"]:
+                _require_method(scope, "GET")
+                await self._admit(headers, "read")
+                return 200, "\n".join([*self._metric_lines(), ""]).encode(), ((b"content-type", _PROMETHEUS),)
+        raise errors.NotFound(f"there is nothing at {scope['path'][:100]!r}; predictions are at /deployments/NAME/predict.")
+
+    async def _predict(self, name: str, headers: Headers, receive: Receive) -> Sent:
+        deployment = self._deployment(name)
+        body = await _read_body(headers, receive, self._limits.body_bytes, self._limits.body_within_s)
+        began_ns = time.perf_counter_ns()
+        request = await self._read(deployment, body)
+        key = request.key or _sticky_key(headers)
+        names = [ids.uuid7() for _ in request.rows]
+        variant, is_explicit = _choose(deployment, request.release, key or names[0])
+        deadline = asyncio.get_running_loop().time() + self._seconds(headers)
+        judged = await self._ask(variant, request, deadline)
+        latency_us = (time.perf_counter_ns() - began_ns) // 1000
+        self.log.append(frame_all(variant, request, key, names, judged, latency_us, explicit=is_explicit), len(names))
+        if not is_explicit:
+            self._count(deployment, variant, judged, latency_us)
+        if deployment.shadows and not is_explicit:
+            self._shadow(deployment, request, key, names)
+        if judged.error is not None:
+            raise judged.error
+        answer = Answer(predictions=judged.predictions(names), release=variant.release, version=variant.name, variant=variant.role)
+        return 200, encode_answer(answer), ()
+
+    async def _read(self, deployment: Deployment, body: bytes) -> Request:
+        """Decode on the loop if that is quick, on a thread if it may not be."""
+        schema = deployment.schema
+        try:
+            if len(body) <= _LARGE_BODY:
+                return schema.decode(body)
+            return await asyncio.get_running_loop().run_in_executor(None, schema.decode, body)
+        except errors.MainstayError:
+            self.tally.of(deployment.name, deployment.champion.release).rejected += 1
+            raise
+
+    async def _ask(self, variant: Variant, request: Request, deadline: float) -> Judged:
+        """The model's values, judged. Refusals for lack of room pass through; failures come back to be logged."""
+        loaded = variant.loaded
+        loaded.in_flight += 1
+        try:
+            values: Values = await loaded.batcher.run(request.rows, deadline=deadline)
+        except Overloaded:
+            raise
+        except DeadlineExceeded as error:
+            return Judged.failed("timeout", error, request, loaded.schema)
+        except Exception as error:
+            logger.exception("release %s#%d (%s) failed", variant.deployment, variant.release, variant.name)
+            sentence = f"release {variant.deployment}#{variant.release} ({variant.name}) failed on these rows; they are logged."
+            return Judged.failed("model_error", errors.Unavailable(f"{sentence} ({type(error).__name__})"), request, loaded.schema)
+        finally:
+            loaded.leave()
+        return judge(values, loaded.classes, request, loaded.schema)
+
+    def _count(self, deployment: Deployment, variant: Variant, judged: Judged, latency_us: int) -> None:
+        counts = self.tally.of(deployment.name, variant.release)
+        counts.requests += 1
+        counts.predictions += len(judged.values)
+        counts.errors += not judged.is_sound
+        limit = deployment.latency_limit_us
+        counts.slow += limit is not None and latency_us > limit
+        counts.observe(latency_us)
+
+    def _shadow(self, deployment: Deployment, request: Request, key: str | None, names: list[str]) -> None:
+        """Ask the shadows beside the answer. They may be late, fail or be left out; the caller never notices."""
+        for variant in deployment.shadows:
+            if len(self._shadows) >= self._limits.shadows_waiting:
+                self.tally.shadow_dropped += 1
+                continue
+            task = asyncio.create_task(self._ask_shadow(deployment, variant, request, key, names))
+            self._shadows.add(task)
+            task.add_done_callback(self._shadows.discard)
+
+    async def _ask_shadow(
+        self, deployment: Deployment, variant: Variant, request: Request, key: str | None, names: list[str]
+    ) -> None:
+        began_ns = time.perf_counter_ns()
+        try:
+            deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
+            judged = await self._ask(variant, request, deadline)
+            latency_us = (time.perf_counter_ns() - began_ns) // 1000
+            own = [ids.uuid7() for _ in names]
+            self.log.append(frame_all(variant, request, key, own, judged, latency_us, shadow_of=names), len(own))
+            self._count(deployment, variant, judged, latency_us)
+        except errors.MainstayError:
+            self.tally.shadow_dropped += 1
+
+    async def _feedback(self, headers: Headers, receive: Receive) -> Sent:
+        token = await self._admit(headers, "predict")
+        body = await _read_body(headers, receive, self._limits.feedback_bytes, self._limits.body_within_s)
+        content_type = (_header(headers, b"content-type") or b"application/json").decode("latin-1")
+        newest = max(_ID.findall(body), default=None)
+        if newest is not None:
+            # The control plane can only join what it has: hand over the segment that may hold the prediction first.
+            await self.log.flush(int(newest[:12], 16), timeout_s=self._limits.feedback_flush_s)
+        async with self._forwarding:
+            reply = await ask(lambda: self._control.feedback(body, content_type, token))
+        return reply.status, reply.body, ()
+
+    def _deployment(self, name: str) -> Deployment:
+        table = self.table
+        if table is None:
+            raise errors.Unavailable("this gateway has no routing table yet; it asks the control plane for one. Try again soon.")
+        found = table.deployments.get(name)
+        if found is None:
+            fault = next((fault for fault in self.faults if fault.deployment == name), None)
+            if fault is not None:
+                raise errors.Unavailable(f"deployment {name!r} has no version that can answer: {fault.sentence}")
+            served = ", ".join(sorted(table.deployments)[:10]) or "none yet"
+            raise errors.NotFound(f"this gateway serves no deployment {name[:100]!r}; it serves {served}.", deployment=name[:100])
+        return found
+
+    def _describe(self, deployment: Deployment) -> dict[str, Any]:
+        assert self.table is not None
+        variants = [*deployment.live] + ([deployment.previous] if deployment.previous else [])
+        taken = sum(canary.share_bp for canary in deployment.canaries)
+        shares = {id(deployment.champion): (10_000 - taken) / 10_000}
+        return {
+            "name": deployment.name,
+            "environment": deployment.environment,
+            "owner": deployment.owner,
+            "generation": self.table.generation,
+            "variants": [
+                {
+                    "release": v.release,
+                    "version": v.name,
+                    "role": v.role,
+                    "share": shares.get(id(v), v.share_bp / 10_000 if v.role == "canary" else 0.0),
+                    "digest": v.loaded.digest,
+                    "one_row_us": round(v.loaded.one_row_s * 1e6),
+                }
+                for v in variants
+            ],
+            "inputs": [
+                {"name": f.name, "type": f.kind, "nullable": f.nullable, "required": f.required}
+                for f in deployment.schema.fields
+            ],
+            "faults": [fault.as_wire() for fault in self.faults if fault.deployment == deployment.name],
+        }
+
+    def _ready(self) -> Sent:
+        reason = (
+            "this gateway is stopping"
+            if self.is_draining
+            else "it has no routing table yet"
+            if self.table is None
+            else self.log.fault
+        )
+        if reason:
+            raise errors.Unavailable(f"not ready: {reason}.")
+        assert self.table is not None
+        return 200, msgspec.json.encode({"status": "ready", "generation": self.table.generation}), ()
+
+    def _metric_lines(self) -> Iterator[str]:
+        table, log, figures = self.table, self.log, self.log.figures
+        yield from self.tally.lines()
+        variants = [(d.name, v) for d in table.deployments.values() for v in d.live] if table else []
+        labelled = [({"deployment": name, "release": v.release}, v.loaded) for name, v in variants]
+        gauge, counter = "gauge", "counter"
+        for name, kind, words, samples in (
+            ("generation", gauge, "Of the routing table in use.", [({}, table.generation if table else 0)]),
+            ("in_flight", gauge, "Requests being answered.", [(labels, v.in_flight) for labels, v in labelled]),
+            ("waiting", gauge, "Requests in the model's queue.", [(labels, v.batcher.waiting) for labels, v in labelled]),
+            ("batches_total", counter, "Calls of the model.", [(labels, v.batcher.batches) for labels, v in labelled]),
+            ("batched_rows_total", counter, "Rows in them.", [(labels, v.batcher.batched_rows) for labels, v in labelled]),
+            ("faults", gauge, "Versions that could not be taken into service.", [({}, len(self.faults))]),
+            ("log_records_total", counter, "Records written.", [({}, figures.records)]),
+            ("log_bytes_total", counter, "Bytes written.", [({}, figures.written_bytes)]),
+            ("log_dropped_total", counter, "Records lost under drop_and_count.", [({}, figures.dropped)]),
+            ("log_write_failures_total", counter, "Writes that failed.", [({}, figures.write_failures)]),
+            ("log_syncs_total", counter, "Group syncs.", [({}, figures.syncs)]),
+            ("log_sync_failures_total", counter, "Syncs that failed.", [({}, figures.sync_failures)]),
+            ("segments_shipped_total", counter, "Segments the control plane took.", [({}, figures.shipped)]),
+            ("segments_refused_total", counter, "Segments it refused for good.", [({}, figures.refused)]),
+            ("segments_unshipped", gauge, "Sealed segments it does not have yet.", [({}, log.unshipped)]),
+            ("control_seen_seconds", gauge, "Since the control plane last answered.", self._control_age()),
+        ):
+            yield from metrics.family(name, kind, words, samples)
+
+    def _control_age(self) -> list[tuple[dict[str, Any], float]]:
+        return [] if self.control_seen_at is None else [({}, round(time.monotonic() - self.control_seen_at, 3))]
+
+    def _seconds(self, headers: Headers) -> float:
+        asked = _header(headers, b"x-deadline-ms")
+        if asked is None:
+            return self._limits.deadline_s
+        if not asked.isdigit() or not 0 < int(asked[:9]) <= self._limits.longest_deadline_s * 1000:
+            most = round(self._limits.longest_deadline_s * 1000)
+            raise errors.Invalid(f"header X-Deadline-Ms is {asked[:20]!r}; a whole number from 1 to {most} is expected.")
+        return int(asked) / 1000
+
+    def _check_host(self, headers: Headers) -> None:
+        """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address."""
+        host = _header(headers, b"host") or b""
+        known = self._checked_hosts.get(host)
+        if known is None:
+            known = _host_name(host) in self._hosts
+            if len(self._checked_hosts) < 64:
+                self._checked_hosts[host] = known
+        if not known:
+            shown = host[:80].decode("latin-1")
+            raise errors.Forbidden(f"Host {shown!r} is not a name of this gateway; use http://127.0.0.1.")
+
+    async def _admit(self, headers: Headers, permission: str) -> str:
+        """The token, if it allows ``permission``."""
+        scheme, _, token = (_header(headers, b"authorization") or b"").partition(b" ")
+        text = token.strip().decode("latin-1")
+        if scheme.lower() != b"bearer" or not text:
+            raise errors.Unauthenticated(
+                "nobody is known to be asking; send `Authorization: Bearer …`, the token of this workspace is in its file `token`."
+            )
+        asker = self._doorkeeper.remembered(text) or await self._doorkeeper.identify(text)
+        asker.require(permission)
+        return text
+
+
+Headers = list[tuple[bytes, bytes]]
+Sent = tuple[int, bytes, Iterable[tuple[bytes, bytes]]]
+_PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Gone(Exception):
+    """The client went away before its request was whole."""
+
+
+class _WrongMethod(errors.MainstayError):
+    kind = "method"
+
+
+def _choose(deployment: Deployment, release: int | None, key: str) -> tuple[Variant, bool]:
+    """The variant that answers, and whether the caller named it: then it has no part in any comparison."""
+    if release is None:
+        return deployment.pick(key), False
+    variant = deployment.by_release.get(release)
+    if variant is None:
+        loaded = ", ".join(map(str, sorted(deployment.by_release)))
+        raise errors.NotFound(
+            f"release {deployment.name}#{release} is not loaded here; {loaded} can be asked.", release=release
+        )
+    return variant, True
+
+
+async def _read_body(headers: Headers, receive: Receive, limit: int, within_s: float) -> bytes:
+    length = _header(headers, b"content-length")
+    if length is not None and length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    try:
+        async with asyncio.timeout(within_s):
+            return await _read_rest(body, receive, limit)
+    except TimeoutError:
+        raise DeadlineExceeded(f"the request's body was not complete after {within_s:.0f} s.") from None
+
+
+async def _read_rest(first: bytes, receive: Receive, limit: int) -> bytes:
+    chunks, size, more = [first], len(first), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> errors.TooLarge:
+    return errors.TooLarge(f"the request is larger than {limit} bytes; send fewer rows at once.", limit=limit)
+
+
+def _require_method(scope: Scope, method: str) -> None:
+    found = scope["method"]
+    if found != method and not (method == "GET" and found == "HEAD"):
+        raise _WrongMethod(f"{scope['path']} takes {method}, not {found[:20]}.", allow=method)
+
+
+def _refusal(error: errors.MainstayError) -> Sent:
+    status = STATUS_BY_KIND.get(error.kind, 503)
+    kind, more = error.kind, []
+    if isinstance(error, Overloaded):
+        status, more = 429, [(b"retry-after", b"1")]
+    elif isinstance(error, DeadlineExceeded):
+        status = 504
+    elif isinstance(error, _WrongMethod):
+        status, kind, more = 405, "invalid", [(b"allow", str(error.facts["allow"]).encode())]
+    elif status == 401:
+        more = [(b"www-authenticate", b"Bearer")]
+    elif status == 413:
+        more = [(b"connection", b"close")]  # the rest of the body will not be read
+    elif status == 503:
+        more = [(b"retry-after", b"1")]
+    return status, _error_body(kind, error.message, error.facts), more
+
+
+def _fault() -> Sent:
+    request_id = secrets.token_hex(8)
+    logger.exception("request %s failed", request_id)
+    message = f"something went wrong in the gateway itself; its log has it as {request_id}."
+    return 500, _error_body("fault", message, {}, request_id), ()
+
+
+def _error_body(kind: str, message: str, facts: dict[str, Any], request_id: str = "") -> bytes:
+    found = {"kind": kind, "message": message, "facts": facts, "request_id": request_id or secrets.token_hex(8)}
+    return msgspec.json.encode({"error": found})
+
+
+def _header(headers: Headers, name: bytes) -> bytes | None:
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def _sticky_key(headers: Headers) -> str | None:
+    found = _header(headers, b"x-sticky-key")
+    return found.decode("latin-1")[:512] if found else None
+
+
+def _host_name(host: bytes) -> str:
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    with contextlib.suppress(ValueError):
+        name, _, port = text.partition(":")
+        return name if not port or 0 < int(port) < 65536 else ""
+    return ""

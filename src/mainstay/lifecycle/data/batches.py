@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches: bytes from strangers, read into a plain table or refused with one sentence.
+
+In: a verified file that claims to be Parquet or CSV. Out: an Arrow table whose columns have only the types of
+``domain.data.TYPES``: every width of integer becomes int64, every float a double, every text a plain string, every
+instant UTC in microseconds. NaN becomes null, for a column needs one word for missing. So the same rows give the same
+bytes later, whoever wrote the file. Everything is bounded before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from mainstay.domain.data import TYPES
+from mainstay.domain.errors import Invalid, Malformed, TooLarge
+
+ARROW_TYPES: dict[str, pa.DataType] = dict(
+    zip(
+        TYPES,
+        (
+            pa.int64(),
+            pa.float64(),
+            pa.string(),
+            pa.bool_(),
+            pa.timestamp("us", "UTC"),
+            pa.timestamp("us"),
+            pa.date32(),
+        ),
+        strict=True,
+    )
+)
+_NAMES = {arrow: name for name, arrow in ARROW_TYPES.items()}
+
+# What spreadsheets, R and pandas write for "no value". A quoted cell is always taken at its word.
+CSV_NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+LONGEST_NAME = 250
+_BATCH_ROWS = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one batch may be at most. ``memory`` counts the decoded table in bytes: a small file can hold a large
+    one."""
+
+    file: int = 2 << 30
+    memory: int = 4 << 30
+    rows: int = 50_000_000
+    columns: int = 2_000
+
+
+LIMITS = Limits()
+
+
+def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limits = LIMITS) -> pa.Table:
+    """The rows of ``path``.
+
+    Args:
+        as_text: columns of a CSV that hold text even where every value looks like a number (``007``).
+
+    A column of a CSV without any value has Arrow's null type here, since nothing tells what it would be.
+
+    Raises:
+        Malformed: the bytes are not of that format. TooLarge: more than a limit allows.
+        Invalid: a format that is not known, or a column that a snapshot cannot hold.
+    """
+    readers: dict[str, Callable[[], pa.Table]] = {
+        "parquet": lambda: _read_parquet(path, limits),
+        "csv": lambda: _read_csv(path, as_text, limits),
+    }
+    if format not in readers:
+        raise Invalid(f"format {format[:40]!r} is not known; a batch is 'parquet' or 'csv'.")
+    _check_limit("file", path.stat().st_size, limits.file, "bytes")
+    with _one_sentence(format):
+        table = readers[format]()
+    _check_shape(table, limits)
+    return pa.table({name: plain(name, table.column(name)) for name in table.column_names})
+
+
+def type_of(kind: pa.DataType) -> str | None:
+    """Which of `TYPES` a plain column has; None for a column without any value."""
+    return _NAMES.get(kind)
+
+
+def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """``values`` in the one Arrow type that stands for its kind.
+
+    Raises:
+        Invalid: there is none, or a value does not fit it.
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    wanted = _plain_type(values.type)
+    if wanted is None:
+        raise Invalid(
+            f"column {name!r} has type {values.type}, which a snapshot cannot hold; its types are {', '.join(TYPES)}. "
+            "Convert the column, or leave it out.",
+            column=name,
+        )
+    try:
+        values = values.cast(wanted)
+    except pa.ArrowInvalid as error:
+        raise Invalid(
+            f"column {name!r} of type {values.type} holds a value that {_NAMES[wanted]} cannot hold exactly "
+            "(more than 64 bits, or finer than a microsecond); round it, or make it text.",
+            column=name,
+        ) from error
+    if pa.types.is_floating(wanted):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, wanted), values)
+    return values
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType | None:
+    types = pa.types
+    if types.is_timestamp(kind):
+        return ARROW_TYPES["time" if kind.tz else "local_time"]
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return ARROW_TYPES["text"]
+    pairs = (
+        (types.is_integer, "integer"),
+        (types.is_floating, "number"),
+        (types.is_boolean, "boolean"),
+        (types.is_date, "date"),
+    )
+    found = next((ARROW_TYPES[name] for is_kind, name in pairs if is_kind(kind)), None)
+    return kind if types.is_null(kind) else found
+
+
+def _read_parquet(path: Path, limits: Limits) -> pa.Table:
+    # Opened by us, so that a path can never be taken for an address, and read in slices, so that a bomb is noticed
+    # early.
+    with path.open("rb") as stream, pq.ParquetFile(stream, memory_map=False) as file:
+        _check_limit("file", file.metadata.num_columns, limits.columns, "columns")
+        _check_limit("file", file.metadata.num_rows, limits.rows, "rows")
+        batches, memory = [], 0
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=True):
+            memory += batch.nbytes
+            _check_limit("table", memory, limits.memory, "bytes")
+            batches.append(batch)
+        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
+    # Offsets and UTF-8 come from a stranger and are used without looking from here on.
+    table.validate(full=True)
+    return table
+
+
+def _read_csv(path: Path, as_text: Collection[str], limits: Limits) -> pa.Table:
+    _check_limit("file", _csv_columns(path), limits.columns, "columns")
+    with path.open("rb") as stream:
+        return pyarrow.csv.read_csv(
+            stream,
+            read_options=pyarrow.csv.ReadOptions(block_size=4 << 20),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in as_text},
+                null_values=list(CSV_NULLS),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+
+
+def _csv_columns(path: Path) -> int:
+    """At most how many columns the first line has, before anything is made for each of them."""
+    with path.open("rb") as stream:
+        return stream.readline(1 << 20).count(b",") + 1
+
+
+def _check_shape(table: pa.Table, limits: Limits) -> None:
+    _check_limit("table", table.num_columns, limits.columns, "columns")
+    _check_limit("table", table.num_rows, limits.rows, "rows")
+    _check_limit("table", table.nbytes, limits.memory, "bytes")
+    names = table.column_names
+    if not names:
+        raise Invalid("the batch has no columns; a snapshot needs at least one.")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise Invalid(f"the batch has the column {twice[0]!r} twice; each name must stand once.", column=twice[0])
+    for name in names:
+        if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+            raise Invalid(
+                f"the batch has a column called {name[:60]!r}; a name has 1 to {LONGEST_NAME} printable characters "
+                "and no space at either end."
+            )
+
+
+def _check_limit(what: str, found: int, most: int, unit: str) -> None:
+    if found > most:
+        sentence = f"the batch's {what} has {found} {unit}; at most {most} are taken. Split it."
+        raise TooLarge(sentence, found=found, most=most)
+
+
+@contextmanager
+def _one_sentence(format: str) -> Iterator[None]:
+    """Whatever the reader objects to, said in one sentence; nothing of the host is in it."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
+        said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        name = {"parquet": "Parquet", "csv": "CSV"}[format]
+        raise Malformed(f"the bytes handed in are not a readable {name} file: {said}. Write the file again.") from error

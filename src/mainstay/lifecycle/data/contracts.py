@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contracts: what a dataset's columns must satisfy; inferred once from the first snapshot, changed by people after
+that.
+
+In: the first table, or somebody's decision. Out: numbered contracts, never edited. What the first batch cannot prove
+is not demanded: a ``number`` column may always hold nulls (a measurement that failed), and ranges, categories and row
+counts only warn. ``checks`` applies a contract to a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mainstay.domain.data import Column, Contract, contract_content, read_column
+from mainstay.domain.digests import digest_of
+from mainstay.domain.errors import Conflict, Invalid, NotFound
+from mainstay.domain.events.data import ContractChanged
+from mainstay.lifecycle.data import batches, datasets, tables
+from mainstay.store import Change, View
+
+# Values may lie this share of the first batch's width outside it before anybody is told.
+SLACK = 0.25
+# More distinct texts than this are not categories, and neither are texts that hardly repeat.
+MOST_CATEGORIES = 64
+ROWS_FACTOR = 10
+_WIDEST = 2**53
+
+
+def get(view: View, dataset: str, version: int | None = None) -> Contract:
+    """A contract, by default the one in force.
+
+    Raises:
+        NotFound: the dataset has no snapshot yet, or never had that version.
+    """
+    found = find(view, dataset, version)
+    if found is None:
+        datasets.get(view, dataset)
+        which = "contract yet; the first snapshot yields it" if version is None else f"contract version {version}"
+        raise NotFound(f"dataset {dataset!r} has no {which}.")
+    return found
+
+
+def find(view: View, dataset: str, version: int | None = None) -> Contract | None:
+    """A contract, by default the one in force; None where there is none yet."""
+    return tables.contract(view, dataset, version)
+
+
+def infer(change: Change, dataset: str, table: pa.Table) -> Contract:
+    """The first contract: what ``table`` (plain, not empty) shows."""
+    columns = tuple(infer_column(name, table.column(name)) for name in table.column_names)
+    rows = table.num_rows
+    return _put(change, dataset, columns, (max(1, rows // ROWS_FACTOR), rows * ROWS_FACTOR), change_kind="inferred")
+
+
+def accept_alias(change: Change, *, dataset: str, column: str, alias: str) -> Contract:
+    """From now on ``column`` may arrive under the name ``alias``. Accepting it twice is once.
+
+    Raises:
+        NotFound: the contract has no such column. Conflict: ``alias`` already means another column.
+    """
+    datasets.lock(change, dataset)
+    before = get(change, dataset)
+    rule = before.column(column)
+    if rule is None:
+        there = ", ".join(c.name for c in before.columns[:20])
+        raise NotFound(f"the contract of dataset {dataset!r} has no column {column!r}; it has {there}.")
+    for other in before.columns:
+        if alias == other.name or (alias in other.aliases and other is not rule):
+            raise Conflict(
+                f"{alias!r} already means column {other.name!r} of dataset {dataset!r}; it cannot mean {column!r} too."
+            )
+    names = rule.aliases if alias in rule.aliases else (*rule.aliases, alias)
+    after = tuple(replace(c, aliases=names) if c is rule else c for c in before.columns)
+    return _put(
+        change, dataset, after, (before.rows_low, before.rows_high), change_kind="alias", column=column, alias=alias
+    )
+
+
+def revise(
+    change: Change,
+    *,
+    dataset: str,
+    columns: Sequence[Mapping[str, Any]],
+    rows_low: int = 1,
+    rows_high: int | None = None,
+) -> Contract:
+    """Replace the contract by one that somebody wrote: for a column that is new, gone, or of another type from now on.
+
+    Raises:
+        Invalid: a column without a type, of an unknown type, named twice, or none at all.
+    """
+    datasets.lock(change, dataset)
+    before = get(change, dataset)
+    rules = tuple(_read(column) for column in columns)
+    names = [name for rule in rules for name in (rule.name, *rule.aliases)]
+    if not rules or len(set(names)) < len(names):
+        raise Invalid(f"a contract for dataset {dataset!r} needs a column, and every name and alias only once.")
+    high = before.rows_high if rows_high is None else rows_high
+    if not 1 <= rows_low <= high:
+        raise Invalid(f"dataset {dataset!r} cannot expect {rows_low} to {high} rows; 1 or more, and low before high.")
+    return _put(change, dataset, rules, (rows_low, high), change_kind="revised")
+
+
+def infer_column(name: str, values: pa.ChunkedArray) -> Column:
+    """What one column of the first batch shows."""
+    kind = batches.type_of(values.type)
+    assert kind is not None, "a column without any value is refused before a contract is inferred"
+    low, high = _range(values) if kind in ("integer", "number") else (None, None)
+    return Column(
+        name=name,
+        type=kind,
+        nullable=kind == "number" or values.null_count > 0,
+        minimum=low,
+        maximum=high,
+        categories=_categories(values) if kind == "text" else None,
+    )
+
+
+def _range(values: pa.ChunkedArray) -> tuple[float | None, float | None]:
+    finite = values.filter(pc.is_finite(values))
+    ends = pc.min_max(finite)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    # Whole numbers beyond 2**53 (keys, hashes) have no range worth a warning, and JSON readers would round it.
+    if low is None or max(abs(low), abs(high)) > _WIDEST:
+        return None, None
+    room = (high / 2 - low / 2) * 2 * SLACK
+    below, above = low - room, high + room
+    if low >= 0:
+        below = max(below, 0)  # what was never negative is odd when it is
+    if isinstance(low, int):
+        return math.floor(below), math.ceil(above)
+    return below, above
+
+
+def _categories(values: pa.ChunkedArray) -> tuple[str, ...] | None:
+    present = len(values) - values.null_count
+    distinct = pc.count_distinct(values).as_py()
+    if distinct > MOST_CATEGORIES or distinct * 2 > present:
+        return None
+    return tuple(sorted(pc.unique(values.drop_null()).to_pylist()))
+
+
+def _read(column: Mapping[str, Any]) -> Column:
+    try:
+        return read_column(dict(column))
+    except TypeError as error:
+        raise Invalid(f"a contract's column has name, type and nullable; {sorted(column)} was found.") from error
+
+
+def _put(
+    change: Change,
+    dataset: str,
+    columns: tuple[Column, ...],
+    rows: tuple[int, int],
+    *,
+    change_kind: str,
+    column: str | None = None,
+    alias: str | None = None,
+) -> Contract:
+    before = tables.contract(change, dataset)
+    digest = digest_of(contract_content(columns, *rows))
+    new = Contract(
+        dataset=dataset,
+        version=before.version + 1 if before else 1,
+        columns=columns,
+        rows_low=rows[0],
+        rows_high=rows[1],
+        digest=digest,
+        created_at=change.now(),
+        actor=change.actor,
+    )
+    if before and before.digest == digest:
+        new = before
+    else:
+        tables.put_contract(change, new)
+    change.record(
+        ContractChanged(
+            dataset=dataset, version=new.version, digest=digest, change=change_kind, column=column, alias=alias
+        )
+    )
+    return new

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests: what a snapshot is, as a few lines of canonical JSON that name the Parquet file by its digest.
+
+In: a plain table. Out: one Parquet blob whose bytes depend on the rows alone, and the manifest, which is a blob too:
+its SHA-256 is the snapshot's digest. Fixed row groups, zstd, no metadata of whoever wrote the table, and page
+boundaries by content (so that a store which deduplicates sees what two snapshots share). The bytes do name the
+Parquet writer's version: after an upgrade of pyarrow, equal rows may give another digest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mainstay.domain.data import Field, Part
+from mainstay.domain.digests import canonical_json
+from mainstay.lifecycle.data import batches
+from mainstay.store.blobs import Blobs
+
+ROW_GROUP = 131_072
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of a snapshot; ``digest`` covers all of it."""
+
+    schema: tuple[Field, ...]
+    rows: int
+    parts: tuple[Part, ...]
+    digest: str
+
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
+
+def publish(blobs: Blobs, table: pa.Table) -> Manifest:
+    """Keep ``table`` as a Parquet blob and its manifest as another."""
+    schema = tuple(Field(name=field.name, type=batches.type_of(field.type) or "") for field in table.schema)
+    digest, size = blobs.put(encode(table))
+    parts = (Part(digest=digest, rows=table.num_rows, size=size),)
+    name, _ = blobs.put(canonical_json(content(schema, table.num_rows, parts)))
+    return Manifest(schema=schema, rows=table.num_rows, parts=parts, digest=name)
+
+
+def content(schema: Sequence[Field], rows: int, parts: Sequence[Part]) -> dict[str, Any]:
+    """What the digest of a snapshot covers."""
+    return {"form": 1, "schema": [asdict(f) for f in schema], "rows": rows, "parts": [asdict(p) for p in parts]}
+
+
+def encode(table: pa.Table) -> bytes:
+    """``table`` as Parquet: equal rows give equal bytes, however they were chunked in memory."""
+    bare = table.replace_schema_metadata(None).combine_chunks()
+    sink = io.BytesIO()
+    pq.write_table(
+        bare,
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        version="2.6",
+        store_schema=False,
+        use_content_defined_chunking=True,
+    )
+    return sink.getvalue()

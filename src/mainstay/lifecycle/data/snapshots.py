@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots: immutable states of a dataset.
+
+In: a blob that claims to be Parquet or CSV. Out: a `Snapshot`, or a `Refused` that is on record as well. The way of a
+batch: `prepare` reads it (``batches``), holds it against the contract (``checks``), writes it in its one canonical
+form (``manifests``) and profiles it; `take` numbers it. `prepare` only reads the database and writes blobs, so that
+it may run before the write transaction begins; if the contract moved meanwhile, `take` does it again. Content that is
+a snapshot already is answered with that snapshot and no new number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mainstay.domain.data import Contract, Period, Problem, Refused, Snapshot, parse_snapshot
+from mainstay.domain.digests import canonical_json
+from mainstay.domain.errors import Corrupt, NotFound
+from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
+from mainstay.lifecycle.data import batches, checks, contracts, datasets, manifests, refusals, tables
+from mainstay.measures import profiles
+from mainstay.measures.profiles import Profile, ReferenceSpec
+from mainstay.store import Change, View
+from mainstay.store.blobs import Blobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A batch as `prepare` left it: checked against ``contract_version`` (0: there was none), and kept if it is
+    sound."""
+
+    blob: str
+    format: str
+    contract_version: int
+    table: pa.Table
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    manifest: manifests.Manifest | None  # None: refused
+    profile: str
+    spec: str
+    rows_blob: str
+
+
+def take(
+    change: Change,
+    *,
+    dataset: str,
+    blob: str,
+    format: str,
+    source: str = "",
+    period: Period | None = None,
+    run_id: str | None = None,
+    parents: Sequence[str] = (),
+    batch: Batch | None = None,
+) -> Snapshot | Refused:
+    """Make a snapshot of the rows in ``blob``, and point ``current`` at it.
+
+    Args:
+        parents: the snapshots it was made from, such as ``flights@2``.
+        batch: what `prepare` answered, if that was done before.
+
+    Raises:
+        NotFound: no such dataset, blob or parent. Malformed, Invalid, TooLarge: the bytes are no table that a
+        snapshot could hold. Corrupt: the blob was damaged.
+    """
+    datasets.lock(change, dataset)
+    lineage = [named(change, parent).id for parent in parents]
+    contract = tables.contract(change, dataset)
+    if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
+        batch = prepare(change, dataset=dataset, blob=blob, format=format)
+    if batch.manifest is None:
+        return _refuse(change, dataset, source, batch)
+    if known := tables.snapshot_with_digest(change, dataset, batch.manifest.digest):
+        change.record(
+            SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
+        )
+        return replace(known, is_known=True)
+    if contract is None:
+        contract = contracts.infer(change, dataset, batch.table)
+    return _number(
+        change, batch, batch.manifest, contract, source=source, period=period, run_id=run_id, parents=lineage
+    )
+
+
+def prepare(view: View, *, dataset: str, blob: str, format: str) -> Batch:
+    """Read, check, canonicalise and profile a blob, without writing a row."""
+    contract = tables.contract(view, dataset)
+    newest = tables.newest_snapshot(view, dataset)
+    as_text = checks.text_columns(contract) if contract else ()
+    table = batches.read(view.blobs.path(blob), format=format, as_text=as_text)
+
+    def before(column: str) -> pa.ChunkedArray | None:
+        return _values(view.blobs, newest, column)
+
+    checked = checks.check(table, contract, before) if contract else checks.check_first(table)
+    manifest, profile, spec, rows_blob = None, "", "", ""
+    if checked.problems:
+        rows_blob = refusals.keep_rows(view.blobs, checked.table, contract)
+    else:
+        manifest = manifests.publish(view.blobs, checked.table)
+        profile, spec = _profile(view.blobs, checked.table, newest)
+    return Batch(
+        blob=blob,
+        format=format,
+        contract_version=contract.version if contract else 0,
+        table=checked.table,
+        problems=checked.problems,
+        warnings=checked.warnings,
+        manifest=manifest,
+        profile=profile,
+        spec=spec,
+        rows_blob=rows_blob,
+    )
+
+
+def get(view: View, dataset: str, number: int) -> Snapshot:
+    """One snapshot.
+
+    Raises:
+        NotFound: there is no such dataset or number.
+    """
+    found = tables.snapshot(view, dataset, number)
+    if found is None:
+        datasets.get(view, dataset)
+        newest = tables.newest_snapshot(view, dataset)
+        there = f"its snapshots are 1 to {newest.number}" if newest else "it has none yet"
+        raise NotFound(f"dataset {dataset!r} has no snapshot {number}; {there}.", snapshot=f"{dataset}@{number}")
+    return found
+
+
+def named(view: View, name: str) -> Snapshot:
+    """The snapshot called ``flights@3``, ``flights@current`` (or another ref), or ``flights@latest``.
+
+    Raises:
+        Invalid, NotFound.
+    """
+    dataset, mark, which = name.rpartition("@")
+    if mark and dataset and not which.isdecimal():
+        found = tables.newest_snapshot(view, dataset) if which == "latest" else _at_ref(view, dataset, which)
+        if found is None:
+            datasets.get(view, dataset)
+            raise NotFound(f"dataset {dataset!r} has nothing called {which!r}; name a snapshot by its number.")
+        return found
+    return get(view, *parse_snapshot(name))
+
+
+def listed(view: View, *, dataset: str, before: int | None = None, limit: int = 100) -> list[Snapshot]:
+    """Snapshots of ``dataset``, newest first, from below number ``before``."""
+    return tables.snapshots_of(view, dataset, before=before, limit=limit)
+
+
+def profile_of(view: View, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
+    """The profile of a snapshot, and the cells it was counted in.
+
+    Raises:
+        NotFound, Corrupt: a blob is gone or damaged.
+    """
+    profile = Profile.from_json(msgspec.json.decode(view.blobs.read(snapshot.profile)))
+    return profile, ReferenceSpec.from_json(msgspec.json.decode(view.blobs.read(snapshot.spec)))
+
+
+def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
+    """The profile for people: one summary a column, in column order; or None, and why it cannot be shown."""
+    try:
+        found = profiles.describe(*profile_of(view, snapshot))["columns"]
+    except (NotFound, Corrupt) as error:
+        return None, error.message
+    return [_summary(name, summary) for name, summary in found.items()], None
+
+
+def verify(view: View, snapshot: Snapshot) -> None:
+    """Hash again whatever the digest of ``snapshot`` covers.
+
+    Raises:
+        NotFound, Corrupt: a part or the manifest is gone or damaged.
+    """
+    view.blobs.read(snapshot.digest)
+    for part in snapshot.parts:
+        view.blobs.path(part.digest)
+
+
+def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    top = [{"value": each["name"], "count": each["count"]} for each in found["top"]] if "top" in found else None
+    return {
+        "name": name,
+        "kind": found["kind"],
+        "n": found["n"],
+        "null_share": found["null_share"],
+        "mean": found.get("mean"),
+        "sd": found.get("sd"),
+        "minimum": found.get("min"),
+        "maximum": found.get("max"),
+        "quantiles": found.get("quantiles"),
+        "histogram": found.get("histogram"),
+        "top": top,
+    }
+
+
+def _refuse(change: Change, dataset: str, source: str, batch: Batch) -> Refused:
+    return refusals.record(
+        change,
+        dataset=dataset,
+        blob=batch.blob,
+        format=batch.format,
+        source=source,
+        contract_version=batch.contract_version,
+        problems=batch.problems,
+        rows_blob=batch.rows_blob,
+    )
+
+
+def _number(
+    change: Change,
+    batch: Batch,
+    manifest: manifests.Manifest,
+    contract: Contract,
+    *,
+    source: str,
+    period: Period | None,
+    run_id: str | None,
+    parents: list[str],
+) -> Snapshot:
+    newest = tables.newest_snapshot(change, contract.dataset)
+    new = Snapshot(
+        dataset=contract.dataset,
+        number=newest.number + 1 if newest else 1,
+        digest=manifest.digest,
+        rows=manifest.rows,
+        size=manifest.size,
+        schema=manifest.schema,
+        parts=manifest.parts,
+        given=batch.blob,
+        profile=batch.profile,
+        spec=batch.spec,
+        contract_version=contract.version,
+        period=period,
+        source=source,
+        created_at=change.now(),
+        actor=change.actor,
+        run_id=run_id,
+        parents=tuple(parents),
+        warnings=batch.warnings,
+    )
+    tables.put_snapshot(change, new)
+    datasets.move(change, new.dataset, datasets.CURRENT, new.number)
+    change.record(
+        SnapshotTaken(
+            dataset=new.dataset,
+            number=new.number,
+            digest=new.digest,
+            rows=new.rows,
+            size=new.size,
+            contract_version=new.contract_version,
+            source=source,
+            run_id=run_id,
+            parents=parents,
+            warnings=[refusals.in_short(warning) for warning in new.warnings],
+        )
+    )
+    return new
+
+
+def _profile(blobs: Blobs, table: pa.Table, newest: Snapshot | None) -> tuple[str, str]:
+    """Digests of the profile and its spec. The cells stay those of the newest snapshot while the columns do, so that
+    profiles add up."""
+    spec = ReferenceSpec.from_json(msgspec.json.decode(blobs.read(newest.spec))) if newest else None
+    same = newest and [field.name for field in newest.schema] == table.column_names
+    if spec is None or not same:
+        spec = profiles.infer_spec(table)
+    digest, _ = blobs.put(canonical_json(spec.to_json()))
+    counted, _ = blobs.put(canonical_json(profiles.profile(table, spec).to_json()))
+    return counted, digest
+
+
+def _values(blobs: Blobs, newest: Snapshot | None, column: str) -> pa.ChunkedArray | None:
+    if newest is None or all(field.name != column for field in newest.schema):
+        return None
+    with blobs.path(newest.blob).open("rb") as stream:
+        return pq.read_table(stream, columns=[column]).column(column)
+
+
+def _at_ref(view: View, dataset: str, ref: str) -> Snapshot | None:
+    found = tables.ref(view, dataset, ref)
+    return tables.snapshot(view, dataset, found.number) if found else None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results: outputs by the key of the step that made them.
+
+A hit is promised only while every byte of it is here and sound; what is missing or damaged is no hit, so the step is
+carried out again and its result takes the place of the broken one. Otherwise the first result of a key stays: whoever
+carried out the same step at the same time gets the outputs of the first, so that what follows has one meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mainstay.domain.errors import Corrupt, NotFound, TooLarge
+from mainstay.domain.pipelines import Output, Published
+from mainstay.lifecycle.pipelines import tables
+from mainstay.store import Change, View
+
+MOST_KEYS = 1_000
+
+# Their digests name manifests: a snapshot's is a blob as well, a version's is not; the rooms that made them answer
+# for them.
+_NAMES_OF_THE_HOUSE = ("snapshot", "version")
+
+
+def lookup(view: View, keys: Sequence[str]) -> dict[str, Published]:
+    """The sound results among ``keys``, in one query.
+
+    Raises:
+        TooLarge: more keys than one request may ask for.
+    """
+    if len(keys) > MOST_KEYS:
+        raise TooLarge(f"{len(keys)} keys were asked for; at most {MOST_KEYS} are answered in one request.")
+    return {found.key: found for found in tables.published(view, keys) if is_sound(view, found.outputs)} if keys else {}
+
+
+def publish(change: Change, new: Published) -> Published:
+    """Keep ``new``, unless a sound result stands under its key; the one that stands there afterwards."""
+    first = lookup(change, [new.key]).get(new.key)
+    if first is None:
+        tables.put_published(change, new)
+    return first or new
+
+
+def is_sound(view: View, outputs: Sequence[Output]) -> bool:
+    """Whether every blob of ``outputs`` is here and has its digest."""
+    try:
+        for output in outputs:
+            check(view, output)
+    except (NotFound, Corrupt):
+        return False
+    return True
+
+
+def check(view: View, output: Output) -> None:
+    """Verify the bytes of one output.
+
+    Raises:
+        NotFound, Corrupt: they are gone or damaged.
+    """
+    if output.kind not in _NAMES_OF_THE_HOUSE:
+        view.blobs.path(output.digest)

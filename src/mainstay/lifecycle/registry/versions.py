@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions: numbered, immutable results of runs.
+
+In: a run, files by digest, and what was known of them. Out: a `Version` whose digest covers all that decides its
+answers. There is no verb here that changes files, signature or metrics, and none that deletes; `mark` moves the
+state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mainstay.domain import states
+from mainstay.domain.digests import canonical_json
+from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.events.registry import VersionMarked, VersionRegistered, VersionRepeated
+from mainstay.domain.registry import ROLES, File, Used, Version, check_file_name, manifest_digest
+from mainstay.lifecycle.data import lineage as data_lineage
+from mainstay.lifecycle.data import snapshots as data_snapshots
+from mainstay.lifecycle.registry import models, tables
+from mainstay.lifecycle.tracking import runs
+from mainstay.store import Change, View
+
+MOST_FILES = 1_000
+LARGEST_RECORD = 1 << 20
+
+
+def register(
+    change: Change,
+    *,
+    model: str,
+    run_id: str,
+    format: str,
+    files: Mapping[str, str],
+    environment: Mapping[str, Any],
+    signature: Mapping[str, Any],
+    metrics: Mapping[str, float] | None = None,
+    evaluation_blob: str | None = None,
+    snapshots: Iterable[tuple[str, str]] = (),
+    description: str = "",
+) -> Version:
+    """Give a run's result the next number of ``model``. The same content from the same run again is the same version.
+
+    Args:
+        files: digests by name; every blob must be here and sound.
+        snapshots: (``flights@3``, role) with role train, holdout or input.
+
+    Raises:
+        NotFound: no such model, run, snapshot or blob. Corrupt: a blob was damaged. Invalid: anything that cannot be
+        kept.
+    """
+    models.lock(change, model)
+    runs.get(change, run_id)
+    kept = _files(change, model, files)
+    used = _snapshots(change, snapshots)
+    _check(model, format=format, environment=environment, signature=signature, metrics=metrics or {})
+    if evaluation_blob is not None:
+        change.blobs.path(evaluation_blob)
+    digest = manifest_digest(format=format, files=files, environment=environment, signature=signature)
+    if known := tables.version_with_digest(change, model, digest, run_id):
+        change.record(VersionRepeated(model=model, number=known.number, digest=digest, run_id=run_id))
+        return replace(known, is_known=True)
+    new = Version(
+        model=model,
+        number=tables.take_number(change, model),
+        digest=digest,
+        format=format,
+        files=kept,
+        environment=dict(environment),
+        signature=dict(signature),
+        metrics=dict(metrics or {}),
+        evaluation_blob=evaluation_blob,
+        snapshots=used,
+        run_id=run_id,
+        description=description,
+        state="candidate",
+        created_at=change.now(),
+        actor=change.actor,
+    )
+    _put(change, new)
+    return new
+
+
+def mark(change: Change, *, model: str, number: int, state: str) -> Version:
+    """Move a version to another state: candidate, released, retired.
+
+    Raises:
+        NotFound: there is no such version. Conflict: the move is not allowed.
+    """
+    models.lock(change, model)
+    before = get(change, model, number)
+    if state not in states.VERSION:
+        raise Invalid(f"version {before.id} cannot become {state!r}; the states are {', '.join(states.VERSION)}.")
+    states.check_move(states.VERSION, f"version {before.id}", before.state, state)
+    tables.set_state(change, model, number, state)
+    change.record(VersionMarked(model=model, number=number, before=before.state, after=state))
+    return replace(before, state=state)
+
+
+def get(view: View, model: str, number: int) -> Version:
+    """One version.
+
+    Raises:
+        NotFound: there is no such model or number.
+    """
+    found = tables.version(view, model, number)
+    if found is None:
+        models.get(view, model)
+        newest = next(iter(listed(view, model=model, limit=1)), None)
+        there = f"its versions go up to {newest.number}" if newest else "it has none yet"
+        raise NotFound(f"model {model!r} has no version {number}; {there}. `mainstay models show {model}` lists them.")
+    return found
+
+
+def listed(view: View, *, model: str, before: int | None = None, limit: int = 100) -> list[Version]:
+    """Versions of ``model``, newest first, from below number ``before``."""
+    return tables.versions_of(view, model, before=before, limit=limit)
+
+
+def verify(view: View, version: Version) -> None:
+    """Hash every file again, and the manifest.
+
+    Raises:
+        NotFound, Corrupt: a file is gone or damaged. Invalid: the record does not give its digest.
+    """
+    for file in version.files.values():
+        view.blobs.path(file.digest)
+    files = {name: file.digest for name, file in version.files.items()}
+    found = manifest_digest(
+        format=version.format, files=files, environment=version.environment, signature=version.signature
+    )
+    if found != version.digest:
+        raise Invalid(f"the record of version {version.id} gives digest {found}, {version.digest} was registered.")
+
+
+def _put(change: Change, new: Version) -> None:
+    tables.put_version(change, new)
+    for used in new.snapshots:
+        data_lineage.use(change, snapshot=used.id, subject=f"version:{new.id}", role=used.role)
+    change.record(
+        VersionRegistered(
+            model=new.model,
+            number=new.number,
+            digest=new.digest,
+            format=new.format,
+            files={name: file.digest for name, file in new.files.items()},
+            run_id=new.run_id,
+            snapshots=[{"id": used.id, "role": used.role} for used in new.snapshots],
+            evaluation_blob=new.evaluation_blob,
+        )
+    )
+
+
+def _files(view: View, model: str, files: Mapping[str, str]) -> dict[str, File]:
+    if not 1 <= len(files) <= MOST_FILES:
+        raise Invalid(f"a version of model {model!r} has 1 to {MOST_FILES} files; {len(files)} were named.")
+    found = {}
+    for name, digest in sorted(files.items()):
+        check_file_name(name)
+        # Hashed now, not only looked for: a number must never be given to damaged bytes.
+        found[name] = File(digest=digest, size=view.blobs.path(digest).stat().st_size)
+    return found
+
+
+def _snapshots(view: View, snapshots: Iterable[tuple[str, str]]) -> tuple[Used, ...]:
+    found = {}
+    for name, role in snapshots:
+        if role not in ROLES:
+            raise Invalid(f"snapshot {name!r} cannot be used as {role!r}; the roles are {', '.join(ROLES)}.")
+        used = Used(id=data_snapshots.named(view, name).id, role=role)
+        found[used] = used
+    return tuple(sorted(found, key=lambda used: (used.id, used.role)))
+
+
+def _check(
+    model: str,
+    *,
+    format: str,
+    environment: Mapping[str, Any],
+    signature: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> None:
+    what = f"a version of model {model!r}"
+    if not format.strip() or len(format) > 60:
+        raise Invalid(f"{what} needs the name of its format, such as 'sklearn'; {format[:60]!r} is none.")
+    if odd := next((key for key, value in metrics.items() if not math.isfinite(value)), None):
+        raise Invalid(f"metric {odd!r} of {what} is {metrics[odd]}; only finite numbers are kept.")
+    try:
+        size = len(canonical_json([environment, signature, metrics]))
+    except ValueError as error:
+        raise Invalid(f"environment or signature of {what} holds a number that is not finite; leave it out.") from error
+    if size > LARGEST_RECORD:
+        raise Invalid(f"environment, signature and metrics of {what} take {size} bytes; at most {LARGEST_RECORD} fit.")

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gates: each CEL expression of a policy, asked about one release with its evidence.
+
+In: a table of the judged rows (later in time than any training row) with the candidate's and the live release's scores on
+the same rows. Out: pass, fail or *insufficient* for each gate, with numbers and a sentence. Words that a gate may use:
+
+* figures of the candidate: ``auc``, ``brier``, ``log_loss``, ``accuracy``, ``base_rate``, ``rows``, ``latency_p95_ms``
+* ``is_first``: nothing is live yet
+* ``better(metric, {'alpha': 0.05})``: significantly better than the live release on the same rows, by a paired test
+* ``not_worse(metric, {'margin': 0.0})``: the point estimate is not worse than the live release's by more than ``margin``
+* ``slices(columns, {'metric': 'auc', 'drop': 0.02, 'min_n': 300})``: no slice has lost more than ``drop`` for certain
+
+A word that is not known, a figure that is missing, too few rows: none of these ever passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mainstay.domain.errors import Invalid
+from mainstay.domain.governance import Policy
+from mainstay.domain.release import GateResult, Release
+from mainstay.lifecycle.governance import expressions
+from mainstay.measures import performance
+from mainstay.measures.performance import Figure, PairedTest
+from mainstay.store import View
+
+LABEL, CANDIDATE, CHAMPION = "_label", "_candidate", "_champion"
+
+_PAIRED: dict[str, Callable[..., PairedTest]] = {"auc": performance.paired_auc, "brier": performance.paired_brier}
+_LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+_FIGURES = ("auc", "brier", "log_loss", "accuracy")
+
+
+@dataclass(kw_only=True)
+class Asked:
+    """What one gate has looked at so far; written by the functions that its expression calls."""
+
+    numbers: dict[str, Any] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    is_insufficient: bool = False
+
+    def conclude(self, passes: bool, sentence: str, **numbers: Any) -> bool:
+        """Note what a function found."""
+        self.numbers.update(numbers)
+        self.sentences.append(sentence)
+        return passes
+
+    def lack(self, sentence: str, **numbers: Any) -> bool:
+        """Note that there was not enough to say anything; the gate then cannot pass, whatever the rest says."""
+        self.is_insufficient = True
+        return self.conclude(False, sentence, **numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The rows that the gates look at, and what is known beside them."""
+
+    labels: NDArray[np.float64]
+    candidate: NDArray[np.float64]
+    champion: NDArray[np.float64] | None
+    table: pa.Table
+    figures: dict[str, Figure]
+    facts: dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        return len(self.labels)
+
+
+def ask(view: View, *, policy: Policy, release: Release, evidence: dict[str, Any]) -> list[GateResult]:
+    """Every gate of ``policy``, after the two that always stand: the model loads, and its scores can be read."""
+    load = _ask_load(evidence)
+    if load.verdict != "pass":
+        return [load]
+    judged = _read(view.blobs.path(evidence["evidence_blob"]), evidence)
+    return [load, *(_ask_one(gate, judged) for gate in policy.gates)]
+
+
+def _ask_load(evidence: dict[str, Any]) -> GateResult:
+    load = evidence.get("load") or {}
+    gate = "the model loads in a limited process"
+    if not load.get("ok"):
+        return GateResult(gate=gate, verdict="fail", sentence=str(load.get("error") or "it was not tried"), rows=0)
+    return GateResult(gate=gate, verdict="pass", sentence="it loaded without running any code of its own", rows=0)
+
+
+def _read(file: Any, evidence: dict[str, Any]) -> Judged:
+    table = pq.read_table(file)
+    labels = table[LABEL].to_numpy().astype(float)
+    known = ~np.isnan(labels)
+    table = table.filter(pa.array(known))
+    candidate = table[CANDIDATE].to_numpy().astype(float)
+    champion = None
+    if CHAMPION in table.column_names and table[CHAMPION].null_count < table.num_rows:
+        champion = table[CHAMPION].to_numpy().astype(float)
+    figures = performance.evaluate_binary(labels[known], candidate)
+    facts: dict[str, Any] = {name: figures[name].value for name in _FIGURES if figures[name].value is not None}
+    facts |= {"rows": table.num_rows, "base_rate": float(labels[known].mean()) if known.any() else None}
+    facts |= {"is_first": champion is None, "latency_p95_ms": evidence.get("latency_p95_ms")}
+    return Judged(
+        labels=labels[known],
+        candidate=candidate,
+        champion=champion,
+        table=table,
+        figures=dict(figures),
+        facts={name: value for name, value in facts.items() if value is not None},
+    )
+
+
+def _ask_one(gate: str, judged: Judged) -> GateResult:
+    asked = Asked()
+    try:
+        used = expressions.check(gate, what="gate")
+        passes = expressions.holds(gate, facts=judged.facts, functions=_functions(judged, asked))
+    except Invalid as error:
+        return GateResult(gate=gate, verdict="fail", sentence=error.message, rows=judged.rows, numbers=asked.numbers)
+    for name in sorted(used & judged.facts.keys()):
+        value = judged.facts[name]
+        asked.conclude(passes, f"{name} is {value:.4g}" if isinstance(value, float) else f"{name} is {value}", **{name: value})
+    verdict = "insufficient" if asked.is_insufficient else "pass" if passes else "fail"
+    sentence = "; ".join(asked.sentences) or ("it holds" if passes else "it does not hold")
+    return GateResult(gate=gate, verdict=verdict, sentence=sentence, rows=judged.rows, numbers=asked.numbers)
+
+
+def _functions(judged: Judged, asked: Asked) -> dict[str, Callable[..., bool]]:
+    def better(metric: str, options: dict[str, Any] | None = None) -> bool:
+        return _better(judged, asked, metric, options or {})
+
+    def not_worse(metric: str, options: dict[str, Any] | None = None) -> bool:
+        return _not_worse(judged, asked, metric, options or {})
+
+    def slices(columns: Sequence[str], options: dict[str, Any] | None = None) -> bool:
+        return _slices(judged, asked, columns, options or {})
+
+    return {"better": better, "not_worse": not_worse, "slices": slices}
+
+
+def _better(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) -> bool:
+    alpha = float(options.get("alpha", 0.05))
+    test = _paired(judged, asked, metric)
+    if isinstance(test, bool):
+        return test
+    assert test.difference is not None and test.p is not None
+    gain = -test.difference if metric in _LOWER_IS_BETTER else test.difference
+    passes = gain > 0 and test.p < alpha
+    return asked.conclude(passes, f"{_change(metric, test)}, p = {test.p:.2g}; better with p < {alpha:g} is needed", **_numbers(metric, test))
+
+
+def _not_worse(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) -> bool:
+    margin = float(options.get("margin", 0.0))
+    test = _paired(judged, asked, metric)
+    if isinstance(test, bool):
+        return test
+    assert test.difference is not None
+    loss = test.difference if metric in _LOWER_IS_BETTER else -test.difference
+    return asked.conclude(loss <= margin, f"{_change(metric, test)}; at most {margin:g} worse is allowed", **_numbers(metric, test))
+
+
+def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
+    """The paired test, or already the answer: true where nothing is live, false where the rows say nothing."""
+    if metric not in _PAIRED:
+        return asked.conclude(False, f"there is no paired test for {metric!r}; those there are: {', '.join(_PAIRED)}")
+    if judged.champion is None:
+        return asked.conclude(True, "nothing is live yet, so there is nothing to compare with")
+    test = _PAIRED[metric](judged.labels, judged.candidate, judged.champion)
+    if test.is_insufficient:
+        return asked.lack(f"{metric} cannot be compared: {test.reason}", **_numbers(metric, test))
+    return test
+
+
+def _slices(judged: Judged, asked: Asked, columns: Sequence[str], options: dict[str, Any]) -> bool:
+    metric, drop, least = options.get("metric", "auc"), float(options.get("drop", 0.02)), int(options.get("min_n", 300))
+    if judged.champion is None:
+        return asked.conclude(True, "nothing is live yet, so no slice can have lost anything")
+    if metric not in _PAIRED:
+        return asked.conclude(False, f"there is no paired test for {metric!r}; those there are: {', '.join(_PAIRED)}")
+    looked, lost = 0, []
+    for column in columns:
+        if column not in judged.table.column_names:
+            return asked.conclude(False, f"the judged rows have no column {column!r} to slice by")
+        for name, rows in performance.group_rows(judged.table[column].to_pylist(), judged.rows).items():
+            if len(rows) < least:
+                continue
+            test = _PAIRED[metric](judged.labels[rows], judged.candidate[rows], judged.champion[rows])
+            if test.hi is None or test.lo is None:
+                continue
+            looked += 1
+            # The end of the interval that is kindest to the candidate: only a loss that is certain counts.
+            kindest = -test.lo if metric in _LOWER_IS_BETTER else test.hi
+            if kindest < -drop:
+                lost.append(f"{column} {name} ({test.difference:+.3f} on {test.n} rows)")
+    if not looked:
+        return asked.lack(f"no slice of {', '.join(columns)} has {least} rows with both outcomes")
+    sentence = f"{looked} slices of at least {least} rows, {len(lost)} lost more than {drop:g} {metric}"
+    return asked.conclude(not lost, sentence + (f": {', '.join(lost[:3])}" if lost else ""), slices=looked, slices_lost=lost)
+
+
+def _change(metric: str, test: PairedTest) -> str:
+    return f"{metric} {test.difference:+.4f} [{test.lo:+.4f}, {test.hi:+.4f}] against the live release on {test.n} rows"
+
+
+def _numbers(metric: str, test: PairedTest) -> dict[str, Any]:
+    return {f"{metric}_difference": test.difference, f"{metric}_lo": test.lo, f"{metric}_hi": test.hi, f"{metric}_p": test.p}

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A control plane in memory, with the answers that the API promises: enough for the engine, and strict about what it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from mainstay.domain.digests import digest_of, is_digest
+from mainstay.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from mainstay.domain.ids import uuid7
+
+RUN_FIELDS = set("experiment name kind parent params tags code environment seeds hardware because reason".split())
+COMMIT_FIELDS = set(
+    "pipeline_run name key key_parts why hit_of upstream inputs outputs seconds state error cacheable".split()
+)
+VERSION_FIELDS = set(
+    "run_id format files environment signature metrics evaluation_blob snapshots description".split()
+)
+SNAPSHOT_FIELDS = {"blob", "format", "source", "period", "run_id", "parents"}
+
+
+class MemoryPlatform:
+    """``asked`` holds every request as (method, path); ``fail`` makes a path unavailable the next so many times."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs: dict[str, bytes] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.cache: dict[str, dict[str, Any]] = {}
+        self.datasets: dict[str, list[dict[str, Any]]] = {}
+        self.models: dict[str, dict[str, Any]] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.fail: dict[str, int] = {}
+        self.refuse_columns: set[str] = set()
+
+    # blobs
+
+    def put_blob(self, data: bytes | Path) -> str:
+        content = data if isinstance(data, bytes) else data.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        self._maybe_away("blobs")
+        self.blobs[digest] = content
+        return digest
+
+    def get_blob(self, digest: str) -> bytes:
+        if digest not in self.blobs:
+            raise NotFound(f"no blob {digest}")
+        return self.blobs[digest]
+
+    def blob_path(self, digest: str) -> Path:
+        path = self.folder / digest
+        if not path.exists():
+            path.write_bytes(self.get_blob(digest))
+        return path
+
+    # wire
+
+    def get(self, path: str, **params: Any) -> Any:
+        self.asked.append(("GET", path))
+        self._maybe_away(path)
+        match path.strip("/").split("/"):
+            case ["me"]:
+                return {"actor": "ana", "roles": ["admin"], "via": "test"}
+            case ["runs"]:
+                kind, limit = params.get("kind"), params.get("limit", 100)
+                found = [run for run in reversed(self.runs.values()) if kind is None or run["kind"] == kind]
+                return {"items": [{k: v for k, v in run.items() if k != "steps"} for run in found[:limit]], "next": None}
+            case ["runs", identity]:
+                return self._known(self.runs, identity, "run")
+            case ["datasets", name]:
+                return {"name": name, "snapshots": self._known(self.datasets, name, "dataset")[::-1]}
+            case ["snapshots", name]:
+                dataset, _, number = name.partition("@")
+                return self._known(self.datasets, dataset, "dataset")[int(number) - 1]
+            case ["models", name]:
+                model = self._known(self.models, name, "model")
+                brief = [{k: each[k] for k in ("id", "number", "digest", "state")} for each in model["versions"]]
+                return {"name": name, "owner": model["owner"], "tier": model["tier"], "aliases": {}, "versions": brief[::-1]}
+            case ["models", name, "versions", number]:
+                return self._known(self.models, name, "model")["versions"][int(number) - 1]
+            case ["jobs", identity]:
+                return self._known(self.jobs, identity, "job")
+        raise NotFound(f"no route GET {path}")
+
+    def post(self, path: str, body: Any = None) -> Any:
+        self.asked.append(("POST", path))
+        self._maybe_away(path)
+        match path.strip("/").split("/"):
+            case ["runs"]:
+                return self._start_run(body)
+            case ["runs", identity, "log"]:
+                run = self._known(self.runs, identity, "run")
+                run["params"] |= body["params"]
+                run["metrics"] |= {point["key"]: point["value"] for point in body["metrics"]}
+                return {}
+            case ["runs", identity, "artifacts"]:
+                self._check_blob(body["digest"])
+                self._known(self.runs, identity, "run")["artifacts"].append(body)
+                return {}
+            case ["runs", identity, "finish"]:
+                run = self._known(self.runs, identity, "run")
+                if run["state"] != "running":
+                    raise Conflict(f"run {identity} is {run['state']}")
+                run |= {"state": body["state"], "error": body.get("error")}
+                return run
+            case ["steps", "lookup"]:
+                return {"hits": {key: self.cache[key] for key in body["keys"] if key in self.cache}}
+            case ["steps", "commit"]:
+                return self._commit(body)
+            case ["datasets"]:
+                self.datasets[body["name"]] = []
+                return {"name": body["name"]}
+            case ["datasets", name, "snapshots"]:
+                return self._snapshot(name, body)
+            case ["models"]:
+                self.models[body["name"]] = {**body, "versions": []}
+                return body
+            case ["models", name, "versions"]:
+                return self._version(name, body)
+            case ["jobs"]:
+                identity = uuid7()
+                self.jobs[identity] = {"id": identity, "state": "queued", "attempt": 0, "beats": 0, **body}
+                return self.jobs[identity]
+            case ["jobs", "lease"]:
+                return self._lease(body)
+            case ["jobs", identity, "heartbeat"]:
+                self._known(self.jobs, identity, "job")["beats"] += 1
+                return {}
+            case ["jobs", identity, "finish"]:
+                job = self._known(self.jobs, identity, "job")
+                job |= {"state": "done" if body["ok"] else "failed", "result": body.get("result"), "error": body.get("error")}
+                return job
+        raise NotFound(f"no route POST {path}")
+
+    # what a test asks
+
+    def count(self, method: str, path: str) -> int:
+        """How often ``path`` was asked."""
+        return sum(each == (method, path) for each in self.asked)
+
+    def steps_of(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Steps of a run by name."""
+        return {step["name"]: step for step in self.runs[run_id]["steps"]}
+
+    # inside
+
+    def _maybe_away(self, path: str) -> None:
+        for prefix, left in self.fail.items():
+            if left and path.startswith(prefix):
+                self.fail[prefix] -= 1
+                raise Unavailable(f"{path} cannot be reached")
+
+    def _known(self, table: dict[str, Any], name: str, what: str) -> Any:
+        if name not in table:
+            raise NotFound(f"there is no {what} {name!r}.")
+        return table[name]
+
+    def _check_blob(self, digest: str) -> None:
+        if not is_digest(digest) or digest not in self.blobs:
+            raise NotFound(f"there is no blob {digest}; put it first.")
+
+    def _check_fields(self, body: dict[str, Any], fields: set[str]) -> None:
+        if unknown := set(body) - fields:
+            raise Invalid(f"unknown fields {sorted(unknown)}")
+
+    def _start_run(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, RUN_FIELDS)
+        self._check_blob(body["code"]["sources_digest"])
+        self._check_blob(body["environment"]["digest"])
+        return self._insert_run(**body)
+
+    def _insert_run(self, **facts: Any) -> dict[str, Any]:
+        blank = {"parent": None, "params": {}, "metrics": {}, "artifacts": [], "steps": [], "error": None, "state": "running"}
+        run = blank | facts | {"id": uuid7()}
+        self.runs[run["id"]] = run
+        return run
+
+    def _commit(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, COMMIT_FIELDS)
+        parent = self._known(self.runs, body["pipeline_run"], "run")
+        assert parent["state"] == "running"
+        for output in body["outputs"]:
+            if output["kind"] != "version":
+                self._check_blob(output["digest"])
+        run = self._insert_run(name=body["name"], kind="step", parent=parent["id"], state=body["state"])
+        parent["steps"].append({**body, "run_id": run["id"]})
+        if body["cacheable"] and body["state"] == "succeeded":
+            self.cache[body["key"]] = {"run_id": run["id"], "outputs": body["outputs"]}
+        return {"run_id": run["id"]}
+
+    def _snapshot(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, SNAPSHOT_FIELDS)
+        self._check_blob(body["blob"])
+        known = self._known(self.datasets, name, "dataset")
+        table = pq.read_table(io.BytesIO(self.blobs[body["blob"]]))
+        if bad := self.refuse_columns & set(table.column_names):
+            raise Invalid(f"batch of {name!r} is refused: column {bad.pop()!r} is unknown.", problems=[], refusal="r1")
+        for each in known:
+            if each["blob"] == body["blob"]:
+                return {**each, "is_known": True}
+        number = len(known) + 1
+        known.append(
+            {
+                "dataset": name,
+                "number": number,
+                "id": f"{name}@{number}",
+                "digest": digest_of({"rows": body["blob"]}),
+                "blob": body["blob"],
+                "rows": table.num_rows,
+                "size": len(self.blobs[body["blob"]]),
+                "period": body.get("period"),
+                "created_at": "2013-01-01T00:00:00.000000Z",
+                "run_id": body["run_id"],
+            }
+        )
+        return known[-1]
+
+    def _version(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, VERSION_FIELDS)
+        for digest in [*body["files"].values(), *([body["evaluation_blob"]] if body["evaluation_blob"] else [])]:
+            self._check_blob(digest)
+        versions = self._known(self.models, name, "model")["versions"]
+        number = len(versions) + 1
+        files = {each: {"digest": digest, "size": len(self.blobs[digest])} for each, digest in body["files"].items()}
+        facts = {"id": f"{name}/{number}", "number": number, "digest": digest_of(body["files"]), "state": "candidate"}
+        versions.append({**body, **facts, "files": files})
+        return versions[-1]
+
+    def _lease(self, body: dict[str, Any]) -> dict[str, Any]:
+        for job in self.jobs.values():
+            if job["state"] == "queued" and job["kind"] in body["kinds"]:
+                job |= {"state": "leased", "attempt": job["attempt"] + 1, "worker": body["worker"]}
+                return {"job": {name: job[name] for name in ("id", "kind", "body", "attempt")}}
+        return {"job": None}

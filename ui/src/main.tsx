@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts the page: styles, the stream of ledger events, the shell.
+import { render } from "preact";
+import { catchUp, follow } from "./api.ts";
+import { App } from "./app.tsx";
+import { listen } from "./router.ts";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/parts.css";
+import "./styles/charts.css";
+
+listen();
+follow();
+catchUp();
+const place = document.getElementById("app");
+if (place) render(<App />, place);

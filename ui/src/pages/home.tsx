@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Home answers four questions at first sight: what is live and is it healthy, what changed since I looked, what waits for me,
+// what is overdue and whose it is. Uptime and model health stand side by side and are never merged.
+import { useEffect, useState } from "preact/hooks";
+import { query, useGet } from "../api.ts";
+import { count, days, kindWords, plural, share, subjectHref, worst } from "../format.ts";
+import { setTitle } from "../parts/objectpage.tsx";
+import { CopyAs, curlGet } from "../parts/copyas.tsx";
+import { Icon } from "../parts/icons.tsx";
+import { Command, Empty, ErrorNote, Guard, Skeleton } from "../parts/notice.tsx";
+import { Sign, State } from "../parts/pill.tsx";
+import { Measure, Person, Subject, Unknown, When } from "../parts/words.tsx";
+import { recall, remember } from "../remember.ts";
+import type { Health, HomeAnswer, LedgerEvent, LiveItem, Me, Waiting } from "../types.ts";
+
+/** The last event seen on the previous visit; it moves only when the reader leaves, so a reload keeps what is new. */
+function useLastLook(newest: number | undefined): number | null {
+  const [last] = useState(() => {
+    const text = recall("looked");
+    return text === null ? null : Number(text);
+  });
+  useEffect(() => {
+    if (newest === undefined) return undefined;
+    const leave = () => remember("looked", String(newest));
+    window.addEventListener("pagehide", leave);
+    return () => {
+      window.removeEventListener("pagehide", leave);
+      leave();
+    };
+  }, [newest]);
+  return last;
+}
+
+export function Home() {
+  const [since] = useState(() => recall("looked"));
+  const { data, error } = useGet<HomeAnswer>(query("/api/home", { since }));
+  const me = useGet<Me>("/api/me").data;
+  const changed = data?.changed ?? [];
+  const newest = changed.length ? Math.max(...changed.map((event) => event.seq)) : undefined;
+  const last = useLastLook(newest);
+  useEffect(() => setTitle("Home"), []);
+  if (error && !data) return <section><h1>Home</h1><ErrorNote error={error} /></section>;
+  if (!data) return <section><h1>Home</h1><Skeleton rows={8} tall /></section>;
+  if (data.empty) return <Welcome command={data.empty.command} />;
+  return (
+    <section>
+      <header class="list-head">
+        <div><p class="object-kind">Home</p><Headline live={data.live ?? []} waiting={data.waiting ?? []} /></div>
+        <div class="acts"><CopyAs forms={{ cli: "mainstay live", curl: curlGet("/api/home") }} /></div>
+      </header>
+      <Guard name="health">
+        <div class="home-top">
+          <ModelHealth health={data.health?.models} />
+          <Uptime gateways={data.health?.uptime?.gateways} />
+        </div>
+      </Guard>
+      <Guard name="live"><Live items={data.live ?? []} /></Guard>
+      <div class="home-grid">
+        <Guard name="waiting"><WaitingList title="Waits for you" items={data.waiting} mine={me?.actor} nothing="Nothing waits for anybody: no approval, no open alert, no review." /></Guard>
+        <Guard name="overdue"><WaitingList title="Overdue" items={data.overdue} mine={undefined} late nothing="Nothing is past its date." /></Guard>
+        <Guard name="changed"><Changed events={changed} last={last} /></Guard>
+      </div>
+      <Counts counts={data.counts} />
+    </section>
+  );
+}
+
+function Headline({ live, waiting }: { live: LiveItem[]; waiting: Waiting[] }) {
+  const names = [...new Set(live.map((item) => item.deployment ?? "unnamed"))];
+  const healthOf = (name: string) => worst(live.filter((item) => item.deployment === name && item.role !== "shadow").map((item) => item.state));
+  const by = (health: Health) => names.filter((name) => healthOf(name) === health);
+  const list = (some: string[]) => (some.length > 3 ? `${some.slice(0, 3).join(", ")} and ${some.length - 3} more` : some.join(", "));
+  const state = names.length ? worst(names.map(healthOf)) : "unknown";
+  const text =
+    !names.length ? "Nothing is live yet."
+    : by("alert").length ? `${list(by("alert"))} ${by("alert").length === 1 ? "needs" : "need"} somebody now.`
+    : by("watch").length ? `${list(by("watch"))} ${by("watch").length === 1 ? "is" : "are"} worth a look.`
+    : by("unknown").length ? `Too little is known about ${list(by("unknown"))}.`
+    : names.length === 1 ? `${names[0]} is live and healthy.` : `All ${names.length} live deployments are healthy.`;
+  return (
+    <h1 class="headline">
+      <Sign tone={state} label={state} size={20} /> {text}
+      <span class="headline-rest">{waiting.length ? ` ${plural(waiting.length, "thing waits", "things wait")} for somebody.` : ""}</span>
+    </h1>
+  );
+}
+
+const HEALTHS: Health[] = ["ok", "watch", "alert", "unknown"];
+
+function ModelHealth({ health }: { health: Partial<Record<Health, number>> | undefined }) {
+  const total = HEALTHS.reduce((sum, state) => sum + (health?.[state] ?? 0), 0);
+  return (
+    <section class="card" aria-labelledby="model-health">
+      <h2 id="model-health">Model health <span class="quiet">are the answers good?</span></h2>
+      <ul class="tally">
+        {HEALTHS.map((state) => (
+          <li key={state} class={health?.[state] ? "" : "tally-none"}>
+            <b>{count(health?.[state] ?? (health ? 0 : null))}</b><State state={state} small title={state === "unknown" ? "Not enough data to say" : state} />
+          </li>
+        ))}
+      </ul>
+      <div class="tally-bar" aria-hidden="true">
+        {total > 0 && HEALTHS.map((state) => <i key={state} class={`heat-${state}`} style={{ flexGrow: health?.[state] ?? 0 }} />)}
+      </div>
+    </section>
+  );
+}
+
+function Uptime({ gateways }: { gateways: { id?: string; reported_at?: string; ok?: boolean | null }[] | undefined }) {
+  return (
+    <section class="card" aria-labelledby="uptime">
+      <h2 id="uptime">Uptime <span class="quiet">does it answer?</span></h2>
+      {!gateways?.length && <p class="quiet">No gateway has reported yet. <code>mainstay up</code> starts one.</p>}
+      <ul class="plain-list">
+        {gateways?.slice(0, 4).map((gateway) => (
+          <li key={gateway.id}>
+            <State state={gateway.ok === true ? "ok" : gateway.ok === false ? "alert" : "unknown"} small />
+            <span>gateway <b>{gateway.id ?? "unnamed"}</b></span>
+            <span class="quiet push">reported <When at={gateway.reported_at} /></span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Live({ items }: { items: LiveItem[] }) {
+  if (!items.length) {
+    return <section class="card"><h2>Live now</h2><Empty title="Nothing is live" command="mainstay release MODEL/1 --to DEPLOYMENT">A release puts a model version, with its data, configuration and policy, behind a named endpoint.</Empty></section>;
+  }
+  return (
+    <section class="card card-table" aria-labelledby="live-now">
+      <h2 id="live-now">Live now</h2>
+      <div class="table-frame">
+        <table aria-label="What is live">
+          <thead>
+            <tr>
+              <th scope="col">Deployment</th><th scope="col">Health</th><th scope="col">Release</th><th scope="col">Version</th><th scope="col">Role</th>
+              <th scope="col">AUC [95 %]</th><th scope="col" class="right">Model age</th><th scope="col">Approved by</th><th scope="col">Owner</th><th scope="col">Loaded</th>
+            </tr>
+          </thead>
+          <tbody>{items.map((item, index) => <LiveRow key={`${item.deployment}${item.release}${index}`} item={item} />)}</tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function LiveRow({ item }: { item: LiveItem }) {
+  const href = item.deployment ? `/deployments/${item.deployment}` : null;
+  return (
+    <tr>
+      <td>{href ? <a class="row-name" href={href}>{item.deployment}</a> : <Unknown />} <span class="quiet">{item.environment}</span></td>
+      <td><State state={item.state} small /></td>
+      <td>{item.release ? <Subject subject={`release:${item.release}`} /> : <Unknown />}</td>
+      <td>{item.version ? <Subject subject={`version:${item.version}`} /> : <Unknown />}</td>
+      <td>{item.role ?? "–"} <span class="quiet">{share(item.share)}</span></td>
+      <td><Measure of={item.performance} />{item.performance?.as_of && <span class="quiet"> as of {item.performance.as_of.slice(0, 10)}</span>}</td>
+      <td class="right">{days(item.age_days)}</td>
+      <td>{item.approved_by?.length ? <Person name={item.approved_by} /> : <Unknown why="No approval is on record for this release" />}</td>
+      <td><Person name={item.owner} /></td>
+      <td><LoadedCell item={item} /></td>
+    </tr>
+  );
+}
+
+function LoadedCell({ item }: { item: LiveItem }) {
+  const reports = item.loaded ?? [];
+  if (!reports.length) return <span class="tone-unknown nowrap"><Icon name="unknown" size={12} /> no report</span>;
+  const right = reports.filter((report) => report.matches).length;
+  const agrees = item.agrees ?? right === reports.length;
+  const title = reports.map((report) => `${report.gateway ?? "gateway"}: ${report.digest?.slice(0, 12) ?? "no digest"} ${report.matches ? "as released" : "not what was released"}`).join("\n");
+  return <span class={`nowrap tone-${agrees ? "ok" : "alert"}`} title={title}><Icon name={agrees ? "ok" : "alert"} size={12} /> {right} of {reports.length} as released</span>;
+}
+
+function WaitingList({ title, items, mine, nothing, late = false }: { title: string; items: Waiting[] | undefined; mine: string | undefined; nothing: string; late?: boolean }) {
+  const sorted = [...(items ?? [])].sort((a, b) => Number(b.owner === mine) - Number(a.owner === mine));
+  return (
+    <section class="card" aria-label={title}>
+      <h2>{title} {sorted.length > 0 && <span class="tab-count">{sorted.length}</span>}</h2>
+      {!sorted.length && <p class="quiet">{nothing}</p>}
+      <ul class="wait-list">
+        {sorted.slice(0, 8).map((item) => (
+          <li key={`${item.what}${item.subject}`}>
+            <a href={item.href ?? subjectHref(item.subject) ?? "#"}>{item.title ?? item.subject}</a>
+            <p class="quiet">{item.what} · {late ? "due" : "since"} <When at={item.since} /> · {item.owner === mine && mine ? <b>yours</b> : <>for <Person name={item.owner} /></>}</p>
+          </li>
+        ))}
+      </ul>
+      {sorted.length > 8 && <p class="quiet">and {sorted.length - 8} more</p>}
+    </section>
+  );
+}
+
+function Changed({ events, last }: { events: LedgerEvent[]; last: number | null }) {
+  const fresh = events.filter((event) => last === null || event.seq > last);
+  const shown = (fresh.length ? fresh : events).slice(0, 9);
+  return (
+    <section class="card" aria-labelledby="changed">
+      <h2 id="changed">{fresh.length || !events.length ? "Changed since you looked" : "Nothing changed since you looked"} {fresh.length > 0 && <span class="tab-count">{fresh.length}</span>}</h2>
+      {!events.length && <p class="quiet">Nothing has changed.</p>}
+      {!fresh.length && events.length > 0 && <p class="quiet">The last events before that:</p>}
+      <ul class="change-list">
+        {shown.map((event) => (
+          <li key={event.seq}>
+            <a href={`/ledger?seq=${event.seq}`} class="change-kind">{kindWords(event.kind)}</a>
+            <span class="change-what"><Subject subject={event.subject} /></span>
+            <span class="quiet push nowrap"><Person name={event.actor} /> · <When at={event.at} /></span>
+          </li>
+        ))}
+      </ul>
+      <p><a href="/ledger">The whole ledger</a></p>
+    </section>
+  );
+}
+
+function Counts({ counts }: { counts: Record<string, number> | undefined }) {
+  const places: Record<string, string> = { datasets: "/datasets", runs: "/runs", models: "/models", versions: "/models", deployments: "/deployments", predictions: "/predictions" };
+  return (
+    <p class="counts">
+      {Object.entries(counts ?? {}).map(([name, n]) => <a key={name} href={places[name] ?? "/"}><b>{count(n)}</b> {name}</a>)}
+    </p>
+  );
+}
+
+const LOOP = ["data", "pipeline", "run", "version", "release", "deployment", "monitor", "decision"];
+
+function Welcome({ command }: { command: string | undefined }) {
+  return (
+    <section class="welcome">
+      <h1>Nothing is here yet.</h1>
+      <p>Mainstay keeps one record of a model's whole life, and closes the loop: what it learned from, who released it, what it answers, when it should learn again.</p>
+      <ol class="welcome-loop">{LOOP.map((name) => <li key={name}>{name}</li>)}<li><Icon name="loop" /></li></ol>
+      <p>A year of real flights, from the first snapshot to the last decision, in under a minute:</p>
+      <Command text={command ?? "mainstay demo"} />
+    </section>
+  );
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model version: what it scored, what it takes and gives, which data it learned from, where it went.
+import { at, useGet } from "../api.ts";
+import { bytes, days, figure, plain, shortId } from "../format.ts";
+import { Act } from "../parts/act.tsx";
+import { Empty } from "../parts/notice.tsx";
+import { ObjectPage } from "../parts/objectpage.tsx";
+import { FactList, Id, PlainFacts, Subject, Unknown, Value } from "../parts/words.tsx";
+import { go } from "../router.ts";
+import type { Deployment, Facts, Page, Version } from "../types.ts";
+import { metricNames, metricOf } from "./model.tsx";
+
+export function VersionPage({ name, number }: { name: string; number: string }) {
+  const { data, error } = useGet<Version>(at("/api/models", name, "versions", number));
+  const deployments = useGet<Page<Deployment>>("/api/deployments").data?.items.filter((deployment) => deployment.model === name) ?? [];
+  const id = `${name}/${number}`;
+  return (
+    <ObjectPage
+      subject={`version:${id}`} kind="Version" name={id} plainName={id} state={data?.state} made={data?.created_at} loading={!data} error={error}
+      aside={<><span>format <b>{data?.format ?? "unknown"}</b></span><span>age <b>{days(data?.age_days)}</b></span><Id id={data?.digest} label="digest" /></>}
+      above={data?.description && <p class="lead">{data.description}</p>}
+      acts={
+        deployments.length > 0 && (
+          <Act
+            label="Release" title={`Release ${id}`} tone="primary" path={at("/api/deployments", deployments[0]?.name ?? "", "releases")} body={{ model: name, version: Number(number) }}
+            cli={`mainstay release ${name}@${number} --to ${deployments[0]?.name}`} done={(answer) => goToRelease(answer)}
+            preview={<p>The gate of <b>{deployments[0]?.name}</b> judges {id} against what is live. If it passes, it waits for approval; then the rollout begins.</p>}
+          />
+        )
+      }
+      tabs={[
+        { id: "metrics", label: "Metrics", body: () => data && <Metrics version={data} /> },
+        { id: "signature", label: "Signature", body: () => <Signature signature={data?.signature} /> },
+        { id: "origin", label: "Origin", body: () => data && <Origin version={data} /> },
+        { id: "files", label: "Files", count: Object.keys(data?.files ?? {}).length, body: () => <Files files={data?.files} /> },
+      ]}
+    />
+  );
+}
+
+function goToRelease(answer: unknown): void {
+  const release = answer as { deployment?: string; number?: number } | null;
+  if (release?.deployment && release.number) go(`/releases/${release.deployment}/${release.number}`);
+}
+
+function Metrics({ version }: { version: Version }) {
+  const names = metricNames([version]);
+  if (!names.length) return <Empty title="This version carries no metric" />;
+  return (
+    <>
+      <p class="quiet">On its own later-in-time holdout, rows it has not learned from.</p>
+      <div class="tiles">
+        {names.map((name) => {
+          const { value, lo, hi } = metricOf(version, name);
+          return <div class="tile" key={name}><span>{name}</span><b>{figure(value)}</b>{lo !== null && hi !== null && <small title="95 % interval">[{figure(lo)}, {figure(hi)}]</small>}</div>;
+        })}
+      </div>
+    </>
+  );
+}
+
+function fieldsOf(part: unknown): { name: string; type: string; more: string }[] {
+  const list = Array.isArray(part) ? part : typeof part === "object" && part ? Object.entries(part).map(([name, type]) => (typeof type === "object" && type ? { name, ...type } : { name, type })) : [];
+  return list.map((field: unknown, index) => {
+    const { name, type, ...rest } = (typeof field === "object" && field ? field : { name: String(field) }) as Facts;
+    return { name: String(name ?? `field ${index + 1}`), type: plain(type), more: Object.entries(rest).filter(([, value]) => value != null && value !== "").map(([key, value]) => `${key} ${plain(value)}`).join(" · ") };
+  });
+}
+
+function Signature({ signature }: { signature: unknown }) {
+  if (typeof signature !== "object" || !signature) return <Empty title="This version carries no signature">The signature says which columns a request must have and what comes back.</Empty>;
+  const { inputs, outputs, ...rest } = signature as Facts;
+  const parts: [string, unknown][] = [["Takes", inputs], ["Gives", outputs]];
+  return (
+    <div class="stack">
+      {parts.map(([title, part]) => part !== undefined && (
+        <section key={title}>
+          <h2>{title}</h2>
+          <div class="table-frame"><table aria-label={title}><thead><tr><th scope="col">Column</th><th scope="col">Type</th><th scope="col">Values</th></tr></thead>
+            <tbody>{fieldsOf(part).map((field) => <tr key={field.name}><td><code>{field.name}</code></td><td><code>{field.type}</code></td><td class="wide quiet">{field.more || "any"}</td></tr>)}</tbody></table></div>
+        </section>
+      ))}
+      {Object.keys(rest).length > 0 && <PlainFacts facts={rest} empty="" />}
+    </div>
+  );
+}
+
+function Origin({ version }: { version: Version }) {
+  const snapshots = (version.snapshots ?? []).map((one) => (typeof one === "string" ? { id: one, role: "" } : one));
+  return (
+    <div class="stack">
+      <FactList
+        facts={[
+          ["run", version.run_id ? <Subject subject={`run:${version.run_id}`}>{shortId(version.run_id)}</Subject> : <Unknown />],
+          ["snapshots", snapshots.length ? snapshots.map((one) => <span key={`${one.id}${one.role}`} class="gap-right"><Subject subject={`snapshot:${one.id}`} />{one.role && <span class="quiet"> {one.role}</span>}</span>) : <Unknown />],
+          ["releases", version.releases?.length ? version.releases.map((release) => <span key={release} class="gap-right"><Subject subject={`release:${release}`} /></span>) : <span class="quiet">never released</span>],
+          ["environment", <Value value={version.environment} />],
+        ]}
+      />
+    </div>
+  );
+}
+
+function Files({ files }: { files: Version["files"] }) {
+  const entries = Object.entries(files ?? {});
+  if (!entries.length) return <Empty title="No file is recorded" />;
+  return (
+    <div class="table-frame"><table aria-label="Files"><thead><tr><th scope="col">File</th><th scope="col" class="right">Size</th><th scope="col">Digest</th></tr></thead>
+      <tbody>{entries.map(([name, file]) => { const digest = typeof file === "string" ? file : file?.digest; return <tr key={name}><td><code>{name}</code></td><td class="right">{bytes(typeof file === "string" ? null : file?.size)}</td><td><Id id={digest} label="digest" /></td></tr>; })}</tbody></table></div>
+  );
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame of a list: what it is, how many, its table, the forms to copy; sub-pages of a station as links beside the title.
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import type { ApiError } from "../api.ts";
+import type { CopyForms } from "../types.ts";
+import { CopyAs, curlGet } from "./copyas.tsx";
+import { ErrorNote, Skeleton } from "./notice.tsx";
+import { setTitle } from "./objectpage.tsx";
+
+interface Props {
+  title: string;
+  about: string;
+  path: string; // of the API, for "Copy as"
+  cli?: string;
+  error?: ApiError | undefined;
+  loading: boolean;
+  empty: boolean;
+  nothing: ComponentChildren;
+  acts?: ComponentChildren;
+  places?: [string, string][];
+  children?: ComponentChildren;
+}
+
+export function ListPage({ title, about, path, cli, error, loading, empty, nothing, acts, places, children }: Props) {
+  useEffect(() => setTitle(title), [title]);
+  const forms: CopyForms = { cli: cli ?? null, curl: curlGet(path) };
+  return (
+    <section>
+      <header class="list-head">
+        <div>
+          <h1>{title}</h1>
+          <p class="quiet">{about}</p>
+        </div>
+        <div class="acts">{acts}<CopyAs forms={forms} /></div>
+      </header>
+      {places && (
+        <nav class="tabs" aria-label={`${title}: more`}>
+          {places.map(([href, label]) => <a key={href} href={href} aria-current={window.location.pathname === href ? "page" : undefined}>{label}</a>)}
+        </nav>
+      )}
+      {error && <ErrorNote error={error} />}
+      {loading && !error ? <Skeleton rows={8} /> : empty && !error ? nothing : children}
+    </section>
+  );
+}
+
+/** Asks for pages of a list until `next` is null or enough are here; the table filters and sorts what it has. */
+export const LIST_LIMIT = 1000;
