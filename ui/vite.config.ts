@@ -7,7 +7,7 @@ export default defineConfig({
   build: {
     outDir: "../src/mainstay/server/ui/assets",
     emptyOutDir: true,
-    assetsDir: "static",
+    assetsDir: "assets",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: "es2022",

@@ -3,11 +3,11 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
+  publicDir: false,
   build: {
     ssr: true,
     outDir: ".tests",
     emptyOutDir: true,
-    rolldownOptions: { input: { format: "tests/format.test.ts", search: "tests/search.test.ts" } },
-    rollupOptions: { input: ["tests/format.test.ts", "tests/search.test.ts"], output: { entryFileNames: "[name].js" } },
+    rolldownOptions: { input: ["tests/format.test.ts", "tests/search.test.ts"], output: { entryFileNames: "[name].js" } },
   },
 });

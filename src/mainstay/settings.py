@@ -7,6 +7,7 @@ A command-line option of the same name wins over the environment. The documentat
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Setting:
                 raise self._unreadable(text, "one of 1, 0, true, false, yes, no")
             return _BOOLEANS[text.lower()]
         if self.kind is int:
-            if not text.isdecimal() or not self._within(int(text)):
+            if not re.fullmatch("[0-9]{1,15}", text) or not self._within(int(text)):
                 raise self._unreadable(text, f"a whole number from {self.least} to {self.most}")
             return int(text)
         return text

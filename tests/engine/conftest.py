@@ -28,9 +28,9 @@ class Project:
         (folder / "mainstay.toml").touch()
 
     def write(self, **files: str) -> Project:
-        """Files by name; ``pk__inner`` is pk/inner.py."""
+        """Python files by name, without the suffix."""
         for name, text in files.items():
-            path = self.folder / (name.replace("__", "/") + ".py")
+            path = self.folder / (f"{name}.py")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(text))
         return self

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A control plane in memory, with the answers that the API promises: enough for the engine, and strict about what it is sent."""
+"""A control plane in memory, with the answers that the API promises, and strict about what it is sent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,41 @@ from mainstay.domain.digests import digest_of, is_digest
 from mainstay.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from mainstay.domain.ids import uuid7
 
-RUN_FIELDS = set("experiment name kind parent params tags code environment seeds hardware because reason".split())
+RUN_FIELDS = set(
+    [
+        "experiment",
+        "name",
+        "kind",
+        "parent",
+        "params",
+        "tags",
+        "code",
+        "environment",
+        "seeds",
+        "hardware",
+        "because",
+        "reason",
+    ]
+)
 COMMIT_FIELDS = set(
-    "pipeline_run name key key_parts why hit_of upstream inputs outputs seconds state error cacheable".split()
+    [
+        "pipeline_run",
+        "name",
+        "key",
+        "key_parts",
+        "why",
+        "hit_of",
+        "upstream",
+        "inputs",
+        "outputs",
+        "seconds",
+        "state",
+        "error",
+        "cacheable",
+    ]
 )
 VERSION_FIELDS = set(
-    "run_id format files environment signature metrics evaluation_blob snapshots description".split()
+    ["run_id", "format", "files", "environment", "signature", "metrics", "evaluation_blob", "snapshots", "description"]
 )
 SNAPSHOT_FIELDS = {"blob", "format", "source", "period", "run_id", "parents"}
 
@@ -70,7 +99,10 @@ class MemoryPlatform:
             case ["runs"]:
                 kind, limit = params.get("kind"), params.get("limit", 100)
                 found = [run for run in reversed(self.runs.values()) if kind is None or run["kind"] == kind]
-                return {"items": [{k: v for k, v in run.items() if k != "steps"} for run in found[:limit]], "next": None}
+                return {
+                    "items": [{k: v for k, v in run.items() if k != "steps"} for run in found[:limit]],
+                    "next": None,
+                }
             case ["runs", identity]:
                 return self._known(self.runs, identity, "run")
             case ["datasets", name]:
@@ -81,7 +113,13 @@ class MemoryPlatform:
             case ["models", name]:
                 model = self._known(self.models, name, "model")
                 brief = [{k: each[k] for k in ("id", "number", "digest", "state")} for each in model["versions"]]
-                return {"name": name, "owner": model["owner"], "tier": model["tier"], "aliases": {}, "versions": brief[::-1]}
+                return {
+                    "name": name,
+                    "owner": model["owner"],
+                    "tier": model["tier"],
+                    "aliases": {},
+                    "versions": brief[::-1],
+                }
             case ["models", name, "versions", number]:
                 return self._known(self.models, name, "model")["versions"][int(number) - 1]
             case ["jobs", identity]:
@@ -134,7 +172,11 @@ class MemoryPlatform:
                 return {}
             case ["jobs", identity, "finish"]:
                 job = self._known(self.jobs, identity, "job")
-                job |= {"state": "done" if body["ok"] else "failed", "result": body.get("result"), "error": body.get("error")}
+                job |= {
+                    "state": "done" if body["ok"] else "failed",
+                    "result": body.get("result"),
+                    "error": body.get("error"),
+                }
                 return job
         raise NotFound(f"no route POST {path}")
 
@@ -176,7 +218,15 @@ class MemoryPlatform:
         return self._insert_run(**body)
 
     def _insert_run(self, **facts: Any) -> dict[str, Any]:
-        blank = {"parent": None, "params": {}, "metrics": {}, "artifacts": [], "steps": [], "error": None, "state": "running"}
+        blank = {
+            "parent": None,
+            "params": {},
+            "metrics": {},
+            "artifacts": [],
+            "steps": [],
+            "error": None,
+            "state": "running",
+        }
         run = blank | facts | {"id": uuid7()}
         self.runs[run["id"]] = run
         return run
@@ -186,7 +236,7 @@ class MemoryPlatform:
         parent = self._known(self.runs, body["pipeline_run"], "run")
         assert parent["state"] == "running"
         for output in body["outputs"]:
-            if output["kind"] != "version":
+            if output["kind"] not in ("version", "snapshot"):
                 self._check_blob(output["digest"])
         run = self._insert_run(name=body["name"], kind="step", parent=parent["id"], state=body["state"])
         parent["steps"].append({**body, "run_id": run["id"]})

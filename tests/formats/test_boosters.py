@@ -105,3 +105,14 @@ def test_facts_that_are_not_sound_are_found_by_inspection(library: str, change: 
     found = formats.inspect(library, {**saved.files, "facts.json": json.dumps(facts).encode()})
 
     assert found == ["facts.json does not say columns, classes and scores as it should."]
+
+
+def test_a_text_cut_at_the_end_of_any_line_of_its_trees_is_found_by_inspection() -> None:
+    """Cut in this way, LightGBM itself would often read it, with trees missing."""
+    saved = formats.save(boosted("lightgbm", max_depth=2).fit(FRAME, LABELS))
+    text = saved.files["model.txt"]
+    ends = [place + 1 for place in range(text.index(b"end of trees")) if text[place : place + 1] == b"\n"]
+
+    assert len(ends) > 100
+    for end in ends:
+        assert formats.inspect("lightgbm", {**saved.files, "model.txt": text[:end]})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,13 @@ def test_a_probe_that_does_not_fit_is_a_sentence(saved: formats.Saved) -> None:
 
 
 def test_a_model_that_needs_more_memory_than_it_may_have_is_told_so() -> None:
-    rows = np.zeros((200_000, 40))
+    rows = np.zeros((100_000, 40))
     files = formats.save(KNeighborsRegressor(algorithm="brute").fit(rows, rows[:, 0])).files
 
-    answer = limited.check_in_child("sklearn", files, memory_mb=650)
+    answer = limited.check_in_child("sklearn", files, memory_mb=600)
 
     assert is_one_sentence(answer)
-    assert "needs more than the 650 MB" in answer["error"]
+    assert "needs more than the 600 MB" in answer["error"]
     assert limited.check_in_child("sklearn", files, memory_mb=4096)["ok"]
 
 
@@ -175,9 +176,20 @@ print(json.dumps({"ok": True, "pid": pid}))
 """
     answer = run_in_the_child(code, monkeypatch)
 
-    stat = Path(f"/proc/{answer['pid']}/stat")
-    state = stat.read_text().rsplit(")", 1)[1].split()[0] if stat.exists() else "gone"
-    assert state in ("gone", "Z", "X")  # a container without an init leaves it as a zombie
+    deadline = time.monotonic() + 30  # the signal is sent; the kernel delivers it when it gets to it
+    while (state := state_of(answer["pid"])) not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert state in ENDED
+
+
+ENDED = ("gone", "Z", "X")  # a container without an init leaves the dead as zombies
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "gone"
 
 
 def test_nothing_is_left_on_the_disk(saved: formats.Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

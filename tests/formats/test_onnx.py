@@ -58,7 +58,7 @@ def test_a_converted_model_keeps_columns_labels_and_scores(estimator: Any) -> No
 
 
 def test_a_conversion_that_scores_differently_is_refused() -> None:
-    model = ensemble.RandomForestClassifier(4, random_state=0).fit(ROWS, LABELS)
+    model = linear_model.LogisticRegression().fit(ROWS, LABELS)
 
     with pytest.raises(Invalid, match=r"differs from the estimator by .* Serve the original"):
         onnx_format.convert(model, ROWS, tolerance=0.0)
@@ -137,5 +137,5 @@ def test_operators_of_other_libraries_are_refused() -> None:
     foreign = graph()
     foreign.graph.node[0].domain = "com.example"
 
-    with pytest.raises(Invalid, match="operators of com.example"):
+    with pytest.raises(Invalid, match=r"operators of com\.example"):
         formats.save(foreign)

@@ -78,7 +78,7 @@ def train(seed: int) -> Trained:
     trees = HistGradientBoostingClassifier(max_iter=10, random_state=seed)
     saved = formats.save(Pipeline([("prepare", prepare), ("trees", trees)]).fit(table, label))
     scores = formats.load(saved.format, saved.files).predict({name: values[:5] for name, values in columns.items()})
-    rows = [{name: values[i] for name, values in columns.items()} for i in range(5)]
+    rows = [{name: values[i : i + 1].tolist()[0] for name, values in columns.items()} for i in range(5)]
     return Trained(saved.format, dict(saved.files), dict(saved.environment), {"rows": rows, "scores": scores.tolist()})
 
 
@@ -129,7 +129,7 @@ class ControlServer:
     ) -> dict[str, Any]:
         self.blobs |= {hashlib.sha256(data).hexdigest(): data for data in model.files.values()}
         return {
-            "release": number,
+            "release": f"flights#{number}",
             "number": number,
             "model": "flights-late",
             "version": number,
@@ -216,8 +216,9 @@ def _handler(control: ControlServer) -> type[BaseHTTPRequestHandler]:
         def _send(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # a killed gateway hears no more
+                self.end_headers()
+                self.wfile.write(body)
 
     return Handler
 
@@ -237,7 +238,9 @@ class GatewayProcess:
     http: httpx.Client
 
     def predict(self, *rows: dict[str, Any], headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-        return self.http.post("/deployments/flights/predict", json={"rows": list(rows) or [ROW], **more}, headers=headers)
+        return self.http.post(
+            "/deployments/flights/predict", json={"rows": list(rows) or [ROW], **more}, headers=headers
+        )
 
     def until(self, wanted: Callable[[], Any], within_s: float = 30) -> Any:
         end = time.monotonic() + within_s
@@ -284,33 +287,54 @@ def free_port() -> int:
 Start = Callable[..., GatewayProcess]
 
 
-@pytest.fixture
-def start(tmp_path: Path, control: ControlServer) -> Iterator[Start]:
+@contextlib.contextmanager
+def gateways(workspace: Path, control: ControlServer) -> Iterator[Start]:
     """Starts gateways of one workspace; whatever runs at the end is killed."""
     running: list[GatewayProcess] = []
 
-    def begin(*, log: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, port: int = 0) -> GatewayProcess:
+    def begin(
+        *, log: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, port: int = 0
+    ) -> GatewayProcess:
         port = port or free_port()
         told = {
-            "workspace": str(tmp_path),
+            "workspace": str(workspace),
             "url": control.url,
             "token": GATEWAY,
             "port": port,
             "log": log or {},
             "limits": limits or {},
         }
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with open(tmp_path / f"gateway-{len(running)}.log", "w") as errors:
-            process = subprocess.Popen([sys.executable, "-c", RUN, json.dumps(told)], stderr=errors, text=True, env=environment)
+        command = [sys.executable, "-c", RUN, json.dumps(told)]
+        with open(workspace / f"gateway-{len(running)}.log", "w") as errors:
+            process = subprocess.Popen(command, stderr=errors, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {OWNER}"}, timeout=30, trust_env=False
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {OWNER}"},
+            timeout=30,
+            trust_env=False,
         )
         running.append(GatewayProcess(process, port, http))
         return running[-1]
 
-    yield begin
-    for one in running:
-        one.http.close()
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+    try:
+        yield begin
+    finally:
+        for one in running:
+            one.http.close()
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path, control: ControlServer) -> Iterator[Start]:
+    with gateways(tmp_path, control) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, models: list[Trained]) -> Iterator[GatewayProcess]:
+    """One gateway for all tests of a file that only ask."""
+    with ControlServer().running() as control, gateways(tmp_path_factory.mktemp("shared"), control) as begin:
+        control.publish(control.variant(models[0], 1))
+        yield begin().ready()

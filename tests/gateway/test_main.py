@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 ROW = {"carrier": "UA", "distance": 1400.5, "wind_speed": 12.0, "weekday": 3}
 OWNER, VIEWER = "mst_1_owner", "mst_2_viewer"
@@ -58,7 +60,9 @@ class Load:
                 self.acknowledged += [prediction["id"] for prediction in told["predictions"]]
 
 
-def test_a_prediction_is_answered_logged_and_shipped(control: Any, start: Callable[..., Any], models: list[Any]) -> None:
+def test_a_prediction_is_answered_logged_and_shipped(
+    control: Any, start: Callable[..., Any], models: list[Any]
+) -> None:
     control.publish(control.variant(models[0], 2))
     gateway = start().ready()
 
@@ -170,7 +174,7 @@ def test_a_version_that_fails_its_self_check_is_refused_and_the_old_one_serves_o
     told = gateway.until(lambda: next((report for report in control.reports if report.get("faults")), None))
 
     assert gateway.predict().json()["release"] == 1
-    assert [item["release"] for item in told["loaded"]] == [1]
+    assert [item["release"] for item in told["loaded"]] == ["flights#1"]
     assert "come out differently" in told["faults"][0]["sentence"]
 
 
@@ -266,8 +270,11 @@ def test_the_report_counts_what_was_answered_by_each_release(
     gateway.stop()
 
     counts = {item["release"]: item for item in control.reports[-1]["counts"]}
-    assert {number: counts[number]["predictions"] for number in (1, 2)} == {n: given.count(n) for n in (1, 2)}
-    assert counts[1]["rejected"] == 1
+    assert set(given) == {1, 2}
+    for number in (1, 2):
+        assert counts[f"flights#{number}"]["predictions"] == given.count(number)
+        assert counts[f"flights#{number}"]["requests"] == given.count(number)
+    assert counts["flights#1"]["rejected"] == 1
     assert control.reports[-1]["loaded"][1]["role"] == "canary"
 
 
@@ -320,9 +327,7 @@ def test_a_busy_port_is_one_sentence_and_status_one(control: Any, start: Callabl
         (json.dumps({"rows": [ROW], "more": 1}).encode(), 422, "more is unknown"),
     ],
 )
-def test_what_is_no_request_gets_a_status_and_a_sentence(
-    shared: Any, body: bytes, status: int, words: str
-) -> None:
+def test_what_is_no_request_gets_a_status_and_a_sentence(shared: Any, body: bytes, status: int, words: str) -> None:
     reply = shared.http.post("/deployments/flights/predict", content=body)
 
     assert reply.status_code == status
@@ -345,7 +350,6 @@ def test_a_request_whose_deadline_has_no_room_is_answered_504_and_logged(
     gateway = start().ready()
 
     # One request occupies the model with thousands of rows; a second one behind it has a millisecond.
-    heavy = threading.Thread(target=lambda: gateway.predict(*[ROW] * 5000))
     statuses: list[int] = []
     for _ in range(30):
         heavy = threading.Thread(target=lambda: gateway.predict(*[ROW] * 5000))
@@ -363,7 +367,26 @@ def test_a_request_whose_deadline_has_no_room_is_answered_504_and_logged(
     assert all(record["value"] is None for record in late)
 
 
-@pytest.fixture
-def shared(control: Any, start: Callable[..., Any], models: list[Any]) -> Any:
-    control.publish(control.variant(models[0], 1))
-    return start().ready()
+texts = st.text(alphabet='{}[]":,0129.eE-+ntfusrowky\\\x00é ', max_size=60).map(str.encode)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["carrier", "distance", "x"]), inner),
+    max_leaves=6,
+)
+rows = st.fixed_dictionaries(
+    {}, optional={name: st.just(value) | values for name, value in ROW.items()} | {"x": values}
+)
+bodies = st.fixed_dictionaries(
+    {},
+    optional={"rows": st.lists(rows, max_size=3) | values, "key": values, "at": values, "release": values, "z": values},
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=80) | texts | bodies.map(lambda body: json.dumps(body).encode()))
+def test_no_body_makes_a_server_error(shared: Any, body: bytes) -> None:
+    reply = shared.http.post("/deployments/flights/predict", content=body)
+
+    assert reply.status_code in {200, 400, 404, 413, 422}
+    if reply.status_code != 200:
+        assert set(reply.json()["error"]) == {"kind", "message", "facts", "request_id"}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from mainstay.domain.errors import Invalid
 from mainstay.measures.drift import Calibration, ColumnDrift, benjamini_hochberg, escalate, judge_window, persist
@@ -146,6 +147,21 @@ def test_calibration_forgives_what_the_reference_does_by_itself() -> None:
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
 
 
+def test_each_reference_window_is_compared_with_the_others_only() -> None:
+    """The factor is the 0.9 quantile of the leave-one-out statistics over chi-squared's, worked out here by scipy."""
+    counts = np.array([[600, 400], [500, 500], [520, 480], [560, 440]])
+    tables = [pa.table({"c": ["a"] * a + ["b"] * b}) for a, b in counts.tolist()]
+    spec = infer_spec(pa.concat_tables(tables))
+
+    learnt = Calibration.from_windows(spec, [profile(table, spec) for table in tables]).columns["c"]
+
+    g = [
+        stats.chi2_contingency([counts.sum(0) - row, row], correction=False, lambda_="log-likelihood")[0]
+        for row in counts
+    ]
+    assert learnt.phi == pytest.approx(np.quantile(g, 0.9) / stats.chi2.isf(0.1, 1), rel=1e-9)
+
+
 def test_windows_alike_leave_the_calibration_at_one() -> None:
     table = pa.table({"x": normal(1, 40_000), "c": np.random.default_rng(1).choice(list("abcdef"), 40_000)})
     spec = infer_spec(table)
@@ -205,9 +221,7 @@ def test_verdicts_are_plain_json_and_foreign_profiles_are_refused() -> None:
 
 
 def test_benjamini_hochberg_equals_scipy() -> None:
-    from scipy.stats import false_discovery_control
-
     random = np.random.default_rng(0)
     for _ in range(50):
         p = random.random(20) ** 4
-        assert benjamini_hochberg(p.tolist(), 0.05) == (false_discovery_control(p) <= 0.05).tolist()
+        assert benjamini_hochberg(p.tolist(), 0.05) == (stats.false_discovery_control(p) <= 0.05).tolist()

@@ -51,13 +51,13 @@ def judge_days(n: int, *, wobble: float, shift: float, rounds: int, days: int) -
 @pytest.mark.parametrize("n", [500, 5_000, 100_000])
 @pytest.mark.parametrize("wobble", [0.0, 0.03])
 def test_at_most_three_days_in_a_hundred_see_a_false_alarm(n: int, wobble: float) -> None:
-    drifted = judge_days(n, wobble=wobble, shift=0.0, rounds=8, days=20)
+    drifted = judge_days(n, wobble=wobble, shift=0.0, rounds=6, days=20)
 
     assert drifted.any(axis=2).mean() <= 0.03
 
 
 def test_a_false_alarm_hardly_ever_persists() -> None:
-    drifted = judge_days(5_000, wobble=0.03, shift=0.0, rounds=8, days=20)
+    drifted = judge_days(5_000, wobble=0.03, shift=0.0, rounds=6, days=20)
 
     persisted = [persist(list(round_[: t + 1, c])) for round_ in drifted for t in range(20) for c in range(COLUMNS)]
 

@@ -61,6 +61,29 @@ def test_a_thousand_categories_without_drift_show_no_distance_at_any_size(n: int
     assert found.psi < 0.2
 
 
+@pytest.mark.parametrize(("m", "n"), [(10_000, 5_000), (3_000, 3_000)])
+def test_the_luckiest_of_a_thousand_equal_categories_are_not_expected_to_stay_lucky(m: int, n: int) -> None:
+    random = np.random.default_rng(4)
+    reference, *windows = (pa.table({"x": [f"c{c}" for c in random.choice(1000, rows)]}) for rows in (m, *[n] * 10))
+    spec = infer_spec(reference)
+    counted = profile(reference, spec)
+
+    verdicts = [judge_window(spec, counted, profile(window, spec))[0].status for window in windows]
+
+    assert verdicts.count("ok") >= 9
+
+
+def test_the_corrected_distance_takes_the_bias_out_and_leaves_the_drift() -> None:
+    random, k = np.random.default_rng(3), 100
+    p, q = np.full(k, 1 / k), np.repeat([1.3 / k, 0.7 / k], k // 2)
+    a, b = (random.multinomial(3000, shares, size=100) for shares in (p, q))
+    same = random.multinomial(3000, p, size=100)
+    true = np.sqrt(distances.js_squared(p * 1e12, q * 1e12))
+
+    assert np.median([distances.js_corrected(x, y) for x, y in zip(a, same, strict=True)]) < 0.02
+    assert np.mean([distances.js_corrected(x, y) for x, y in zip(a, b, strict=True)]) == pytest.approx(true, rel=0.03)
+
+
 def test_raw_distances_follow_the_theory_of_their_own_bias() -> None:
     random, k = np.random.default_rng(3), 100
     a, b = random.multinomial(5000, np.full(k, 1 / k), size=(2, 200))

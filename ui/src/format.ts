@@ -7,7 +7,7 @@ export const UNKNOWN = "unknown";
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+export const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 export function isNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
@@ -29,7 +29,16 @@ export function figure(value: unknown): string {
   if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString("en-US") : value.toExponential(3);
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-4) return value.toExponential(2).replace("-", "−");
+  if (size >= 1000) return Math.round(value).toLocaleString("en-US").replace("-", "−");
   return String(Number(value.toPrecision(4))).replace("-", "−");
+}
+
+/** How the numbers of one column are written so that their points line up: whole ones whole, the rest with three digits. */
+export function alike(values: unknown[]): (value: unknown) => string {
+  const numbers = values.filter(isNumber);
+  if (numbers.every(Number.isInteger)) return (value) => (isNumber(value) ? count(value) : "–");
+  const plainSize = numbers.every((number) => number === 0 || (Math.abs(number) >= 0.001 && Math.abs(number) < 1000));
+  return (value) => (!isNumber(value) ? "–" : plainSize ? decimal(value) : figure(value));
 }
 
 /** A share of 0..1 as percent; small shares keep a digit more. */
@@ -92,7 +101,8 @@ function pair(seconds: number, big: number, bigName: string, small: number, smal
 
 export function days(value: Maybe<number>): string {
   if (!isNumber(value)) return UNKNOWN;
-  return value < 2 ? duration(value * DAY) : `${Math.round(value)} d`;
+  if (value < 1 / 24) return "under 1 h";
+  return value < 2 ? `${Math.round(value * 24)} h` : `${Math.round(value)} d`;
 }
 
 /** Milliseconds since 1970, or NaN. */
@@ -268,6 +278,8 @@ const TONES: Record<string, Tone> = {
   rejected: "alert",
   aborted: "alert",
   rolled_back: "alert",
+  promote: "ok",
+  rollback: "alert",
   start: "accent",
   suggest: "accent",
 };
@@ -293,17 +305,30 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
-/** A value of a facts table: short for numbers, text for text, JSON for the rest. */
+/** A value of a facts table, in one line. */
 export function plain(value: unknown): string {
   if (value === null || value === undefined) return UNKNOWN;
   if (typeof value === "number") return figure(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "string") {
     if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value)) return absolute(value);
+    if (/^[0-9a-f]{64}$/.test(value)) return value.slice(0, 12);
     return value === "" ? "(empty)" : value;
   }
   if (Array.isArray(value) && value.every((item) => item === null || typeof item !== "object")) {
     return value.length ? value.map(plain).join(", ") : "none";
   }
-  return JSON.stringify(value);
+  if (Array.isArray(value)) return value.map(plain).join("; ");
+  return Object.entries(value as object).map(([name, inner]) => `${name} ${typeof inner === "object" && inner !== null && !Array.isArray(inner) ? `(${plain(inner)})` : plain(inner)}`).join(", ");
+}
+
+const IMPORTANCE = /^importance[./]/;
+
+/** Whether a metric is the weight of a column, as training runs log it: "importance.carrier". */
+export function isImportance(name: string): boolean {
+  return IMPORTANCE.test(name);
+}
+
+export function importanceColumn(name: string): string {
+  return name.replace(IMPORTANCE, "");
 }

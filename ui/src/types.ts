@@ -51,6 +51,7 @@ export interface About {
   name?: string;
   state?: string | null;
   owner?: string | null;
+  since?: string | null;
   age?: string | number | null;
   because?: Phrase[];
   ribbon?: Station[];
@@ -140,6 +141,7 @@ export interface Problem {
   problem?: string;
   found?: unknown;
   expected?: unknown;
+  sentence?: string;
   likely_alias?: { column?: string; overlap?: number } | null;
 }
 
@@ -201,6 +203,9 @@ export interface Snapshot extends SnapshotBrief {
   blob?: string;
   parents?: string[];
   profile?: { columns?: ProfileColumn[] } | null;
+  profile_unknown?: string | null;
+  warnings?: Problem[] | number;
+  used_by?: string[];
 }
 
 export interface Link {
@@ -324,6 +329,10 @@ export interface Evidence {
   step?: number;
   at?: string;
   guard?: string;
+  share?: number | null;
+  canary?: { n?: number; bad?: number } | null;
+  champion?: { n?: number; bad?: number } | null;
+  needed?: number | null;
   n?: number | null;
   k?: number | null;
   w?: number | null;
@@ -343,6 +352,9 @@ export interface Rollout {
   share?: number | null;
   started_at?: string;
   evidence?: Evidence[];
+  min_predictions?: number;
+  guards?: string[];
+  ended_at?: string | null;
   reason?: string | null;
 }
 
@@ -380,6 +392,10 @@ export interface Deployment {
   model?: string;
   owner?: string;
   policy?: string | Facts;
+  release?: string | null;
+  version?: string | null;
+  predictions?: number;
+  created_at?: string;
   rollout?: Facts | null;
   state?: string;
   generation?: number;
@@ -404,6 +420,20 @@ export interface DriftColumn {
   reason?: string | null;
 }
 
+export interface Verdict {
+  key?: string;
+  state?: string;
+  title?: string;
+  sentence?: string;
+}
+
+export interface SliceFigure {
+  column?: string;
+  value?: unknown;
+  n?: number;
+  auc?: Measured | null;
+}
+
 export interface WindowAnswer {
   id: string | number;
   since?: string;
@@ -411,16 +441,23 @@ export interface WindowAnswer {
   n?: number | null;
   n_http?: number | null;
   labelled?: number | null;
+  is_mature?: boolean;
+  deployment?: string;
+  verdicts?: Verdict[];
+  slices?: SliceFigure[] | null;
   coverage?: number | null;
-  release?: string | null;
-  version?: string | null;
+  release?: string | number | null;
+  version?: string | number | null;
   state?: string;
   drift?: { state?: string; columns?: DriftColumn[] } | null;
   performance?: {
+    kind?: string;
     auc?: Measured | number | null;
     brier?: Measured | number | null;
     base_rate?: Measured | number | null;
-    reference?: { auc?: number | null; brier?: number | null; base_rate?: number | null } | null;
+    mae?: Measured | number | null;
+    rmse?: Measured | number | null;
+    reference?: Record<string, Measured | number | string | null> | null;
     state?: string;
     reason?: string | null;
   } | null;
@@ -460,6 +497,23 @@ export interface Monitor {
   review_due_at?: string | null;
   baseline?: { version?: string; rows?: number } | null;
   importance?: Record<string, number> | null;
+  review_overdue?: boolean;
+  label_coverage?: number;
+  tolerance?: number;
+  latency_limit_ms?: number | null;
+  error_limit?: number;
+  windows?: number;
+  alerts?: number;
+  reviews?: Review[];
+}
+
+export interface Review {
+  id?: string;
+  decision?: string;
+  note?: string;
+  actor?: string;
+  at?: string;
+  seen?: Facts;
 }
 
 export interface Alert {
@@ -475,9 +529,10 @@ export interface Alert {
   opened_at?: string;
   as_of?: string | null;
   count?: number;
-  release?: string | null;
+  release?: string | number | null;
   version?: string | null;
   window_id?: string | number | null;
+  muted_until?: string | null;
   because?: number | null;
   history?: Facts[];
   decision?: { id?: string; outcome?: string; sentence?: string } | string | null;
@@ -498,8 +553,10 @@ export interface Decision {
   job?: string | null;
   run_id?: string | null;
   version?: string | null;
-  release?: string | null;
+  release?: string | number | null;
   result?: string | null;
+  result_sentence?: string;
+  window?: string | null;
   actor?: string;
 }
 
@@ -507,6 +564,7 @@ export interface Trigger {
   name: string;
   deployment?: string;
   when?: string;
+  condition?: string;
   pipeline?: string;
   params?: Facts;
   mode?: string;
@@ -546,6 +604,7 @@ export interface Why {
   subject: string;
   steps?: WhyStep[];
   edges?: [number, number, string?][];
+  chain_ok?: boolean | null;
   ms?: number;
 }
 

@@ -9,6 +9,7 @@ Exit status: 0 done, 1 refused or failed, 2 not understood.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -25,27 +26,29 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
     "runs": ("runs", "Runs: list, show."),
+    "experiments": ("experiments", "Experiments: list."),
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
-    "models": ("models", "Models and versions: list, show."),
+    "models": ("models", "Models and versions: list, show, alias."),
     "deployments": ("deployments", "Deployments: list, show, put."),
     "policy": ("policy", "Policies: list, show, put."),
     "release": ("release", "Ask for a version to go live: MODEL@VERSION --to DEPLOYMENT."),
     "releases": ("releases", "Releases: list, show."),
-    "approve": ("approve", "Say yes to a release."),
-    "reject": ("reject", "Say no to a release."),
+    "approve": ("approvals", "Say yes to a release."),
+    "reject": ("approvals", "Say no to a release."),
     "rollout": ("rollout", "A rollout under way: show, pause, resume, abort."),
     "rollback": ("rollback", "Go back to an earlier release, model, data and configuration together."),
     "predict": ("predict", "Ask a deployment: one row, or a whole file offline."),
     "feedback": ("feedback", "Tell what turned out to be true of a prediction."),
-    "monitors": ("monitors", "Monitors: list, show, judge, review."),
+    "monitors": ("monitors", "Monitors: list, show, windows, put, judge, review."),
     "alerts": ("alerts", "Alerts: list, show, ack, resolve, mute."),
     "triggers": ("triggers", "Triggers: list, show, put, ask."),
-    "decisions": ("decisions", "Decisions of triggers: list, show."),
+    "decisions": ("decisions", "Decisions of triggers: list, show, accept, decline."),
     "live": ("live", "What is live, as reported by what is loaded."),
     "why": ("why", "The chain behind a prediction, version, release, alert or snapshot."),
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
+    "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),
     "worker": ("processes", "Only a worker (what `up` starts third)."),
@@ -78,6 +81,9 @@ def command() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry of the console script: errors become one sentence and a status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a sign is no reason to stop
     try:
         status = command.main(arguments, prog_name="mainstay", standalone_mode=False)
     except click.exceptions.Abort:
@@ -88,8 +94,11 @@ def main(arguments: list[str] | None = None) -> Any:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(0)  # the reader of a pipe had enough
+        # The reader of a pipe had enough. What Python would still write at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except MainstayError as error:
-        click.echo(f"{click.style('refused:', fg='red', bold=True)} {error.message}", err=True)
+        colour = False if os.environ.get("NO_COLOR") else None
+        click.echo(f"{click.style('refused:', fg='red', bold=True)} {error.message}", err=True, color=colour)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

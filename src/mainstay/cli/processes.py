@@ -65,10 +65,10 @@ def gateway(workspace: Path | None, url: str, host: str, port: int, with_parent:
 @_with_parent
 def worker(url: str, project: Path, name: str, with_parent: bool) -> None:
     """Only a worker: runs pipelines and judges releases. Its token comes from MAINSTAY_TOKEN."""
-    from mainstay.engine.worker import work
+    from mainstay.engine.worker import serve
 
     _log_to_stderr()
-    work(url=url, token=_token(), project=project.resolve(), name=name, with_parent=with_parent)
+    serve(url=url, token=_token(), project=project.resolve(), name=name, with_parent=with_parent)
 
 
 def _token() -> str:

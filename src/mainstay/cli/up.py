@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from mainstay.domain.errors import MainstayError, Unavailable
 READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 8.0
 LONGEST_PAUSE_S = 10.0
+# Longer than a process is left running: one whose token ran out would go on predicting and could no longer say so.
+SERVICE_TOKEN_DAYS = 365
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Child:
         self.not_before = now + self.pause_s
         self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
         # Whatever keeps it from starting (the server is not back yet, say) may pass; the next look tries again.
-        with contextlib.suppress(MainstayError):
+        with contextlib.suppress(MainstayError, OSError):
             self.start()
 
     def ask_to_stop(self) -> None:
@@ -95,14 +98,27 @@ class Tree:
     url: str
     gateway_url: str
     children: list[Child]
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _watcher: threading.Thread | None = None
 
-    def watch(self) -> None:
-        """Look once: whoever is dead is started again."""
+    def start(self) -> None:
+        """Start whoever does not run yet, and watch from now on: who dies is started again."""
         for child in self.children:
-            child.revive()
+            if not child.is_alive():
+                child.start()
+        self._watcher = threading.Thread(target=self._watch, name="mainstay-watch", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.1):
+            for child in self.children:
+                child.revive()
 
     def stop(self) -> None:
         """Clients first, the server last, so that nothing in flight is lost."""
+        self._stopping.set()
+        if self._watcher:
+            self._watcher.join()
         for group in (self.children[1:], self.children[:1]):
             for child in group:
                 child.ask_to_stop()
@@ -119,7 +135,7 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
         Unavailable: the server did not come up; its own message stands above on standard error.
     """
     gateway_port = gateway_port or _free_port(host)
-    gateway_url = f"http://{host}:{gateway_port}"
+    gateway_url = f"http://{f'[{host}]' if ':' in host else host}:{gateway_port}"
     where = ["--workspace", str(folder), "--host", host]
     server = Child(
         "server", ["server", *where, "--port", str(port), "--gateway-url", gateway_url], environment=dict
@@ -131,29 +147,31 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
     gateway = Child(
         "gateway",
         ["gateway", *where, "--port", str(gateway_port), "--url", url],
-        environment=lambda: _service(folder, "gateway"),
+        environment=lambda: _service(folder, url, "gateway"),
     )
     worker = Child(
-        "worker", ["worker", "--url", url, "--project", str(project)], environment=lambda: _service(folder, "worker")
+        "worker", ["worker", "--url", url, "--project", str(project)], environment=lambda: _service(folder, url, "worker")
     )
     tree = Tree(folder, url, gateway_url, [server, gateway, worker])
     try:
-        gateway.start()
-        worker.start()
+        tree.start()
         yield tree
     finally:
         tree.stop()
 
 
-def _service(folder: Path, name: str) -> dict[str, str]:
-    """The environment of a service process: a token of its own, made anew at each start."""
+def _service(folder: Path, url: str, name: str) -> dict[str, str]:
+    """The environment of a service process: a token of its own, made anew at each start.
+
+    By the server's address and without insisting: when the server is away too, it is this process that must bring it back.
+    """
     from mainstay.client.session import connect
 
-    session = connect(workspace=folder, retry_s=20)
+    session = connect(url, token=(folder / "token").read_text().strip(), retry_s=2)
     try:
         reason = {"reason": f"{name} process starts"}
         session.post("/people", {"name": name, "kind": "service", "roles": [name], **reason})
-        return {"MAINSTAY_TOKEN": session.post(f"/people/{name}/tokens", {"days": 30, **reason})["token"]}
+        return {"MAINSTAY_TOKEN": session.post(f"/people/{name}/tokens", {"days": SERVICE_TOKEN_DAYS, **reason})["token"]}
     finally:
         session.close()
 
@@ -169,7 +187,7 @@ def _wait_until_ready(server: Child, folder: Path) -> str:
         assert server.process is not None
         if server.process.poll() is not None:
             raise SystemExit(server.process.returncode or 1)
-        with contextlib.suppress(OSError, ValueError, KeyError, Unavailable):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, Unavailable):
             told = json.loads((folder / "server.json").read_text())
             if told["pid"] == server.process.pid:
                 probe = Wire(told["url"], None, retry_s=0)
@@ -181,7 +199,7 @@ def _wait_until_ready(server: Child, folder: Path) -> str:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
@@ -205,23 +223,20 @@ def up(workspace: Path | None, host: str, port: int, gateway_port: int, no_open:
         click.echo(f"  sign in (once)  {link}")
         if not no_open and sys.stdout.isatty():
             click.launch(link)
-        wait_for_end(tree)
+        wait_for_end()
         click.echo("Stopping.")
 
 
-def wait_for_end(tree: Tree) -> None:
-    """Watch the tree until Ctrl-C or SIGTERM."""
-    ended = False
+def wait_for_end() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    ended = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal ended
-        ended = True
+        ended.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        while not ended:
-            tree.watch()
-            time.sleep(0.1)
+        ended.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,6 +8,7 @@ run as they would in a server, so what a request sets going goes on while this p
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -35,21 +36,29 @@ class InProcess(httpx.BaseTransport):
         self._thread.start()
         self._from_app: asyncio.Queue[Any] = asyncio.Queue()
         self._to_app: asyncio.Queue[Any] = asyncio.Queue()
-        self._life = asyncio.run_coroutine_threadsafe(
-            self._app({"type": "lifespan", "asgi": {"version": "3.0"}}, self._to_app.get, self._from_app.put), self._loop
-        )
+        self._life = asyncio.run_coroutine_threadsafe(self._live(), self._loop)
         self._pass("lifespan.startup")
+        atexit.register(self.close)  # a program that forgets to close must not leave the loops in the middle of a write
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Hand one request to the app; the whole answer."""
         return self._wait(self._answer(request))
 
     def close(self) -> None:
-        """Stop the app as a server would."""
+        """Stop the app as a server would; once."""
+        if self._loop.is_closed():
+            return
+        atexit.unregister(self.close)
         self._pass("lifespan.shutdown")
+        self._life.result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
+        self._loop.close()
         self.store.close()
+
+    async def _live(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        await self._app(scope, self._to_app.get, self._from_app.put)
 
     def _pass(self, kind: str) -> None:
         async def tell() -> None:
@@ -66,12 +75,16 @@ class InProcess(httpx.BaseTransport):
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = _pieces(request)
         status, headers, content = 500, [], bytearray()
+        is_read, answered = False, asyncio.Event()
 
         async def receive() -> dict[str, Any]:
+            nonlocal is_read
+            if is_read:
+                await answered.wait()  # as on a socket: after the body there is nothing until the connection ends
+                return {"type": "http.disconnect"}
             piece = await anext(body, None)
-            if piece is None:
-                return {"type": "http.request", "body": b"", "more_body": False}
-            return {"type": "http.request", "body": piece, "more_body": True}
+            is_read = piece is None
+            return {"type": "http.request", "body": piece or b"", "more_body": not is_read}
 
         async def send(message: Any) -> None:
             nonlocal status, headers
@@ -80,7 +93,10 @@ class InProcess(httpx.BaseTransport):
             else:
                 content.extend(message.get("body", b""))
 
-        await self._app(_scope(request), receive, send)
+        try:
+            await self._app(_scope(request), receive, send)
+        finally:
+            answered.set()
         return httpx.Response(status, headers=list(headers), content=bytes(content), request=request)
 
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import json
 import os
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mainstay import settings
 from mainstay.client.wire import Wire
 from mainstay.domain.digests import sha256_hex
-from mainstay.domain.errors import Corrupt, Unavailable
+from mainstay.domain.errors import Corrupt, MainstayError, Unavailable
 
 _CHUNK = 1 << 20
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Session:
@@ -49,7 +52,9 @@ class Session:
     def put_blob(self, data: bytes | Path) -> str:
         """Upload bytes or a file; its digest. What is known there is not sent again."""
         digest = sha256_hex(data) if isinstance(data, bytes) else _hash_file(data)
-        self.wire.send_stream(f"/api/blobs/{digest}", lambda: _read(data))
+        path = f"/api/blobs/{digest}"
+        if not self.wire.knows(path):
+            self.wire.send_stream(path, lambda: _read(data))
         return digest
 
     def get_blob(self, digest: str) -> bytes:
@@ -94,7 +99,7 @@ def connect(
     token = token or settings.get("token") or None
     address = url or ("" if workspace else settings.get("url"))
     if address:
-        return Session(Wire(address, token or _token_of(folder), retry_s=insist), cache=_cache_folder())
+        return Session(Wire(address, token or _token_for(address, folder), retry_s=insist), cache=_cache_folder())
     running = _running_server(folder)
     if running is not None:
         wire = Wire(running["url"], token or _token_of(folder), retry_s=insist)
@@ -128,21 +133,32 @@ def use(session: Session | None) -> None:
 
 
 def _running_server(folder: Path) -> dict[str, Any] | None:
-    """What ``server.json`` says, if somebody answers there."""
-    import json
+    """What ``server.json`` says, if that very server answers there.
 
+    A server that was killed leaves the file behind, and by now its port may be another program's, which must not be shown
+    our token: so the one that answers has to say the word that only this workspace's server and its file know.
+    """
     try:
         told = json.loads((folder / "server.json").read_text())
         probe = Wire(told["url"], None, retry_s=0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
-        probe.ask("GET", "/health", timeout=2)
-    except Unavailable:
+        found = probe.ask("GET", "/health", timeout=2).json()
+        return dict(told) if found["instance"] == told["instance"] else None
+    except (MainstayError, ValueError, KeyError, TypeError):
         return None
     finally:
         probe.close()
-    return dict(told)
+
+
+def _token_for(address: str, folder: Path) -> str:
+    """The workspace's own token, for a server on this machine only: it opens everything, so it is never sent elsewhere."""
+    if urlsplit(address).hostname not in _LOOPBACK:
+        raise Unavailable(f"{address} asks for a token; set MAINSTAY_TOKEN to one that was made for you there.")
+    if token := _token_of(folder):
+        return token
+    raise Unavailable(f"{address} asks for a token and this workspace has none; set MAINSTAY_TOKEN, or use --workspace.")
 
 
 def _token_of(folder: Path) -> str | None:

@@ -71,8 +71,8 @@ class Wire:
                 reply = self._http.request(
                     method, path, params=known, json=json, content=content, headers=headers, **extra
                 )
-            except httpx.TransportError as error:
-                if last:
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                if last or not _may_pass(error):
                     raise errors.Unavailable(_away(self.url, error)) from error
                 continue
             if reply.status_code in _PASSING and not last:
@@ -83,24 +83,38 @@ class Wire:
         raise AssertionError("the last try returns or raises")
 
     def stream_to(self, path: str, write: Any) -> None:
-        """GET a large answer piece by piece into ``write``."""
+        """GET a large answer piece by piece into ``write``; asked again only while nothing of it has arrived."""
+        arrived = False
+        for last in self._tries():
+            try:
+                with self._http.stream("GET", path) as reply:
+                    if reply.status_code in _PASSING and not last:
+                        continue
+                    if reply.status_code >= 400:
+                        reply.read()
+                        raise refusal(reply)
+                    for chunk in reply.iter_bytes():
+                        arrived = True
+                        write(chunk)
+                    return
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                if last or arrived or not _may_pass(error):
+                    raise errors.Unavailable(_away(self.url, error)) from error
+
+    def knows(self, path: str) -> bool:
+        """Whether a HEAD of ``path`` finds something."""
         try:
-            with self._http.stream("GET", path) as reply:
-                if reply.status_code >= 400:
-                    reply.read()
-                    raise refusal(reply)
-                for chunk in reply.iter_bytes():
-                    write(chunk)
-        except httpx.TransportError as error:
-            raise errors.Unavailable(_away(self.url, error)) from error
+            return self.ask("HEAD", path).status_code == 200
+        except errors.NotFound:
+            return False
 
     def send_stream(self, path: str, make_chunks: Any) -> httpx.Response:
         """PUT a body that is read piece by piece; ``make_chunks()`` begins anew for each try."""
         for last in self._tries():
             try:
                 reply = self._http.put(path, content=_chunks(make_chunks()))
-            except httpx.TransportError as error:
-                if last:
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                if last or not _may_pass(error):
                     raise errors.Unavailable(_away(self.url, error)) from error
                 continue
             if reply.status_code in _PASSING and not last:
@@ -128,6 +142,8 @@ class Wire:
 
 def refusal(reply: httpx.Response) -> errors.MainstayError:
     """The error behind an answer of 400 or more."""
+    if reply.request.method == "HEAD" and reply.status_code == 404:
+        return errors.NotFound(f"there is nothing at {reply.request.url.path}.")  # such an answer has no body to read
     try:
         told = reply.json()["error"]
         return errors.of_kind(told["kind"], told["message"], told.get("facts"))
@@ -141,5 +157,10 @@ def _chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _away(url: str, error: httpx.TransportError) -> str:
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again can help; an address that is none stays one."""
+    return not isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL)
+
+
+def _away(url: str, error: Exception) -> str:
     return f"no answer from {url} ({type(error).__name__}); start it with `mainstay up`, or check MAINSTAY_URL."

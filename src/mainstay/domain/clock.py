@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from mainstay.domain.errors import Invalid
 Clock = Callable[[], datetime]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"([0-9]{1,15})([smhdw])")
+_LONGEST_S = 1000 * 366 * 86400
 
 
 def utc_now() -> datetime:
@@ -24,7 +27,8 @@ def to_wire(moment: datetime) -> str:
     >>> to_wire(datetime(2013, 1, 1, tzinfo=UTC))
     '2013-01-01T00:00:00.000000Z'
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: its %Y leaves out the zeros of a year before 1000, and the result could not be read back.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_wire(text: str, *, what: str = "time") -> datetime:
@@ -35,9 +39,11 @@ def from_wire(text: str, *, what: str = "time") -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"{what} is {text!r}; an ISO 8601 time such as '2013-03-01T00:00:00Z' is expected.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        # Overflow: a time at the very end of the calendar, in a zone that puts it beyond.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = repr(text)[:80]
+        raise Invalid(f"{what} is {shown}; an ISO 8601 time such as '2013-03-01T00:00:00Z' is expected.") from error
 
 
 def parse_duration(text: str, *, what: str = "duration") -> timedelta:
@@ -49,7 +55,11 @@ def parse_duration(text: str, *, what: str = "duration") -> timedelta:
     >>> parse_duration("7d")
     datetime.timedelta(days=7)
     """
-    number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in _UNITS:
-        raise Invalid(f"{what} is {text!r}; a whole number and a unit of s, m, h, d or w is expected, such as '7d'.")
-    return timedelta(seconds=int(number) * _UNITS[unit])
+    found = _DURATION.fullmatch(text)
+    if not found:
+        shown = repr(text)[:80]
+        raise Invalid(f"{what} is {shown}; a whole number and a unit of s, m, h, d or w is expected, such as '7d'.")
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST_S:
+        raise Invalid(f"{what} is {text!r}, which is more than a thousand years; a shorter one is expected, such as '7d'.")
+    return timedelta(seconds=seconds)

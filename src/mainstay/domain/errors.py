@@ -114,4 +114,6 @@ BY_KIND: dict[str, type[MainstayError]] = {
 
 def of_kind(kind: str, message: str, facts: dict[str, Any] | None = None) -> MainstayError:
     """Rebuild an error from its wire form, so that a client raises what the server raised."""
-    return BY_KIND.get(kind, MainstayError)(message, **(facts or {}))
+    error = BY_KIND.get(kind, MainstayError)(message)
+    error.facts = dict(facts or {})  # not by keyword: a fact may be called "message"
+    return error

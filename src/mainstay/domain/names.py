@@ -12,6 +12,8 @@ from mainstay.domain.errors import Invalid
 LONGEST = 250
 
 _NAME = re.compile(r"[^\W_][\w.\-]*")
+# One spelling a number (no leading zero, no other script's digits), and none that a database cannot hold.
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Subject(NamedTuple):
@@ -30,10 +32,10 @@ def check_name(kind: str, name: str) -> str:
     Raises:
         Invalid: with the first rule that is broken.
     """
-    if unicodedata.normalize("NFC", name) != name:
-        raise Invalid(f"{kind} name {name!r} is not in Unicode normal form C; write it in composed characters.")
     if len(name) > LONGEST:
         raise Invalid(f"{kind} name has {len(name)} characters; at most {LONGEST} are allowed.")
+    if unicodedata.normalize("NFC", name) != name:
+        raise Invalid(f"{kind} name {name!r} is not in Unicode normal form C; write it in composed characters.")
     if not _NAME.fullmatch(name):
         raise Invalid(
             f"{kind} name {name!r} is not usable; begin with a letter or digit, then letters, digits, '_', '.', '-'."
@@ -49,7 +51,7 @@ def parse_subject(text: str) -> Subject:
     """
     kind, colon, name = text.partition(":")
     if not (kind and colon and name):
-        raise Invalid(f"subject {text!r} is not of the form kind:name, such as 'deployment:flights'.")
+        raise Invalid(f"subject {text[:LONGEST]!r} is not of the form kind:name, such as 'deployment:flights'.")
     return Subject(kind, name)
 
 
@@ -60,6 +62,6 @@ def parse_numbered(text: str, mark: str, *, kind: str) -> tuple[str, int]:
         Invalid: the mark or a number from 1 upwards is missing.
     """
     name, found, number = text.rpartition(mark)
-    if not (found and name and number.isdecimal() and int(number) > 0):
-        raise Invalid(f"{kind} {text!r} is not of the form name{mark}number, such as 'flights{mark}3'.")
+    if not (found and name and _NUMBER.fullmatch(number)):
+        raise Invalid(f"{kind} {text[:LONGEST]!r} is not of the form name{mark}number, such as 'flights{mark}3'.")
     return name, int(number)

@@ -95,9 +95,7 @@ def manifest_digest(
     *, format: str, files: Mapping[str, str], environment: Mapping[str, Any], signature: Mapping[str, Any]
 ) -> str:
     """The digest of a version: ``files`` are digests by name."""
-    return digest_of(
-        {"form": 1, "format": format, "files": files, "environment": environment, "signature": signature}
-    )
+    return digest_of({"form": 1, "format": format, "files": files, "environment": environment, "signature": signature})
 
 
 def parse_version(text: str) -> tuple[str, int]:

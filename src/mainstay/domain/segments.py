@@ -83,7 +83,7 @@ def decode(data: bytes) -> list[dict[str, Any]]:
     """
     found = scan(data)
     if found.fault:
-        raise Corrupt(f"segment of {len(data)} bytes is damaged: {found.fault}; ship it again from the gateway's spool.")
+        raise Corrupt(f"segment of {len(data)} bytes is damaged: {found.fault}; ship it again from the spool.")
     return [_object(payload, number) for number, payload in enumerate(found.payloads)]
 
 

@@ -44,6 +44,7 @@ class Gateway:
     pid: int
     generation: int
     loaded: tuple[dict[str, Any], ...]
+    faults: tuple[dict[str, Any], ...]  # versions it was told to load and would not, each with a sentence
 
 
 @dataclass(frozen=True, kw_only=True)

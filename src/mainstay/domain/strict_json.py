@@ -8,12 +8,19 @@ filter into "all rows" or a bad request into a server error somewhere. Here each
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from mainstay.domain.errors import Malformed
 
 DEEPEST = 64
 _INT64 = 1 << 63
+
+# A string that does not end swallows the rest; the parser will say so.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[{]+|[\]}]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def loads(data: bytes | str, *, what: str = "request body") -> Any:
@@ -44,8 +51,7 @@ def loads(data: bytes | str, *, what: str = "request body") -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
-            refuse(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice in one object")
+            refuse(f"the key {_first_twice(key for key, _ in pairs)[:80]!r} stands twice in one object")
         return result
 
     try:
@@ -71,32 +77,26 @@ def _decode(data: bytes | str, what: str) -> str:
         raise Malformed(f"{what} is not UTF-8: byte {error.start} cannot be read.") from error
 
 
+def _first_twice(keys: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+
+
 def _check_depth(text: str, what: str) -> None:
     """Count brackets outside strings before parsing, so that depth costs no recursion."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return
-    depth, inside, escaped = 0, False, False
-    for char in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                inside = False
-        elif char == '"':
-            inside = True
-        elif char in "[{":
-            depth += 1
-            if depth > DEEPEST:
-                raise Malformed(f"{what} is nested deeper than {DEEPEST} levels.")
-        elif char in "]}":
-            depth -= 1
+    depth = 0
+    for run in _BRACKETS.findall(_STRING.sub("", text)):
+        # A run is brackets of one direction, so its end is its deepest point; most texts have few characters between.
+        depth += len(run) if run[0] in "[{" else -len(run)
+        if depth > DEEPEST:
+            raise Malformed(f"{what} is nested deeper than {DEEPEST} levels.")
 
 
 def _check_strings(text: str, value: Any, refuse: Any) -> None:
-    # Both can only enter through an escape, so most bodies skip the walk.
-    if "\\u" not in text and "\x00" not in text:
+    # Both can only enter through an escape, or in a text that nobody decoded from UTF-8, so most bodies skip the walk.
+    if "\\u" not in text and not _SURROGATE.search(text):
         return
     stack = [value]
     while stack:
@@ -104,7 +104,7 @@ def _check_strings(text: str, value: Any, refuse: Any) -> None:
         if isinstance(item, str):
             if "\x00" in item:
                 refuse("a string holds a NUL character")
-            if any("\ud800" <= char <= "\udfff" for char in item):
+            if _SURROGATE.search(item):
                 refuse("a string holds a lone surrogate")
         elif isinstance(item, dict):
             stack.extend(item.keys())

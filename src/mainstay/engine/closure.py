@@ -2,9 +2,10 @@
 """Which first-party code a step can reach: the static import closure of its file, as one digest and its parts.
 
 In: the files a step begins in, the project's root. Out: a ``Closure``. Imports are followed wherever they stand (inside
-functions, relative, starred, through packages, by literal ``import_module``); names are not, because following names fails
-silently. One exception: a sibling ``@step`` or ``@pipeline`` that nothing in the closure mentions, not even in a string, does
-not count, so that editing ``train`` does not re-run ``features`` of the same file. Any sign of reflection switches that off.
+functions, relative, starred, through packages, by literal ``import_module``); names are not, because following names
+fails silently. One exception: a sibling ``@step`` or ``@pipeline`` that nothing in the closure mentions, not even in
+a string, does not count, so that editing ``train`` does not re-run ``features`` of the same file. Any sign of
+reflection switches that off.
 
 First-party is what is neither the standard library nor installed in site-packages; code that is installed in editable
 form elsewhere on the disk therefore counts by its source, not by its version.
@@ -81,7 +82,7 @@ def of(files: Iterable[Path], *, root: Path, names: Iterable[str] = ()) -> Closu
 
 
 def search_folders(root: Path, files: Iterable[Path]) -> tuple[Path, ...]:
-    """Where first-party top-level modules are looked for, in Python's order: beside the files, the root, its ``src``."""
+    """Where top-level modules are looked for, in Python's order: beside the files, the root, its ``src``."""
     root = root.resolve()
     beside = [package_parent(path, root) for path in files] + [path.parent for path in files]
     on_path = [Path(entry).resolve() for entry in sys.path if entry]
@@ -90,7 +91,7 @@ def search_folders(root: Path, files: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def package_parent(file: Path, root: Path) -> Path:
-    """The folder from which ``file`` is imported: the first one upwards that is no package; the root never counts as one."""
+    """The folder from which ``file`` is imported: the first one upwards that is no package; the root is none."""
     folder = file.parent
     while (folder / "__init__.py").is_file() and folder not in (root, folder.parent):
         folder = folder.parent
@@ -290,7 +291,7 @@ def _installed_spec(name: str) -> importlib.machinery.ModuleSpec | None:
         find = getattr(finder, "find_spec", None)
         spec = find(name, None) if find else None
         if spec is not None:
-            return spec  # type: ignore[no-any-return]
+            return spec
     return None
 
 

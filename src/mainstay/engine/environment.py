@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run stands on besides its own code: Python, installed distributions, environment variables, hardware, seeds.
 
-Two views. The *lock* (all distributions) is recorded with a run. The *part* of a cache key holds only what the step's closure
-imports, so that installing a linter does not retrain a model. Values of variables are digested, never stored: they may be secrets.
+Two views. The *lock* (all distributions) is recorded with a run. The *part* of a cache key holds only what the step's
+closure imports, so that installing a linter does not retrain a model. Values of variables are digested, never stored:
+they may be secrets.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ABSENT = "absent"
 
 
 def part(imports: Iterable[str], variables: Iterable[str]) -> dict[str, Any]:
-    """The environment's part of a step's key: Python minor, packages, variables, and the platform if native code is used."""
+    """The environment's part of a step's key: Python minor, packages, variables; the platform if code is native."""
     packages = versions_of(imports)
     found: dict[str, Any] = {"python": python_minor(), "packages": packages}
     if any(_is_native(name) for name in packages):
@@ -79,7 +80,7 @@ def hardware() -> dict[str, Any]:
 
 
 def seed_everything(seed: int, step: str) -> None:
-    """Fix the global generators of ``random`` and, if it is loaded, NumPy: a step of a run always begins in the same state."""
+    """Fix the global generators of ``random`` and, if it is loaded, NumPy: a step always begins in the same state."""
     value = int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:4], "big")
     random.seed(value)
     numpy = sys.modules.get("numpy")

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carrying out a pipeline, recorded: run, steps, results, and the reason of each.
 
-In: a pipeline, its parameters, a platform. Out: an ``Execution``. Order of every step: its bytes first, then one commit that
-makes it and its result known at once; so a crash leaves a finished step or nothing. A failed step ends the run, and its one
-sentence is the run's. Results of a step that is a hit are never read unless a step that runs needs them.
+In: a pipeline, its parameters, a platform. Out: an ``Execution``. Order of every step: its bytes first, then one
+commit that makes it and its result known at once; so a crash leaves a finished step or nothing. A failed step ends
+the run, and its one sentence is the run's. Results of a step that is a hit are never read unless a step that runs
+needs them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, Unavailable
-from mainstay.engine import arguments, environment, history, keys, project, registration, snapshots, sources, step_calls
+from mainstay.engine import arguments, history, keys, recording, registration, roots, snapshots, step_calls
 from mainstay.engine.arguments import WHOLE
+from mainstay.engine.definitions import Definition
 from mainstay.engine.executors import Executor
 from mainstay.engine.executors.inline import Inline
 from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.keys import Closures
-from mainstay.engine.materialise import Artifact, json
-from mainstay.engine.outlook import SNAPSHOT, VERSION, Forecast, Outlook, upstream_of
-from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.materialise import Artifact
+from mainstay.engine.outlook import SNAPSHOT, VERSION, Forecast, Outlook
 from mainstay.engine.platform import Platform
+from mainstay.engine.recording import Record
 from mainstay.engine.refs import ExistingNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
 from mainstay.engine.step_calls import Outcome, StepCall
+from mainstay.engine.step_log import StepLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,10 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """One step or verb of a finished execution. ``state``: succeeded, cached or failed."""
+    """One step or verb of a finished execution.
+
+    ``state``: succeeded, cached or failed. ``is_same``: an uncached step that gave the bytes of the last time.
+    """
 
     label: str
     state: str
@@ -51,6 +56,7 @@ class Done:
     seconds: float
     run_id: str
     outputs: Mapping[str, Artifact]
+    is_same: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +74,11 @@ class Execution:
     def summary(self) -> str:
         """Such as ``5 steps: 5 hits``, and what was made or was there already."""
         hits = sum(step.state == "cached" for step in self.steps)
-        same = sum(step.state == "succeeded" and step.why == "again" for step in self.steps)
+        same = sum(step.is_same for step in self.steps)
         ran = len(self.steps) - hits - same
         parts = [(hits, "hit" if hits == 1 else "hits"), (ran, "ran"), (same, "read again, unchanged")]
-        told = f"{counted(len(self.steps), 'step')}: {', '.join(f'{count} {word}' for count, word in parts if count) or 'nothing to do'}"
+        listed = ", ".join(f"{count} {word}" for count, word in parts if count)
+        told = f"{counted(len(self.steps), 'step')}: {listed or 'nothing to do'}"
         known = [name for name, was_known in self.versions.items() if was_known]
         made = [name for name, was_known in self.versions.items() if not was_known]
         return "; ".join(
@@ -80,7 +87,7 @@ class Execution:
 
 
 class StepFailed(Invalid):
-    """A step raised; the run is recorded as failed. ``facts`` hold ``run_id`` and ``step``; the guest's error is the cause."""
+    """A step raised, and the run is recorded as failed. ``facts`` hold ``run_id`` and ``step``."""
 
 
 Notify = Callable[[Notice], None]
@@ -90,7 +97,7 @@ Notify = Callable[[Notice], None]
 class _Work:
     """An execution on its way."""
 
-    pipeline: Pipeline[..., Any]
+    pipeline: Definition[..., Any]
     platform: Platform
     run_id: str
     outlook: Outlook
@@ -103,7 +110,7 @@ class _Work:
 
 
 def execute(
-    pipeline: Pipeline[..., Any],
+    pipeline: Definition[..., Any],
     platform: Platform,
     *,
     params: Mapping[str, Any] | None = None,
@@ -118,13 +125,13 @@ def execute(
         because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
 
     Raises:
-        StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the run is
-        recorded as failed with the same sentence. Unavailable: the control plane is away.
+        StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the
+        run is recorded as failed with the same sentence. Unavailable: the control plane is away.
     """
     began = time.monotonic()
     bound = pipeline.bind(params or {})
     closures = closures_of(pipeline)
-    run_id = _begin(pipeline, platform, bound, closures, because=because, reason=reason)
+    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason)
     tell = notify or (lambda notice: None)
     tell(Notice(what="run", label=pipeline.name, text=f"run {run_id}"))
     chosen = executor or Inline()
@@ -133,12 +140,12 @@ def execute(
         _go(work)
     # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
     except BaseException as error:
-        _finish(platform, run_id, "failed", _last_words(error))
+        recording.finish(platform, run_id, "failed", _last_words(error))
         tell(Notice(what="failed", label=pipeline.name, text=_last_words(error)))
         raise
     finally:
         chosen.stop()
-    _finish(platform, run_id, "succeeded", None)
+    recording.finish(platform, run_id, "succeeded")
     execution = Execution(
         run_id=run_id,
         pipeline=pipeline.name,
@@ -152,9 +159,9 @@ def execute(
     return execution
 
 
-def closures_of(pipeline: Pipeline[..., Any]) -> Closures:
+def closures_of(pipeline: Definition[..., Any]) -> Closures:
     """Closures within the project that the pipeline's file belongs to."""
-    root = project.root_of(pipeline.file) if pipeline.file else Path.cwd()
+    root = roots.root_of(pipeline.file) if pipeline.file else Path.cwd()
     return Closures(root=root, entry=pipeline.file)
 
 
@@ -166,44 +173,8 @@ def counted(count: int, word: str) -> str:
 # ── the run ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begin(
-    pipeline: Pipeline[..., Any],
-    platform: Platform,
-    bound: Mapping[str, Any],
-    closures: Closures,
-    *,
-    because: int | None,
-    reason: str | None,
-) -> str:
-    packages = environment.lock()
-    lock = platform.put_blob(environment.lock_text(packages))
-    body: dict[str, Any] = {
-        "name": pipeline.name,
-        "kind": "pipeline",
-        "params": {name: _shown(value) for name, value in bound.items()},
-        "code": sources.record(pipeline.entry, root=closures.root, closure=closures.of_entry(), blobs=platform),
-        "environment": {"digest": lock, "python": environment.python_minor(), "packages": dict(packages)},
-        "hardware": environment.hardware(),
-        "seeds": {"pipeline": pipeline.seed},
-    }
-    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason}
-    return str(
-        platform.post("/runs", body | {name: value for name, value in stated.items() if value is not None})["id"]
-    )
-
-
-def _shown(value: Any) -> Any:
-    """A parameter as the run records it: plain values as they are, the rest in words."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    try:
-        return json.dumps(value).decode()
-    except json.Unplain:
-        return f"a {type(value).__qualname__}"
-
-
 def _prepared(
-    pipeline: Pipeline[..., Any],
+    pipeline: Definition[..., Any],
     platform: Platform,
     bound: Mapping[str, Any],
     closures: Closures,
@@ -225,16 +196,6 @@ def _prepared(
     return _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
 
 
-def _finish(platform: Platform, run_id: str, state: str, error: str | None) -> None:
-    body = {"state": state} | ({"error": error} if error else {})
-    if state == "succeeded":
-        platform.post(f"/runs/{run_id}/finish", body)
-        return
-    # The first error is the one to tell: that the control plane is away as well must not hide it.
-    with contextlib.suppress(MainstayError, OSError):
-        platform.post(f"/runs/{run_id}/finish", body)
-
-
 def _last_words(error: BaseException) -> str:
     return "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else step_calls.sentence(error)
 
@@ -243,7 +204,7 @@ def _last_words(error: BaseException) -> str:
 
 
 def _go(work: _Work) -> None:
-    """Work through the nodes. What is ready is handed to the executor up to its slots; what is a hit never gets there."""
+    """Work through the nodes: what is ready goes to the executor, up to its slots; what is a hit never gets there."""
     waiting = [node for node in work.outlook.trace.nodes if not isinstance(node, ExistingNode)]
     running: dict[str, Forecast] = {}
     while waiting or running:
@@ -262,7 +223,7 @@ def _go(work: _Work) -> None:
 
 
 def _ready(work: _Work, waiting: list[Node], running: Mapping[str, Forecast]) -> list[Node]:
-    """The first nodes, in the order of their calls, whose inputs are there; one at a time, as each may settle the next."""
+    """The first node whose inputs are there; only one, as each may settle the next."""
     if len(running) >= work.executor.slots:
         return []
     known = work.outlook.outputs
@@ -276,11 +237,10 @@ def _ready(work: _Work, waiting: list[Node], running: Mapping[str, Forecast]) ->
 
 
 def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
-    node = forecast.node
-    work.outlook.settle(node, hit.outputs)
-    _note_names(work, node, is_known=True)
-    run_id, _ = _commit(work, forecast, why="hit", state="cached", outputs=hit.outputs, seconds=0.0, hit_of=hit.run_id)
-    _conclude(work, forecast, run_id, state="cached", why="hit", sentence="hit", seconds=0.0, outputs=hit.outputs)
+    work.outlook.settle(forecast.node, hit.outputs)
+    _note_names(work, forecast.node, is_known=True)
+    record = Record(state="cached", why="hit", outputs=hit.outputs, seconds=0.0, hit_of=hit.run_id)
+    _put(work, forecast, record, sentence="hit")
 
 
 def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
@@ -302,52 +262,32 @@ def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
 
 def _take_outcome(work: _Work, forecast: Forecast, call: StepCall, outcome: Outcome) -> None:
     if outcome.error is not None:
-        run_id = _commit(
-            work, forecast, why=forecast.why, state="failed", outputs={}, seconds=outcome.seconds, error=outcome.error
-        )
-        _send_log(work, run_id, outcome)
-        _conclude(
-            work,
-            forecast,
-            run_id,
-            state="failed",
-            why=forecast.why,
-            sentence=outcome.error,
-            seconds=outcome.seconds,
-            outputs={},
-        )
+        _fail(work, forecast, outcome.error, outcome.seconds, outcome.log)
         message = f"step {call.label} failed: {outcome.error}"
         raise StepFailed(message, run_id=work.run_id, step=call.label) from outcome.cause
     forecast = _with_extras(work, forecast, call, outcome)
     assert forecast.parts is not None
-    why, sentence = _again(work, forecast, outcome)
-    run_id = _commit(
-        work, forecast, why=forecast.why, state="succeeded", outputs=outcome.outputs, seconds=outcome.seconds
-    )
-    _send_log(work, run_id, outcome)
+    record = Record(state="succeeded", why=forecast.why, outputs=outcome.outputs, seconds=outcome.seconds)
+    is_same, sentence = _again(work, forecast, outcome)
+    run_id, outputs = _put(work, forecast, record, sentence=sentence, is_same=is_same, log=outcome.log)
     if forecast.parts.is_cacheable:
-        work.outlook.hits.put(forecast.parts.key, Hit(run_id=run_id, outputs=outcome.outputs))
-    work.outlook.settle(forecast.node, outcome.outputs)
-    _conclude(
-        work,
-        forecast,
-        run_id,
-        state="succeeded",
-        why=why,
-        sentence=sentence,
-        seconds=outcome.seconds,
-        outputs=outcome.outputs,
-    )
+        work.outlook.hits.put(forecast.parts.key, Hit(run_id=run_id, outputs=dict(outputs)))
+    work.outlook.settle(forecast.node, outputs)
 
 
-def _again(work: _Work, forecast: Forecast, outcome: Outcome) -> tuple[str, str]:
+def _fail(work: _Work, forecast: Forecast, error: str, seconds: float, log: StepLog | None = None) -> None:
+    record = Record(state="failed", why=forecast.why, outputs={}, seconds=seconds, error=error)
+    _put(work, forecast, record, sentence=error, log=log)
+
+
+def _again(work: _Work, forecast: Forecast, outcome: Outcome) -> tuple[bool, str]:
     """An uncached step that gave the bytes it gave the last time says so; what follows it is a hit."""
     assert forecast.parts is not None
     before = work.outlook.history.before(forecast.node.label, forecast.parts.step)
     if forecast.parts.is_cacheable or before is None or before.get("state") != "succeeded":
-        return forecast.why, forecast.sentence
-    same = step_calls.outputs_from(list(before.get("outputs") or ())) == outcome.outputs
-    return ("again", "read again, unchanged") if same else (forecast.why, "read again, changed")
+        return False, forecast.sentence
+    is_same = step_calls.outputs_from(list(before.get("outputs") or ())) == outcome.outputs
+    return is_same, "read again, unchanged" if is_same else "read again, changed"
 
 
 def _with_extras(work: _Work, forecast: Forecast, call: StepCall, outcome: Outcome) -> Forecast:
@@ -365,35 +305,18 @@ def _with_extras(work: _Work, forecast: Forecast, call: StepCall, outcome: Outco
 
 
 def _carry_out_verb(work: _Work, forecast: Forecast) -> None:
-    node = forecast.node
-    began = time.monotonic()
+    node, began = forecast.node, time.monotonic()
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     try:
         outputs, is_known, text = _snapshot(work, node) if isinstance(node, SnapshotNode) else _register(work, forecast)
     except MainstayError as error:
         if not isinstance(error, Unavailable):
-            seconds = time.monotonic() - began
-            run_id = _commit(
-                work, forecast, why=forecast.why, state="failed", outputs={}, seconds=seconds, error=error.message
-            )
-            _conclude(
-                work,
-                forecast,
-                run_id,
-                state="failed",
-                why=forecast.why,
-                sentence=error.message,
-                seconds=seconds,
-                outputs={},
-            )
+            _fail(work, forecast, error.message, time.monotonic() - began)
         raise
-    seconds = time.monotonic() - began
+    record = Record(state="succeeded", why=forecast.why, outputs=outputs, seconds=time.monotonic() - began)
     work.outlook.settle(node, outputs)
-    run_id = _commit(work, forecast, why=forecast.why, state="succeeded", outputs=outputs, seconds=seconds)
     _note_names(work, node, is_known=is_known)
-    _conclude(
-        work, forecast, run_id, state="succeeded", why=forecast.why, sentence=text, seconds=seconds, outputs=outputs
-    )
+    _put(work, forecast, record, sentence=text)
 
 
 def _snapshot(work: _Work, node: SnapshotNode) -> tuple[dict[str, Artifact], bool, str]:
@@ -433,8 +356,9 @@ def _register(work: _Work, forecast: Forecast) -> tuple[dict[str, Artifact], boo
         training=_training_table(work, node),
         target=node.target,
         features=node.features,
+        nullable=node.nullable,
         description=node.description,
-        declared=project.section(work.outlook.closures.root, "model", node.model),
+        declared=roots.section(work.outlook.closures.root, "model", node.model),
     )
     version = registration.carry_out(work.platform, asked)
     text = f"{version.id} is this model already" if version.is_known else f"registered {version.id}"
@@ -450,87 +374,34 @@ def _training_table(work: _Work, node: RegisterNode) -> Artifact | None:
     return next((each for each in resolved.inputs.values() if each.kind in ("arrow", "pandas", "polars")), None)
 
 
-# ── telling the control plane, and the watcher ─────────────────────────────────────────────────────────────────────
+# ── on record ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _commit(
-    work: _Work,
-    forecast: Forecast,
-    *,
-    why: str,
-    state: str,
-    outputs: Mapping[str, Artifact],
-    seconds: float,
-    hit_of: str | None = None,
-    error: str | None = None,
+def _put(
+    work: _Work, forecast: Forecast, record: Record, *, sentence: str, is_same: bool = False, log: StepLog | None = None
 ) -> tuple[str, Mapping[str, Artifact]]:
-    """The step's run, and the outputs that count: those of whoever published this key first."""
-    parts, node = forecast.parts, forecast.node
-    assert parts is not None
-    given = work.outlook.arguments_of(node)
-    body: dict[str, Any] = {
-        "pipeline_run": work.run_id,
-        "name": node.label,
-        "key": parts.key,
-        "key_parts": parts.to_json(),
-        "why": why,
-        "upstream": upstream_of(given.values()),
-        "inputs": _inputs(work, forecast),
-        "outputs": step_calls.describe(outputs),
-        "seconds": round(seconds, 6),
-        "state": state,
-        "cacheable": parts.is_cacheable and state == "succeeded",
-    }
-    body |= {name: value for name, value in (("hit_of", hit_of), ("error", error)) if value is not None}
-    answer = work.platform.post("/steps/commit", body)
-    told = answer.get("outputs")
-    return str(answer["run_id"]), step_calls.outputs_from(told) if told and state != "failed" else outputs
-
-
-def _inputs(work: _Work, forecast: Forecast) -> list[dict[str, Any]]:
-    """Where the call's inputs came from: snapshots by id, other results by digest."""
-    resolved, named = forecast.resolved, work.outlook.named
-    given = work.outlook.arguments_of(forecast.node)
-    found: list[dict[str, Any]] = []
-    for path, artifact in (resolved.inputs if resolved else {}).items():
-        argument = given.get(path)
-        number = argument.node.number if isinstance(argument, Ref) else None
-        is_snapshot = isinstance(argument, Ref) and isinstance(argument.node, (SnapshotNode, ExistingNode))
-        kind, ref = (SNAPSHOT, named[number]) if is_snapshot and number in named else ("artifact", artifact.digest)
-        found.append({"kind": kind, "ref": ref, "name": path, "digest": artifact.digest})
-    return found
-
-
-def _send_log(work: _Work, run_id: str, outcome: Outcome) -> None:
-    log = outcome.log
-    if log.params or log.metrics:
-        work.platform.post(f"/runs/{run_id}/log", {"params": log.params, "metrics": log.metrics, "tags": {}})
-    for artifact in log.artifacts:
-        work.platform.post(f"/runs/{run_id}/artifacts", artifact)
+    """Record a step with the control plane first, then here and for whoever watches."""
+    run_id, outputs = recording.commit(work.platform, work.run_id, work.outlook, forecast, record)
+    if log is not None:
+        recording.send_log(work.platform, run_id, log)
+    label = forecast.node.label
+    done = Done(
+        label=label,
+        state=record.state,
+        why=record.why,
+        sentence=sentence,
+        seconds=record.seconds,
+        run_id=run_id,
+        outputs=dict(outputs),
+        is_same=is_same,
+    )
+    work.done.append(done)
+    what = {"cached": "hit", "failed": "failed"}.get(record.state, "done")
+    work.notify(Notice(what=what, label=label, text=sentence, seconds=record.seconds))
+    return run_id, outputs
 
 
 def _note_names(work: _Work, node: Node, *, is_known: bool) -> None:
     name = work.outlook.named.get(node.number)
     if name is not None:
         (work.snapshots if isinstance(node, SnapshotNode) else work.versions)[name] = is_known
-
-
-def _conclude(
-    work: _Work,
-    forecast: Forecast,
-    run_id: str,
-    *,
-    state: str,
-    why: str,
-    sentence: str,
-    seconds: float,
-    outputs: Mapping[str, Artifact],
-) -> None:
-    label = forecast.node.label
-    work.done.append(
-        Done(
-            label=label, state=state, why=why, sentence=sentence, seconds=seconds, run_id=run_id, outputs=dict(outputs)
-        )
-    )
-    what = {"cached": "hit", "failed": "failed"}.get(state, "done")
-    work.notify(Notice(what=what, label=label, text=sentence, seconds=seconds))

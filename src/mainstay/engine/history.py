@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What earlier runs of a pipeline did, as far as a plan needs it: the last recorded call of each step.
 
-Used to say *why* a step would run, to foresee results so that one query asks for a whole plan, and to remember the files a
-step was seen to use beyond its imports. Never used to decide that something is a hit: the control plane's index does.
+Used to say *why* a step would run, to foresee results so that one query asks for a whole plan, and to remember the
+files a step was seen to use beyond its imports. Never used to decide that something is a hit: the control plane's
+index does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _READ = 3  # runs read in full: a run that failed early says nothing about later
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Stored calls by label, newest first wins; any one call, and all extra files, by step; and row counts by digest."""
+    """Stored calls by label, the newest; any one call and all extra files by step; row counts by digest."""
 
     by_label: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     by_step: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

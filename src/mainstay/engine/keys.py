@@ -85,7 +85,7 @@ class Closures:
     _known: dict[tuple[tuple[Path, ...], str, tuple[str, ...]], Closure] = field(default_factory=dict)
 
     def of(self, step: Step[..., Any], extras: Iterable[str] = ()) -> Closure:
-        """The closure of ``step``; one that finds modules by computed names also counts all that the pipeline can reach."""
+        """The closure of ``step``; with modules found by computed names, also all that the pipeline can reach."""
         extras = tuple(sorted(extras))
         place = (step.files, step.name, extras)
         if place not in self._known:
@@ -159,7 +159,8 @@ def _captured(step: Step[..., Any]) -> tuple[dict[str, str], str | None]:
 def difference(
     now: KeyParts, before: Mapping[str, Any], rows: Mapping[str, int | None] | None = None
 ) -> tuple[str, str]:
-    """Why ``now`` is not ``before``: the kind (``code``, ``param``, ``input``, ``environment``, ``new``) and a sentence.
+    """Why ``now`` is not ``before``: the kind (``code``, ``param``, ``input``, ``environment``, ``new``) and a
+    sentence.
 
     Args:
         before: stored key parts of an earlier call of the step. rows: row counts by digest, where known.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """For each node of a trace: its key, whether its result is there, and if not, why it has to run.
 
-In: a trace, what is known so far (results of this run, stored results, the last run's record). Out: ``Forecast``s. Shared by
-the plan, which believes what was recorded, and the execution, which replaces belief by results as it goes.
+In: a trace, what is known so far (results of this run, stored results, the last run's record). Out: ``Forecast``s.
+Shared by the plan, which believes what was recorded, and the execution, which replaces belief by results as it goes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from mainstay.domain.digests import canonical_json
 from mainstay.engine import arguments, keys, snapshots
 from mainstay.engine.arguments import WHOLE, Bundle, Resolved
-from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.history import History
+from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.keys import Closures, KeyParts
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
@@ -36,7 +36,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """``why``: hit, new, code, input, param, environment, or unknown. ``assumes``: uncached steps taken to repeat themselves."""
+    """``why``: hit, new, code, input, param, environment, or unknown. ``assumes``: uncached steps that it relies on."""
 
     node: Node
     why: str
@@ -49,7 +49,7 @@ class Forecast:
 
 @dataclass(kw_only=True)
 class Outlook:
-    """What is known while planning or running. ``outputs`` by node number; ``named``: the snapshot or version a node made."""
+    """What is known while planning or running. ``outputs`` by node number; ``named``: the snapshot or version made."""
 
     platform: Platform
     trace: Trace
@@ -74,7 +74,7 @@ class Outlook:
         return Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved)
 
     def foresee(self) -> list[Forecast]:
-        """All nodes, as far as they can be told before anything runs; asks for all keys at once where the last run helps."""
+        """All nodes, as far as can be told before anything runs; one query for all keys where the last run helps."""
         asked: set[str] = set()
         while True:
             believed, wanted = Belief(self), set()
@@ -144,6 +144,7 @@ class Outlook:
                 "model": node.model,
                 "target": node.target,
                 "features": node.features,
+                "nullable": node.nullable,
                 "description": node.description,
             }
             return _verb_parts("register", resolved, {**stated, "snapshots": self.roles(node)})

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.engine import execution, history
+from mainstay.engine.definitions import Definition
 from mainstay.engine.hits import Hits
 from mainstay.engine.outlook import Forecast, Outlook
-from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
 
 
@@ -56,7 +56,7 @@ class Plan:
         return f"{execution.counted(len(self.items), 'step')}: {told or 'nothing to do'}"
 
 
-def make(pipeline: Pipeline[..., Any], platform: Platform, *, params: Mapping[str, Any]) -> Plan:
+def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[str, Any]) -> Plan:
     """The plan of ``pipeline`` with ``params``.
 
     Raises:

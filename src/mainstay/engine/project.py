@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's project: where it is, what its mainstay.toml says, and how ``file.py:function`` becomes a pipeline.
+"""How ``file.py:function`` becomes a pipeline, and texts its parameters.
 
-The root is the nearest folder upwards with a mainstay.toml, else the pipeline file's own. Importing a pipeline forgets the
-modules of whatever project was imported here before, so that two projects with a ``helpers.py`` each do not mix and an edited
-file is read again.
+The root is the nearest folder upwards with a mainstay.toml, else the pipeline file's own. Importing a pipeline
+forgets the modules of whatever project was imported here before, so that two projects with a ``helpers.py`` each do
+not mix and an edited file is read again.
 """
 
 from __future__ import annotations
@@ -12,65 +12,18 @@ import ast
 import importlib
 import inspect
 import sys
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
-from mainstay.engine import closure, step_calls, steps
+from mainstay.engine import closure, roots, step_calls, steps
 from mainstay.engine.pipelines import Pipeline
 
-FILE = "mainstay.toml"
 _imported_roots: set[Path] = set()
-
-
-def find_root(start: Path) -> Path | None:
-    """The nearest folder at or above ``start`` that has a mainstay.toml."""
-    folder = start.resolve()
-    folder = folder if folder.is_dir() else folder.parent
-    return next((each for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
-
-
-def root_of(file: Path) -> Path:
-    """The project that ``file`` belongs to: its own folder where there is no mainstay.toml above it."""
-    return find_root(file) or file.resolve().parent
-
-
-def relative(file: Path) -> str:
-    """``file`` as seen from its project's root."""
-    return file.resolve().relative_to(root_of(file)).as_posix()
-
-
-def read(root: Path) -> dict[str, Any]:
-    """mainstay.toml as plain data; empty if there is none.
-
-    Raises:
-        Invalid: it is not TOML; the message says where.
-    """
-    path = root / FILE
-    if not path.is_file():
-        return {}
-    stamp = path.stat()
-    return _read(path, stamp.st_mtime_ns, stamp.st_size)
-
-
-@cache
-def _read(path: Path, changed: int, size: int) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{FILE} cannot be read: {error}; correct it.") from error
-
-
-def section(root: Path, kind: str, name: str) -> Mapping[str, Any] | None:
-    """What ``[kind.name]`` of mainstay.toml says."""
-    found = read(root).get(kind, {}).get(name)
-    return found if isinstance(found, dict) else None
 
 
 def load(entry: str, *, folder: Path | None = None) -> Pipeline[..., Any]:
@@ -104,7 +57,7 @@ def import_file(file: Path) -> types.ModuleType:
     Raises:
         Invalid: importing it raised; the message says what and where.
     """
-    root = root_of(file)
+    root = roots.root_of(file)
     _forget(root)
     folders = [str(folder) for folder in closure.search_folders(root, [file]) if folder.is_dir()]
     sys.path[:] = [*folders, *(entry for entry in sys.path if entry not in folders)]
@@ -127,13 +80,13 @@ def import_file(file: Path) -> types.ModuleType:
 
 def _file(name: str, folder: Path) -> Path:
     candidates = [name] if name.endswith(".py") else [f"{name}.py", f"{name.replace('.', '/')}.py"]
-    bases = dict.fromkeys([folder, find_root(folder) or folder])
+    bases = dict.fromkeys([folder, roots.find_root(folder) or folder])
     for base in bases:
         for candidate in candidates:
             if (path := base / candidate).is_file():
                 return path.resolve()
     raise NotFound(
-        f"there is no file {candidates[0]!r} in {folder.name or folder}; name one that is, as in flights.py:flights_late."
+        f"there is no file {candidates[0]!r} in {folder.name or folder}; name one as in flights.py:flights_late."
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """One thing a pipeline will do. ``number`` counts from 0 in the order of the calls, which is also the order of work."""
+    """One thing a pipeline will do. ``number`` counts from 0 in the order of the calls, and of work."""
 
     number: int
     label: str  # unique within the trace, for people: "flights.features", "flights.features (2)"
@@ -62,6 +62,7 @@ class RegisterNode(Node):
     holdout: Any = None
     target: str | None = None
     features: tuple[str, ...] | None = None
+    nullable: tuple[str, ...] | None = None
     description: str | None = None
 
 

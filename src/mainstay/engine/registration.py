@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.errors import Invalid, NotFound
@@ -40,6 +40,7 @@ class Registration:
     training: Artifact | None = None
     target: str | None = None
     features: tuple[str, ...] | None = None
+    nullable: tuple[str, ...] | None = None
     description: str | None = None
     declared: Mapping[str, Any] | None = None  # the model's section of mainstay.toml
 
@@ -113,9 +114,7 @@ def evaluation(table: pa.Table, model: Model, signature: Signature, target: str)
 
     known = table.filter(pc.is_valid(table[target]))
     if not known.num_rows:
-        raise Invalid(
-            f"the holdout has {table.num_rows} rows and not one with a value of {target!r}; a label is needed to judge by."
-        )
+        raise Invalid(f"the holdout has {table.num_rows} rows and not one with a value of {target!r} to judge by.")
     scores = model.predict(signature.arrays(known))
     columns = {name: known[name] for name in known.column_names if name != target and not name.startswith("_")}
     score = pa.array(list(scores)) if scores.ndim > 1 else pa.array(scores, pa.float64())
@@ -164,7 +163,17 @@ def _signature(asked: Registration, model: Model, tables: Sequence[pa.Table]) ->
     if asked.features is not None:
         kept = [*asked.features, *([asked.target] if asked.target in table.column_names else [])]
         table = table.select(kept)
-    return infer_signature(table, asked.target if asked.target in table.column_names else None, model)
+    found = infer_signature(table, asked.target if asked.target in table.column_names else None, model)
+    return found if asked.nullable is None else _with_nullable(asked.model, found, asked.nullable)
+
+
+def _with_nullable(model: str, signature: Signature, nullable: Sequence[str]) -> Signature:
+    """What the caller knows of missing values wins over what the training rows happened to show."""
+    known = {column.name for column in signature.inputs}
+    if unknown := sorted(set(nullable) - known):
+        raise Invalid(f"register({model!r}) calls {unknown[0]!r} nullable; the model's columns are {', '.join(known)}.")
+    columns = [replace(column, nullable=column.nullable or column.name in nullable) for column in signature.inputs]
+    return replace(signature, inputs=type(signature.inputs)(columns))
 
 
 def _check_width(asked: Registration, table: pa.Table, width: int) -> None:
@@ -188,7 +197,8 @@ def _table(platform: Platform, artifact: Artifact | None) -> pa.Table | None:
 def _same(platform: Platform, asked: Registration, files: Mapping[str, str]) -> Mapping[str, Any] | None:
     """The newest version, if it has these files and these snapshots.
 
-    A run that died between the registry's answer and its own record finds its version here instead of making a second one.
+    A run that died between the registry's answer and its own record finds its version here instead of making a second
+    one.
     """
     try:
         versions = platform.get(f"/models/{asked.model}")["versions"]

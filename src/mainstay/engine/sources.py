@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which code a run was: entry, git commit, whether the tree was clean, the difference, and the sources themselves as blobs.
+"""Which code a run was: entry, git commit, whether the tree was clean, the difference, and the sources themselves as
+blobs.
 
 The sources blob lists path → digest of every first-party file in the pipeline's closure, so that a run can be read and
 repeated without its repository.
@@ -45,7 +46,8 @@ def _keep(closure: Closure, root: Path, blobs: Blobs) -> str:
 
 
 def _name(path: Path, root: Path) -> str:
-    # Code outside the project (an editable install) keeps its last folders only: where a disk is mounted is nobody's business.
+    # Code outside the project (an editable install) keeps its last folders only: where a disk is mounted is nobody's
+    # business.
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else "/".join(("…", *path.parts[-2:]))
 
 

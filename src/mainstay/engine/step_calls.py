@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One call of a step, ready to be carried out anywhere: what to call, on which artifacts; and what came of it.
 
-In: a ``StepCall``, the blobs. Out: an ``Outcome``: artifacts by name, or the error. Nothing is recorded here: an executor
-may run this in another process, and only the execution commits.
+In: a ``StepCall``, the blobs. Out: an ``Outcome``: artifacts by name, or the error. Nothing is recorded here: an
+executor may run this in another process, and only the execution commits.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import inspect
 import time
 import traceback
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mainstay.client import recording as client_recording
 from mainstay.domain.errors import MainstayError
 from mainstay.engine import arguments, environment, materialise, step_log, steps, tracing, watch
 from mainstay.engine.arguments import WHOLE
@@ -29,7 +31,7 @@ from mainstay.engine.steps import Step
 
 @dataclass(frozen=True, kw_only=True)
 class StepCall:
-    """``arguments``: the tree of a ``Resolved``. ``known``: files of the static closure, beyond which use is reported."""
+    """``arguments``: the tree of a ``Resolved``. ``known``: files whose use is no news."""
 
     label: str
     step: Step[..., Any]
@@ -55,7 +57,8 @@ class Outcome:
 def carry_out(call: StepCall, blobs: Blobs) -> Outcome:
     """Read the arguments, call the function (again, if it may be retried), store the results."""
     began = time.monotonic()
-    with watch.opened_files() as seen, step_log.opened(blobs) as log, tracing.suspended():
+    log = StepLog(blobs=blobs)
+    with watch.opened_files() as seen, _told_by_sdk(log), tracing.suspended():
         attempts = 0
         try:
             while True:
@@ -75,6 +78,21 @@ def carry_out(call: StepCall, blobs: Blobs) -> Outcome:
             )
     found = watch.extras(seen, root=call.root, known=set(call.known))
     return Outcome(seconds=time.monotonic() - began, log=log, outputs=outputs, extras=tuple(found), attempts=attempts)
+
+
+@contextmanager
+def _told_by_sdk(log: StepLog) -> Iterator[None]:
+    """What the SDK's log verbs are given inside the block goes to ``log``."""
+    verbs: dict[str, Callable[..., None]] = {
+        "params": step_log.params,
+        "metric": step_log.metric,
+        "artifact": step_log.artifact,
+    }
+    token = client_recording.step_sink.set(lambda verb, *told: verbs[verb](log, *told))
+    try:
+        yield
+    finally:
+        client_recording.step_sink.reset(token)
 
 
 def sentence(error: BaseException) -> str:

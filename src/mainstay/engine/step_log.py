@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a step says of itself while it runs: parameters, metrics, artifacts. Belongs to the step's run, which exists once it is committed."""
+"""What a step says of itself while it runs: parameters, metrics, artifacts.
+
+It belongs to the step's run, which exists once the step is committed; until then it is collected here.
+"""
 
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,6 @@ from typing import Any
 from mainstay.domain.errors import Invalid
 from mainstay.engine import materialise
 from mainstay.engine.platform import Blobs
-
-_current: ContextVar[StepLog | None] = ContextVar("mainstay_step_log", default=None)
 
 
 @dataclass(kw_only=True)
@@ -33,23 +32,7 @@ class StepLog:
         return not (self.params or self.metrics or self.artifacts)
 
 
-def current() -> StepLog | None:
-    """The log of the step that is running in this thread, if any."""
-    return _current.get()
-
-
-@contextmanager
-def opened(blobs: Blobs) -> Iterator[StepLog]:
-    """Collect what is logged inside the block."""
-    log = StepLog(blobs=blobs)
-    token = _current.set(log)
-    try:
-        yield log
-    finally:
-        _current.reset(token)
-
-
-def metric(log: StepLog, key: str, value: float, step: int | None) -> None:
+def metric(log: StepLog, key: str, value: float, step: int | None = None) -> None:
     """Add one point. Raises Invalid: it is not a number."""
     number = value.item() if hasattr(value, "item") else value
     if isinstance(number, bool) or not isinstance(number, (int, float)):

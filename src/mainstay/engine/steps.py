@@ -105,7 +105,8 @@ def step(
     Args:
         cache: False for a step that reads the outside world; it runs every time, and what follows is a hit if its bytes
             are the same as before.
-        retries: how often to try again after an exception of a type in ``retry_on``; waits ``retry_wait_s``, doubled each time.
+        retries: how often to try again after an exception of a type in ``retry_on``; waits ``retry_wait_s``, doubled
+        each time.
         env: names of the environment variables that the step reads; their values become part of its key.
         salt: any text; changing it runs the step again.
     """

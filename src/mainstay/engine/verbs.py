@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pipeline, or a step, says besides calling steps: ``snapshot``, ``snapshots``, ``register``, and the log verbs.
+"""What a pipeline says besides calling steps: ``snapshot``, ``snapshots``, ``register``.
 
 Inside a pipeline that is being traced they give refs, as steps do. Called plainly, ``snapshot`` hands its table on and
 ``register`` does nothing but say so, so that a pipeline can be run as the plain function it is.
@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from mainstay.domain.errors import Invalid, NotFound
-from mainstay.engine import step_log, tracing
+from mainstay.engine import tracing
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import ExistingNode, Ref, RegisterNode, SnapshotNode
 
@@ -46,7 +46,8 @@ def snapshots(
     """The snapshots of dataset ``name`` that are there now, oldest first, as inputs that are fixed by digest.
 
     Args:
-        last: only the newest so many. since, until: only those whose period (or, without one, whose making) lies within.
+        last: only the newest so many. since, until: only those whose period (or, without one, whose making) lies
+        within.
 
     Raises:
         Invalid: no pipeline is being traced. NotFound: there is no such dataset, or no snapshot fits.
@@ -74,15 +75,17 @@ def register(
     holdout: Any = None,
     target: str | None = None,
     features: Iterable[str] | None = None,
+    nullable: Iterable[str] | None = None,
     description: str | None = None,
 ) -> Any:
     """Make a fitted model the next version of model ``name``; an identical one is answered with the version there is.
 
     Args:
         metrics: a mapping of numbers, or a step's result that is one.
-        holdout: a table of rows the model has not seen, with the column ``target``: the loaded model scores it, and the scores
-            are kept as the version's evaluation, which release gates judge by.
+        holdout: a table of rows the model has not seen, with the column ``target``: the loaded model scores it,
+            and the scores are kept as the version's evaluation, which release gates judge by.
         features: the model's input columns in its order; needed only for a model that was fitted without column names.
+        nullable: columns that may be missing in a request; by default those that were ever missing in training.
     """
     if holdout is not None and target is None:
         raise Invalid(f'register({name!r}) has a holdout but no target; name the column of truth: target="…".')
@@ -92,31 +95,11 @@ def register(
         return None
     chosen = None if features is None else tuple(features)
     facts = {"model": name, "value": model, "metrics": metrics, "holdout": holdout, "target": target}
-    return Ref(trace.add(RegisterNode, label=f"register {name}", **facts, features=chosen, description=description))
-
-
-def log_metric(key: str, value: float, step: int | None = None) -> None:
-    """A number about the step that is running. Raises Invalid: none is."""
-    step_log.metric(_log("log_metric"), key, value, step)
-
-
-def log_params(values: Mapping[str, Any]) -> None:
-    """Settings that the running step has chosen. Raises Invalid: no step is running."""
-    step_log.params(_log("log_params"), values)
-
-
-def log_artifact(path: str, content: Any) -> None:
-    """A file of the running step: bytes, text, a Path, a table or an array. Raises Invalid: no step is running."""
-    step_log.artifact(_log("log_artifact"), path, content)
-
-
-def _log(verb: str) -> step_log.StepLog:
-    log = step_log.current()
-    if log is None:
-        raise Invalid(
-            f"{verb} is called outside of a step; call it in one, or open a run of its own with `with ms.run(…)`."
-        )
-    return log
+    may_lack = None if nullable is None else tuple(nullable)
+    node = trace.add(
+        RegisterNode, label=f"register {name}", **facts, features=chosen, nullable=may_lack, description=description
+    )
+    return Ref(node)
 
 
 def _all(platform: Platform, name: str) -> list[dict[str, Any]]:

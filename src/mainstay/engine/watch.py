@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step used that its imports do not tell: modules found by computed names, and project files it opened by path.
 
-An aid, not a proof: Python's audit hook sees ``open`` and pandas' CSV reader, and misses native readers (Parquet, DuckDB);
-data belongs into typed inputs. What is seen becomes part of the step's key from then on, with a warning.
+An aid, not a proof: Python's audit hook sees ``open`` and pandas' CSV reader, and misses native readers (Parquet,
+DuckDB); data belongs into typed inputs. What is seen becomes part of the step's key from then on, with a warning.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker: leases jobs from the control plane, carries them out one at a time, and answers.
 
-In: ``run_pipeline`` and ``judge_release`` jobs. Out: a result, or one sentence. While it works it renews its lease; a lease it has
-lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On SIGTERM it stops the
-pipeline it is running and leaves the job to the next worker when the lease runs out.
+In: ``run_pipeline`` and ``judge_release`` jobs. Out: a result, or one sentence. While it works it renews its lease; a
+lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
+SIGTERM it stops the pipeline it is running and leaves the job to the next worker when the lease runs out.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ class Worker:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     environment: Mapping[str, str] = field(default_factory=dict)
     lease_s: float = 30.0
-    poll_s: float = 0.5
+    poll_s: float = 0.1
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -144,19 +144,25 @@ def _renewed(worker: Worker, identity: str) -> Iterator[Callable[[], bool]]:
         thread.join()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """``python -m mainstay.engine.worker --project FOLDER``; the control plane is found as the SDK finds it."""
+def serve(*, url: str, token: str, project: Path, name: str, with_parent: bool = False) -> None:
+    """Work for the control plane at ``url`` until SIGTERM or Ctrl-C; ``with_parent``: or until standard input ends."""
     from mainstay.client import session
 
-    parser = argparse.ArgumentParser(prog="mainstay worker")
-    parser.add_argument("--project", type=Path, default=Path.cwd(), help="the folder that entries are relative to")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="worker: %(message)s")
-    worker = Worker(platform=session.connect(), folder=given.project.resolve())
+    worker = Worker(
+        platform=session.connect(url, token=token),
+        folder=project,
+        name=f"{name}-{os.getpid()}",
+        environment={"MAINSTAY_URL": url, "MAINSTAY_TOKEN": token},
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopping.set())
+    if with_parent:
+        threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
     work(worker)
 
 
-if __name__ == "__main__":
-    main()
+def _stop_with_parent(worker: Worker) -> None:
+    """The parent holds the other end of standard input and says nothing, ever; its end is the parent's."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    worker.stopping.set()

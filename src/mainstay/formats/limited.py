@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,19 @@ _ENVIRONMENT = {
 _BOOT = """
 import json, sys
 request = json.loads(sys.stdin.buffer.read())
-def limit(name, value):
+def limit(name, value, grace=0):
     kind = getattr(resource, name, None)
     if kind is not None:
         hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        most = float("inf") if hard == resource.RLIM_INFINITY else hard
         try:
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, (min(value, most), min(value + grace, most)))
         except (ValueError, OSError):
             pass
 try:
     import resource
     limit("RLIMIT_AS", request["memory_mb"] * 2**20)
-    limit("RLIMIT_CPU", request["seconds"])
+    limit("RLIMIT_CPU", request["seconds"], grace=1)  # the first limit says why, the second only kills
     limit("RLIMIT_FSIZE", request["written_bytes"])
     limit("RLIMIT_NOFILE", request["open_files"])
     limit("RLIMIT_CORE", 0)
@@ -187,22 +188,36 @@ def _run(request: bytes, folder: Path, seconds: int, memory_mb: int) -> dict[str
             start_new_session=True,
         )
         try:
-            code = child.wait(timeout=seconds + START_S)
-        except subprocess.TimeoutExpired:
-            return {"ok": False, "error": f"the model hung: it gave no answer within {seconds + START_S} s."}
+            is_done = _ends_within(child, seconds + START_S)
         finally:
-            _end(child)
+            code = _end(child)
+    if not is_done:
+        return {"ok": False, "error": f"the model hung: it gave no answer within {seconds + START_S} s."}
     return _outcome(code, answered, seconds, memory_mb)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's whole session: what it started, too."""
+def _ends_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait without collecting the child: as long as nobody has, its number cannot come to name another process."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not hasattr(os, "waitid"):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(deadline - time.monotonic())
+            return child.returncode is not None
+        if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """Kill the child's whole process group, with what it has started; returns how the child itself ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)
         else:
             child.kill()
-    child.wait()
+    return child.wait()
 
 
 def _outcome(code: int, answered: Path, seconds: int, memory_mb: int) -> dict[str, Any]:

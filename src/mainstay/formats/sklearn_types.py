@@ -165,8 +165,8 @@ class Allowed:
     functions: frozenset[str]
 
     @property
-    def trusted(self) -> list[str]:
-        return sorted(self.types | self.functions)
+    def trusted(self) -> frozenset[str]:
+        return self.types | self.functions
 
 
 @functools.cache

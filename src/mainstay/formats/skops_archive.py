@@ -106,6 +106,12 @@ def nodes(schema: Any) -> Iterator[Node]:
             stack.extend(reversed(value))
 
 
+def names(archive: bytes) -> set[str]:
+    """Every type and function that ``archive`` names."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as members:
+        return {name_of(node) for node in nodes(json.loads(members.read("schema.json")))}
+
+
 def name_of(node: Node) -> str:
     return f"{node.get('__module__')}.{node.get('__class__')}"
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may ask: the bearer tokens of the control plane, asked for once and remembered for a minute.
 
-In: a request's token. Out: nothing, or a refusal; whoever is not known may do nothing. When the control plane is away, a
-token that it vouched for before goes on counting for a day, and the token in the workspace's own file always does: reading
-that file takes the same rights as reading the models. Tokens are remembered by their SHA-256 only.
+In: a request's token. Out: nothing, or a refusal; whoever is not known may do nothing. When the control plane is away,
+a token that it vouched for before goes on counting for a day, and the token in the workspace's own file always does:
+reading that file takes the same rights as reading the models. Tokens are remembered by their SHA-256 only.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Doorkeeper:
             own = self._token_file.read_text().strip()
             if own and hmac.compare_digest(own.encode(), token.encode()):
                 return Asker(actor="owner", permissions=PERMISSIONS_BY_ROLE["admin"], asked_at=self._clock())
-        raise Unavailable("the control plane does not answer, and this token was not seen before; ask again in a moment.")
+        raise Unavailable("the control plane does not answer, and this token was not seen before; ask again soon.")
 
 
 def _remember(known: OrderedDict[bytes, Any], name: bytes, value: Any) -> None:

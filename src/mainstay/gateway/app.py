@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's face: requests in, predictions out, nothing answered that was not written down first.
 
-Routes: ``POST /deployments/{name}/predict``, ``GET /deployments/{name}``, ``POST /feedback``, ``GET /health``, ``/ready``,
-``/metrics``. It is a bare ASGI callable: on this path a web framework costs more than a quick model does. Only health and
-readiness are public; everything else asks for a bearer token.
+Routes: ``POST /deployments/{name}/predict``, ``GET /deployments/{name}``, ``POST /feedback``, ``GET /health``,
+``/ready``, ``/metrics``. It is a bare ASGI callable: on this path a web framework costs more than a quick model does.
+Only health and readiness are public; everything else asks for a bearer token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 
 import msgspec
 
-import mainstay
 from mainstay.domain import errors, ids
 from mainstay.gateway import metrics
 from mainstay.gateway.access import Doorkeeper
@@ -142,7 +141,7 @@ class Gateway:
                 return 200, msgspec.json.encode(self._describe(self._deployment(name))), ()
             case ["", "health"]:
                 _require_method(scope, "GET")
-                return 200, msgspec.json.encode({"status": "ok", "version": mainstay.__version__}), ()
+                return 200, msgspec.json.encode({"status": "ok"}), ()
             case ["", "ready"]:
                 _require_method(scope, "GET")
                 return self._ready()
@@ -150,7 +149,7 @@ class Gateway:
                 _require_method(scope, "GET")
                 await self._admit(headers, "read")
                 return 200, "\n".join([*self._metric_lines(), ""]).encode(), ((b"content-type", _PROMETHEUS),)
-        raise errors.NotFound(f"there is nothing at {scope['path'][:100]!r}; predictions are at /deployments/NAME/predict.")
+        raise errors.NotFound(f"there is nothing at {scope['path'][:100]!r}; ask POST /deployments/NAME/predict.")
 
     async def _predict(self, name: str, headers: Headers, receive: Receive) -> Sent:
         deployment = self._deployment(name)
@@ -170,7 +169,7 @@ class Gateway:
             self._shadow(deployment, request, key, names)
         if judged.error is not None:
             raise judged.error
-        answer = Answer(predictions=judged.predictions(names), release=variant.release, version=variant.name, variant=variant.role)
+        answer = Answer(judged.predictions(names), variant.release, variant.name, variant.role)
         return 200, encode_answer(answer), ()
 
     async def _read(self, deployment: Deployment, body: bytes) -> Request:
@@ -196,8 +195,9 @@ class Gateway:
             return Judged.failed("timeout", error, request, loaded.schema)
         except Exception as error:
             logger.exception("release %s#%d (%s) failed", variant.deployment, variant.release, variant.name)
-            sentence = f"release {variant.deployment}#{variant.release} ({variant.name}) failed on these rows; they are logged."
-            return Judged.failed("model_error", errors.Unavailable(f"{sentence} ({type(error).__name__})"), request, loaded.schema)
+            who = f"release {variant.deployment}#{variant.release} ({variant.name})"
+            told = errors.Unavailable(f"{who} failed on these rows with {type(error).__name__}; they are logged.")
+            return Judged.failed("model_error", told, request, loaded.schema)
         finally:
             loaded.leave()
         return judge(values, loaded.classes, request, loaded.schema)
@@ -250,14 +250,15 @@ class Gateway:
     def _deployment(self, name: str) -> Deployment:
         table = self.table
         if table is None:
-            raise errors.Unavailable("this gateway has no routing table yet; it asks the control plane for one. Try again soon.")
+            raise errors.Unavailable("this gateway has no routing table yet; it is asking the control plane for one.")
         found = table.deployments.get(name)
         if found is None:
             fault = next((fault for fault in self.faults if fault.deployment == name), None)
             if fault is not None:
                 raise errors.Unavailable(f"deployment {name!r} has no version that can answer: {fault.sentence}")
             served = ", ".join(sorted(table.deployments)[:10]) or "none yet"
-            raise errors.NotFound(f"this gateway serves no deployment {name[:100]!r}; it serves {served}.", deployment=name[:100])
+            shown = name[:100]
+            raise errors.NotFound(f"this gateway serves no deployment {shown!r}; it serves {served}.", deployment=shown)
         return found
 
     def _describe(self, deployment: Deployment) -> dict[str, Any]:
@@ -310,9 +311,9 @@ class Gateway:
         for name, kind, words, samples in (
             ("generation", gauge, "Of the routing table in use.", [({}, table.generation if table else 0)]),
             ("in_flight", gauge, "Requests being answered.", [(labels, v.in_flight) for labels, v in labelled]),
-            ("waiting", gauge, "Requests in the model's queue.", [(labels, v.batcher.waiting) for labels, v in labelled]),
+            ("waiting", gauge, "Requests in its queue.", [(labels, v.batcher.waiting) for labels, v in labelled]),
             ("batches_total", counter, "Calls of the model.", [(labels, v.batcher.batches) for labels, v in labelled]),
-            ("batched_rows_total", counter, "Rows in them.", [(labels, v.batcher.batched_rows) for labels, v in labelled]),
+            ("rows_total", counter, "Rows in them.", [(labels, v.batcher.batched_rows) for labels, v in labelled]),
             ("faults", gauge, "Versions that could not be taken into service.", [({}, len(self.faults))]),
             ("log_records_total", counter, "Records written.", [({}, figures.records)]),
             ("log_bytes_total", counter, "Bytes written.", [({}, figures.written_bytes)]),
@@ -336,7 +337,7 @@ class Gateway:
             return self._limits.deadline_s
         if not asked.isdigit() or not 0 < int(asked[:9]) <= self._limits.longest_deadline_s * 1000:
             most = round(self._limits.longest_deadline_s * 1000)
-            raise errors.Invalid(f"header X-Deadline-Ms is {asked[:20]!r}; a whole number from 1 to {most} is expected.")
+            raise errors.Invalid(f"header X-Deadline-Ms is {asked[:20]!r}; a number from 1 to {most} is expected.")
         return int(asked) / 1000
 
     def _check_host(self, headers: Headers) -> None:
@@ -357,7 +358,8 @@ class Gateway:
         text = token.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not text:
             raise errors.Unauthenticated(
-                "nobody is known to be asking; send `Authorization: Bearer …`, the token of this workspace is in its file `token`."
+                "nobody is known to be asking; send `Authorization: Bearer …` with a token,"
+                " such as the one in the workspace's file `token`."
             )
         asker = self._doorkeeper.remembered(text) or await self._doorkeeper.identify(text)
         asker.require(permission)

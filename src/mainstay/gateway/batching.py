@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Natural batching: the next batch is whatever queued up while the last one ran.
 
-In: rows of many requests at once. Out: one array of values for each request, in its order. There is no timer, so a lone
-request never waits for company; under load the batches grow by themselves, which is where most models win most (a forest
-takes about as long for 64 rows as for one). The model runs on one thread of its own, or inline when it is so quick that
-the way to a thread and back would cost more than the answer.
+In: rows of many requests at once. Out: one array of values for each request, in its order. There is no timer, so a
+lone request never waits for company; under load the batches grow by themselves, which is where most models win most (a
+forest takes about as long for 64 rows as for one). The model runs on one thread of its own, or inline when it is so
+quick that the way to a thread and back would cost more than the answer.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the gateway asks of the control plane, and the same over the one wire.
 
-Every method blocks and is called on a thread. What goes wrong comes back as one of ``domain.errors``: `Unavailable` means
-"not now" and is tried again by the caller; anything else is an answer. Model files are kept by digest in the workspace's
-cache, so that a restart without the control plane finds what it served before.
+Every method blocks and is called on a thread. What goes wrong comes back as one of ``domain.errors``: `Unavailable`
+means "not now" and is tried again by the caller; anything else is an answer. Model files are kept by digest in the
+workspace's cache, so that a restart without the control plane finds what it served before.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _CALLERS = 32
 async def ask(call: Callable[[], T]) -> T:
     """What ``call`` returns or raises, from a daemon thread of its own.
 
-    Not from a pool: Python joins the threads of a pool before it ends, and a question that waits half a minute for the next
-    table would hold up every stop for as long.
+    Not from a pool: Python joins the threads of a pool before it ends, and a question that waits half a minute for the
+    next table would hold up every stop for as long.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -148,7 +148,8 @@ class WireControl:
         with self._lock:
             wire = self._callers.pop(token, None) or Wire(self._url, token, retry_s=0)
             self._callers[token] = wire
-            # The one put out is not closed here: another thread may be asking through it. Nothing refers to it afterwards.
+            # The one put out is not closed here: another thread may be asking through it. Nothing refers to it
+            # afterwards.
             if len(self._callers) > _CALLERS:
                 self._callers.popitem(last=False)
             return wire

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a version expects of one input, and the sentences for everything that can be wrong with it.
 
-In: the signature's columns. Out: `Field`s, which ``validation`` compiles for requests and ``offline`` applies to files; the
-sentences stand here once, so that both faces say the same thing.
+In: the signature's columns. Out: `Field`s, which ``validation`` compiles for requests and ``offline`` applies to
+files; the sentences stand here once, so that both faces say the same thing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ WANTED: dict[str, str] = {
 # How alike two names must be to be called a renaming, after case and punctuation are dropped.
 ALIKE = 0.6
 
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One input. ``minimum``/``maximum`` and ``categories`` are what training saw: beyond them a row is flagged, not refused."""
+    """One input. ``minimum``/``maximum`` and ``categories`` are what training saw: beyond them a row is flagged, not
+    refused.
+    """
 
     name: str
     kind: Type
@@ -139,7 +142,11 @@ def wrong_value(path: str, field: Field, found: str, problem: Literal["type", "n
 def wrong_request(path: str, found: str, expected: str) -> Problem:
     """Something wrong around the rows."""
     return Problem(
-        path=path, problem="request", found=found, expected=expected, sentence=f"{path} is {found}; {expected} is expected"
+        path=path,
+        problem="request",
+        found=found,
+        expected=expected,
+        sentence=f"{path} is {found}; {expected} is expected",
     )
 
 
@@ -181,7 +188,9 @@ def _read_field(column: Column) -> Field:
     )
 
 
-def _named(path: str, name: str, problem: Literal["missing", "unknown"], sentence: str, found: str, expected: str) -> Problem:
+def _named(
+    path: str, name: str, problem: Literal["missing", "unknown"], sentence: str, found: str, expected: str
+) -> Problem:
     return Problem(
         path=f"{path}.{name}" if path else name,
         problem=problem,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps a gateway in step with the control plane: follows the routing table, reports what is loaded and counted.
 
-In: the table's generations, by a request that waits for the next one. Out: a swapped table, reports once a second and at
-once after a swap. A control plane that is away changes nothing for the callers: the last table serves on, and a gateway
-that starts meanwhile begins with the one kept on the disk. What a report says is what is in memory, not what was asked for.
+In: the table's generations, by a request that waits for the next one. Out: a swapped table, reports once a second and
+at once after a swap. A control plane that is away changes nothing for the callers: the last table serves on, and a
+gateway that starts meanwhile begins with the one kept on the disk. What a report says is what is in memory, not what
+was asked for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ REPORT_EVERY_S = 1.0
 RETRY_FAULTS_S = 5.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 
+
 class Follower:
     """Two loops beside the app: `follow` and `report`.
 
@@ -46,6 +48,7 @@ class Follower:
         self._schemas = routing.Schemas()
         self._started_at = to_wire(datetime.now(UTC))
         self._swapped = asyncio.Event()
+        self._wire: dict[str, Any] | None = None
         # Releases as the control plane writes them, by deployment and number; counts are reported in its own words.
         self._written: dict[tuple[str, int], Any] = {}
 
@@ -102,9 +105,11 @@ class Follower:
         wait = 0.0 if table is None else RETRY_FAULTS_S if self._gateway.faults else LONGEST_POLL_S
         wire = await ask(lambda: self._control.table(after, wait))
         self._gateway.control_seen_at = time.monotonic()
-        if table is not None and wire["generation"] == table.generation and not self._gateway.faults:
+        # Not by the generation alone: what the control plane measures (a latency limit) may change within one.
+        if wire == self._wire and not self._gateway.faults:
             return
         await self._take(wire)
+        self._wire = wire
         await ask(lambda: routing.store(self._kept, wire))
 
     async def _begin_offline(self) -> None:
@@ -113,7 +118,7 @@ class Follower:
         wire = await ask(lambda: routing.stored(self._kept))
         if wire is None:
             return
-        logger.warning("the control plane is away; beginning with the kept table of generation %s", wire.get("generation"))
+        logger.warning("the control plane is away; the kept table of generation %s serves", wire.get("generation"))
         try:
             await self._take(wire)
         except Exception:
@@ -142,7 +147,8 @@ class Follower:
         variants = [variant for deployment in table.deployments.values() for variant in deployment.live]
         counts = self._gateway.tally.wire()
         for item in counts:
-            item["release"] = self._written.get((item["deployment"], item["release"]), item["release"])
+            name = item["deployment"], item["release"]
+            item["release"] = self._written.get(name, f"{name[0]}#{name[1]}")
         return {
             "gateway": self._gateway.log.gateway,
             "started_at": self._started_at,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gateway as one process: take the port, follow the table, answer until told to stop, lose nothing on the way out.
 
-On SIGTERM or Ctrl-C: no new connections, finish what runs, sync the log, seal it, ship it, exit. What cannot be shipped in
-time waits on the disk for the next gateway of this workspace.
+On SIGTERM or Ctrl-C: no new connections, finish what runs, sync the log, seal it, ship it, exit. What cannot be
+shipped in time waits on the disk for the next gateway of this workspace.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _bind(host: str, port: int) -> socket.socket:
             raise Conflict(
                 f"port {port} for the gateway is in use by another program; choose another with --port, or 0 for any."
             ) from error
-        raise Invalid(f"the gateway cannot listen on {host}:{port}: {error.strerror}; choose another with --port.") from error
+        raise Invalid(f"the gateway cannot listen on {host}:{port}: {error.strerror}; choose another.") from error
     return listening
 
 

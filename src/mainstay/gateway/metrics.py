@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts: what was answered, how fast, by which release; for the control plane's judge and for Prometheus.
 
-In: one call a request. Out: cumulative counts by release, and the text format of Prometheus (0.0.4). A count belongs to a
-release, not to a version in memory, so swapping the table never loses one.
+In: one call a request. Out: cumulative counts by release, and the text format of Prometheus (0.0.4). A count belongs
+to a release, not to a version in memory, so swapping the table never loses one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Upper ends of the latency buckets, in microseconds.
-LATENCY_US = (250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000)
+LATENCY_US = (
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+)  # fmt: skip
 
 Sample = tuple[dict[str, Any], float]
 
@@ -22,8 +24,8 @@ Sample = tuple[dict[str, Any], float]
 class Counts:
     """Of one release in one deployment, since the start.
 
-    ``predictions`` are rows; ``errors``, ``slow`` and ``rejected`` are requests, because the rows of one request are not
-    independent of one another and a judge that counted them singly would fool itself.
+    ``predictions`` are rows; ``errors``, ``slow`` and ``rejected`` are requests, because the rows of one request are
+    not independent of one another and a judge that counted them singly would fool itself.
     """
 
     requests: int = 0
@@ -84,8 +86,8 @@ class Tally:
         yield from _histogram(named)
         statuses = [({"status": status}, count) for status, count in sorted(self.by_status.items())]
         yield from family("http_responses_total", "counter", "Responses by status.", statuses)
-        dropped = [({}, self.shadow_dropped)]
-        yield from family("shadow_dropped_total", "counter", "Shadow requests left out because too many waited.", dropped)
+        words = "Shadow requests left out because too many waited."
+        yield from family("shadow_dropped_total", "counter", words, [({}, self.shadow_dropped)])
 
 
 def family(name: str, kind: str, words: str, samples: Iterable[Sample | tuple[dict[str, Any], int]]) -> Iterator[str]:

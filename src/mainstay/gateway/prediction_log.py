@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prediction log: every prediction is in the kernel's hands before its answer leaves, and on the disk 50 ms later.
 
-In: framed records (see ``domain.segments``). Out: segments, shipped to the control plane in order and removed once it has
-them. ``append`` is a plain write(2) on the caller's thread: the page cache survives kill -9 and the out-of-memory killer,
-so only a kernel or power failure can lose the last interval. A write that fails (disk full) is taken back and, under the
-policy ``fail_closed``, fails the request: an answer that left no trace would be worse than none.
+In: framed records (see ``domain.segments``). Out: segments, shipped to the control plane in order and removed once it
+has them. ``append`` is a plain write(2) on the caller's thread: the page cache survives kill -9 and the out-of-memory
+killer, so only a kernel or power failure can lose the last interval. A write that fails (disk full) is taken back and,
+under the policy ``fail_closed``, fails the request: an answer that left no trace would be worse than none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Literal
 
 from mainstay.domain import segments
-from mainstay.domain.errors import Conflict, Corrupt, Invalid, MainstayError, Malformed, TooLarge, Unavailable
+from mainstay.domain.errors import (
+    Conflict,
+    Corrupt,
+    Invalid,
+    MainstayError,
+    Malformed,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 from mainstay.gateway import spool as spools
 from mainstay.gateway.control import ask
 
@@ -33,7 +42,7 @@ Ship = Callable[[str, int, bytes], int | None]  # gateway, sequence, segment →
 # An id is made before its record is written: the model runs in between, for as long as a request may last.
 ID_BEFORE_RECORD_MS = 60_000
 # The control plane will never take these bytes, however often they are sent.
-_FINAL = (Conflict, Corrupt, Invalid, Malformed, TooLarge)
+_FINAL = (Corrupt, Invalid, Malformed, NotFound, TooLarge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +52,11 @@ class LogSettings:
     sync_every_s: float = 0.05
     segment_bytes: int = 16 << 20
     segment_age_s: float = 60.0
+    # A lull ends a segment early, so that what was just predicted can be asked about; a trickle of requests must not
+    # make one segment each, hence the gap.
+    lull_s: float = 0.3
+    lull_records: int = 500
+    lull_gap_s: float = 10.0
     when_full: Literal["fail_closed", "drop_and_count"] = "fail_closed"
     retry_first_s: float = 0.5
     retry_longest_s: float = 30.0
@@ -73,11 +87,15 @@ class _Open:
     size: int = 0
     since: float = 0.0  # monotonic time of the first record
     since_ms: int = 0  # wall clock of the first record
+    last: float = 0.0  # monotonic time of the latest record
+    records: int = 0
     is_torn: bool = False  # a failed write could not be taken back: nothing may follow it
 
 
 class PredictionLog:
-    """Writes segments into one claimed spool and ships them. Create with `open_log`, then ``start`` on the event loop."""
+    """Writes segments into one claimed spool and ships them. Create with `open_log`, then ``start`` on the event
+    loop.
+    """
 
     def __init__(self, spool: spools.Spool, root: Path, ship: Ship, settings: LogSettings) -> None:
         self.settings = settings
@@ -90,6 +108,7 @@ class PredictionLog:
         self._oldest_ms: dict[int, int] = {}
         self._current = self._open_next()
         self._is_dirty = False
+        self._rotated_at = float("-inf")
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._arrived = asyncio.Condition()
@@ -124,6 +143,8 @@ class PredictionLog:
             return
         if not current.since:
             current.since, current.since_ms = time.monotonic(), time.time_ns() // 1_000_000
+        current.last = time.monotonic()
+        current.records += records
         self.fault = None
         self._is_dirty = True
         self.figures.records += records
@@ -150,7 +171,9 @@ class PredictionLog:
         return self._is_shipped(last)
 
     async def close(self, *, timeout_s: float) -> None:
-        """Sync, seal, ship for at most ``timeout_s``, release the spool. What was not shipped waits for the next start."""
+        """Sync, seal, ship for at most ``timeout_s``, release the spool. What was not shipped waits for the next
+        start.
+        """
         await self.flush(timeout_s=timeout_s)
         for task in self._tasks:
             task.cancel()
@@ -200,10 +223,16 @@ class PredictionLog:
             current = self._current
             age = time.monotonic() - current.since if current.since else 0.0
             is_due = current.size >= self.settings.segment_bytes or age >= self.settings.segment_age_s
-            if (is_due and current.size) or current.is_torn:
+            if (current.size and (is_due or self._is_lull(current))) or current.is_torn:
                 await self._rotate()
             elif self._is_dirty:
                 await self._sync()
+
+    def _is_lull(self, current: _Open) -> bool:
+        """Nothing was written for a moment, and the segment is worth closing."""
+        now = time.monotonic()
+        worth = current.records >= self.settings.lull_records or now - self._rotated_at >= self.settings.lull_gap_s
+        return worth and now - current.last >= self.settings.lull_s
 
     async def _sync(self) -> None:
         async with self._turn:
@@ -212,7 +241,8 @@ class PredictionLog:
                 await asyncio.get_running_loop().run_in_executor(self._disk, os.fdatasync, self._current.handle)
                 self.figures.syncs += 1
             except OSError as error:
-                # After a failed sync the kernel may have forgotten the pages, so this file is not to be trusted further.
+                # After a failed sync the kernel may have forgotten the pages, so this file is not to be trusted
+                # further.
                 self.figures.sync_failures += 1
                 self._current.is_torn = True
                 logger.error("segment %s could not be synced: %s", self._current.path.name, error)
@@ -229,6 +259,7 @@ class PredictionLog:
                 self.fault = f"a new segment cannot be opened ({error.strerror})"
                 return
             sealed, self._current = self._current, fresh
+            self._rotated_at = time.monotonic()
             self._is_dirty = False
             if not await loop.run_in_executor(self._disk, _seal, sealed.handle):
                 self.figures.sync_failures += 1
@@ -277,6 +308,16 @@ class PredictionLog:
         spool, sequence, path = self._waiting[0]
         try:
             await ask(lambda: self._send(spool.gateway, sequence, path))
+        except Conflict as error:
+            # The number was given to other bytes before (a disk that forgot). The bytes are right: give them another
+            # one.
+            self.figures.ship_failures += 1
+            async with self._turn:
+                fresh = await asyncio.get_running_loop().run_in_executor(self._disk, spool.next_sequence)
+            self._oldest_ms[fresh] = self._oldest_ms.pop(sequence, 0)
+            logger.error("segment %s becomes %d: %s", path.name, fresh, error)
+            self._waiting[0] = (spool, fresh, path.rename(spool.path(fresh)))
+            return False
         except _FINAL as error:
             self.figures.refused += 1
             logger.error("segment %s of gateway %s was refused and is kept aside: %s", path.name, spool.gateway, error)
@@ -299,12 +340,9 @@ class PredictionLog:
     def _send(self, gateway: str, sequence: int, path: Path) -> None:
         data = path.read_bytes()
         taken = self._ship(gateway, sequence, data)
-        held = len(segments.scan(data).payloads) if taken is not None else taken
-        if taken != held:
-            raise Conflict(
-                f"the control plane holds {taken} rows for segment {sequence} of gateway {gateway}, the file has {held};"
-                " the number was used twice."
-            )
+        held = len(segments.scan(data).payloads)
+        if taken is not None and taken != held:
+            raise Conflict(f"the control plane holds {taken} rows of it, the file has {held}; the number served twice.")
 
 
 def open_log(root: Path, ship: Ship, settings: LogSettings | None = None) -> PredictionLog:

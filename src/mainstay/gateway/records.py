@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one request becomes: its judged values, the records of the log, the answer to the caller.
 
-In: what the model gave for the rows of a request. Out: bytes for the log, bytes for the caller. A value that is not a finite
-number is kept from the caller and logged as null with its status; a model of more than two classes answers with the number
-of the likeliest class as value, its label and its scores beside it.
+In: what the model gave for the rows of a request. Out: bytes for the log, bytes for the caller. A value that is not a
+finite number is kept from the caller and logged as null with its status; a model of more than two classes answers with
+the number of the likeliest class as value, its label and its scores beside it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Record(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """The values of one request's rows after a look at them; ``error`` is for the caller if there is nothing to answer."""
+    """The values of one request's rows after a look at them; ``error`` is for the caller if there is nothing to
+    answer.
+    """
 
     values: list[float | None]
     statuses: list[str]
@@ -145,14 +147,14 @@ encode_answer = _encoder.encode
 
 
 def _judge_classes(values: Values, classes: Sequence[Any] | None, flags: list[list[str]]) -> Judged:
-    sound = np.isfinite(values).all(axis=1)
+    sound = [all(map(math.isfinite, row)) for row in values.tolist()]
     places = np.where(sound, np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1), -1).tolist()
     known = classes if classes is not None else range(values.shape[1])
     return Judged(
         values=[float(place) if place >= 0 else None for place in places],
         statuses=["ok" if good else "invalid_output" for good in sound],
         flags=flags,
-        is_sound=bool(sound.all()),
+        is_sound=all(sound),
         labels=[known[place] if place >= 0 else None for place in places],
         scores=[row if good else [] for row, good in zip(values.tolist(), sound, strict=True)],
     )

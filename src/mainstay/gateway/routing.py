@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The routing table in memory: which release answers which request.
 
-In: the table's JSON from the control plane. Out: an immutable `Table`; the gateway swaps it by one assignment, and a request
-keeps the one it began with. Requests with the same key go to the same release for as long as a rollout lasts: the key is
-hashed into one of 10 000 buckets, the canary holds the buckets from 0 upwards, so raising its share only adds keys to it.
-Only a version that is loaded and proven gets into a table. If one of a deployment's versions is refused, the deployment
-stays as it was, whole: half a rollout would be traffic that nobody decided on.
+In: the table's JSON from the control plane. Out: an immutable `Table`; the gateway swaps it by one assignment, and a
+request keeps the one it began with. Requests with the same key go to the same release for as long as a rollout lasts:
+the key is hashed into one of 10 000 buckets, the canary holds the buckets from 0 upwards, so raising its share only
+adds keys to it. Only a version that is loaded and proven gets into a table. If one of a deployment's versions is
+refused, the deployment stays as it was, whole: half a rollout would be traffic that nobody decided on.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ class Schemas:
 def assemble(wire: Mapping[str, Any], before: Table, library: Library, schemas: Schemas) -> tuple[Table, list[Fault]]:
     """Load what ``wire`` names and make the table of it. Blocks while versions load; ``before`` goes on serving.
 
-    Returns the table and what was refused. A deployment with a refused version stays as it was before; if there was none,
-    it is served by the versions that are sound, if its champion is one of them.
+    Returns the table and what was refused. A deployment with a refused version stays as it was before; if there was
+    none, it is served by the versions that are sound, if its champion is one of them.
     """
     deployments: dict[str, Deployment] = {}
     faults: list[Fault] = []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The spool: where a gateway keeps segments until the control plane has them.
 
-``<root>/<slot>/`` belongs to one gateway at a time, by a lock on its file ``lock`` that the kernel drops when the process
-dies. A slot keeps its gateway's id and the last sequence number given out, so a restarted gateway is the same gateway. The
-control plane knows a segment by (gateway, sequence) and takes it once; a number used twice would lose one of the two,
-therefore the number is on the disk before the segment that bears it.
+``<root>/<slot>/`` belongs to one gateway at a time, by a lock on its file ``lock`` that the kernel drops when the
+process dies. A slot keeps its gateway's id and the last sequence number given out, so a restarted gateway is the same
+gateway. The control plane knows a segment by (gateway, sequence) and takes it once; a number used twice would lose one
+of the two, therefore the number is on the disk before the segment that bears it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def claim(root: Path) -> Spool:
         spool = _try_lock(root / f"{number:03d}")
         if spool is not None:
             return spool
-    raise Unavailable(f"1000 gateways hold a slot under {root.name}; end one of them, or give this one its own workspace.")
+    raise Unavailable(f"1000 gateways hold a slot under {root.name}; end one, or give this one its own workspace.")
 
 
 def orphans(root: Path) -> Iterator[Spool]:

@@ -56,7 +56,7 @@ class Schema:
         self.max_rows = max_rows
         self.row_type = _row_type(self.fields)
         self.rows_decoder = msgspec.json.Decoder(list[self.row_type])  # type: ignore[name-defined]
-        self._decoder = msgspec.json.Decoder(_request_type(self.row_type))
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(self.row_type))
         self._values = _all_attributes(len(self.fields))
         self._watched = [
             (attrgetter(f"f{place}"), field)
@@ -94,15 +94,12 @@ class Schema:
         except Malformed as error:
             return error
         problems = self._problems(document)
-        return refuse(problems) if problems else refuse([wrong_request("request", otherwise, "a request for this deployment")])
+        return refuse(problems or [wrong_request("request", otherwise, "a request for this deployment")])
 
     def columns(self, rows: Sequence[Any]) -> Columns:
         """Rows as arrays for the model: float64 for numbers (NaN for null), object for text."""
         by_field = zip(*map(self._values, rows), strict=True)
-        return {
-            field.name: _ARRAYS[field.kind](values)
-            for field, values in zip(self.fields, by_field, strict=True)
-        }
+        return {field.name: _ARRAYS[field.kind](values) for field, values in zip(self.fields, by_field, strict=True)}
 
     def flags(self, row: Any) -> list[str]:
         """What in ``row`` lies outside of what training saw."""
@@ -116,9 +113,9 @@ class Schema:
     def _has_one_meaning(self, body: bytes, found: Any) -> bool:
         """Whether no key stands twice and no string hides a NUL, told by counting instead of by reading again.
 
-        Outside of strings there is one colon a key. So when the colons are as many as the keys that were read, plus those
-        in the strings that were read, no key was read over. Escapes, and rows from which
-        an input may be absent, are left to the patient reader.
+        Outside of strings there is one colon a key. So when the colons are as many as the keys that were read, plus
+        those in the strings that were read, no key was read over. Escapes, and rows from which an input may be absent,
+        are left to the patient reader.
         """
         if b"\\" in body or self._may_be_absent:
             return False
@@ -167,7 +164,7 @@ class Schema:
 
 
 def _row_type(fields: Sequence[Field]) -> type[msgspec.Struct]:
-    members = []
+    members: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for place, field in enumerate(fields):
         kind = _TYPES[field.kind] | None if field.nullable else _TYPES[field.kind]
         members.append((f"f{place}", kind) if field.required else (f"f{place}", kind, None))
@@ -176,10 +173,15 @@ def _row_type(fields: Sequence[Field]) -> type[msgspec.Struct]:
     return msgspec.defstruct("Row", members, rename=rename, forbid_unknown_fields=True, gc=False, kw_only=True)
 
 
-def _request_type(row_type: type[msgspec.Struct]) -> type[msgspec.Struct]:
+def _request_type(row_type: type[msgspec.Struct]) -> Any:
     key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)] | None
     release = Annotated[int, msgspec.Meta(ge=1, le=2**31)] | None
-    members = [("rows", list[row_type]), ("key", key, None), ("at", str | None, None), ("release", release, None)]  # type: ignore[valid-type]
+    members: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("rows", list[row_type]),  # type: ignore[valid-type]
+        ("key", key, None),
+        ("at", str | None, None),
+        ("release", release, None),
+    ]
     return msgspec.defstruct("Body", members, forbid_unknown_fields=True)
 
 

@@ -3,8 +3,8 @@
 
 In: a variant of the routing table, which names files by digest. Out: a `Loaded` version that predicts. A version whose
 bytes do not match, that will not load here, or that gives other scores for its golden rows than it gave when it was
-released, is refused with one sentence; what serves already goes on serving. The self-check is what notices a library that
-reads the same bytes differently.
+released, is refused with one sentence; what serves already goes on serving. The self-check is what notices a library
+that reads the same bytes differently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Loaded:
 
     __slots__ = ("batcher", "classes", "digest", "in_flight", "is_retired", "one_row_s", "schema")
 
-    def __init__(self, *, digest: str, schema: Schema, batcher: Batcher, classes: list[Any] | None, one_row_s: float) -> None:
+    def __init__(
+        self, *, digest: str, schema: Schema, batcher: Batcher, classes: list[Any] | None, one_row_s: float
+    ) -> None:
         self.digest = digest
         self.schema = schema
         self.batcher = batcher
@@ -100,7 +102,9 @@ class Library:
         return found
 
     def keep(self, wanted: set[int]) -> None:
-        """Retire every version whose ``id()`` is not in ``wanted``. Called on the event loop, after the table was swapped."""
+        """Retire every version whose ``id()`` is not in ``wanted``. Called on the event loop, after the table was
+        swapped.
+        """
         for name, version in list(self._loaded.items()):
             if id(version) not in wanted:
                 del self._loaded[name]

@@ -76,8 +76,8 @@ def _join_nominal(a: Counts, least: float, column: ColumnSpec) -> NDArray[np.int
 def _find_homes(a: Counts, column: ColumnSpec) -> NDArray[np.intp]:
     """The cell each cell is compared in: itself, but for names that may owe their name to chance their hash cell.
 
-    Of a thousand equal categories the 64 most frequent *in the reference* were lucky there, and will be rarer in any later
-    window. Only what stands three standard errors above the least of them is frequent for sure.
+    Of a thousand equal categories the 64 most frequent *in the reference* were lucky there, and will be rarer in any
+    later window. Only what stands three standard errors above the least of them is frequent for sure.
     """
     home = np.arange(len(a), dtype=np.intp)
     if not column.has_hash_cells:

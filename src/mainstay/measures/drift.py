@@ -277,9 +277,10 @@ def _find_shortage(baseline: Counts, column: ColumnSpec, m: int, n: int) -> str 
 def _movement(column: ColumnSpec, before: ColumnProfile, now: ColumnProfile) -> str:
     """Where the column went, in words: its mean, or the category whose share changed most."""
     if column.is_ordered:
-        (old, _), (new, _) = moments(before, column), moments(now, column)
+        (old, old_sd), (new, new_sd) = moments(before, column), moments(now, column)
         if old is not None and new is not None:
-            return f"mean {old:.4g} → {new:.4g}"
+            has_spread = old_sd and new_sd and abs(new_sd / old_sd - 1) > 0.1
+            return f"mean {old:.4g} → {new:.4g}" + (f", sd {old_sd:.4g} → {new_sd:.4g}" if has_spread else "")
     shift, cell = distances.largest_shift(before.counts, now.counts)
     if shift == 0.0:
         return "no share changed"
@@ -372,10 +373,14 @@ def _conclude(
         return replace(draft, reason=f"{draft.column}: {draft.reason}.")
     figures = _figures(draft, floors)
     if is_drifted:
-        tested = f"p {draft.p:.2g} stands at false discovery rate {q:g} over {columns} columns"
+        tested = f"{_say_p(draft.p)} stands at false discovery rate {q:g} over {columns} columns"
         return replace(draft, status=WATCH, reason=f"{draft.column} drifted: {draft.reason}; {figures}; {tested}.")
     cause = "reliably different, but too little to matter" if is_significant else "no reliable difference"
-    return replace(draft, reason=f"{draft.column}: {cause}; {draft.reason}; {figures}, p {draft.p:.2g}.")
+    return replace(draft, reason=f"{draft.column}: {cause}; {draft.reason}; {figures}, {_say_p(draft.p)}.")
+
+
+def _say_p(p: float) -> str:
+    return f"p {p:.2g}" if p > 1e-99 else "p below 1e-99"
 
 
 def _figures(draft: ColumnDrift, floors: tuple[float, float]) -> str:

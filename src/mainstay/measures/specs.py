@@ -301,7 +301,8 @@ def _infer_column(name: str, kind: str, values: pa.ChunkedArray, rows: NDArray[n
 def _infer_numbers(
     name: str, kind: str, numbers: NDArray[np.float64], rows: NDArray[np.int64], total: int
 ) -> ColumnSpec:
-    finite = numbers if len(numbers) == 0 or np.isfinite(numbers.sum()) else numbers[np.isfinite(numbers)]
+    is_finite = np.isfinite(numbers)
+    finite = numbers if is_finite.all() else numbers[is_finite]
     if len(finite) == 0:
         return ColumnSpec(name=name, kind="numeric" if kind == "score" else kind)
     low, high = readings.extremes(finite)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -36,9 +36,9 @@ def all_routes() -> list[Route]:
     return found
 
 
-def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True) -> ASGIApp:
+def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True, instance: str | None = None) -> ASGIApp:
     """The whole control plane. ``hosts`` are further names under which it may be addressed; without ``loops`` nothing
-    happens unless a request asks for it."""
+    happens unless a request asks for it. ``instance`` is what ``/health`` says, so that a client knows whom it found."""
     running = Loops(store)
 
     @asynccontextmanager
@@ -58,19 +58,20 @@ def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True) -> 
         openapi_url="/openapi.json",
         redirect_slashes=False,
     )
-    _mount(app, store)
+    _mount(app, store, instance)
     app.add_exception_handler(HTTPException, _unknown_path)
     return Guard(app, store, hosts=hosts)
 
 
-def _mount(app: FastAPI, store: Store) -> None:
+def _mount(app: FastAPI, store: Store, instance: str | None) -> None:
     routes = all_routes()
     described = Described(routes)
     for route in routes:
         app.add_api_route(
-            "/api" + route.path,
+            "/api" + route.path.replace(":int}", ":whole}"),
             faults.caught(endpoint(route, store)),
             methods=[route.method],
+            status_code=route.status,
             operation_id=route.name,
             tags=[route.tag],
             description=route.function.__doc__ or "",
@@ -78,9 +79,9 @@ def _mount(app: FastAPI, store: Store) -> None:
             response_class=Response,
             response_model=None,
         )
-    app.add_api_route("/health", _health, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/health", _health(instance), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/login", faults.caught(login.endpoint(store)), methods=["GET"], include_in_schema=False)
-    app.add_api_route("/{path:path}", ui.page, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route("/{path:page}", faults.caught(ui.page), methods=["GET", "HEAD"], include_in_schema=False)
     _describe(app, described.components)
 
 
@@ -96,8 +97,13 @@ def _describe(app: FastAPI, components: dict[str, Any]) -> None:
     app.openapi = complete  # type: ignore[method-assign]
 
 
-async def _health(request: Request) -> Response:
-    return Response(encode({"status": "ok", "version": mainstay.__version__}), media_type="application/json")
+def _health(instance: str | None) -> Callable[[Request], Awaitable[Response]]:
+    told = {"status": "ok", "version": mainstay.__version__} | ({"instance": instance} if instance else {})
+
+    async def health(request: Request) -> Response:
+        return Response(encode(told), media_type="application/json")
+
+    return health
 
 
 async def _unknown_path(request: Request, error: Exception) -> Response:

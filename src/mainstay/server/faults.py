@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mainstay.domain.errors import MainstayError
@@ -47,9 +47,14 @@ def answer(error: Exception) -> Response:
     if isinstance(error, Repeated):
         headers = {"Idempotency-Replayed": "true"}
         return Response(error.answer.body, error.answer.status, headers, "application/json")
-    if isinstance(error, MainstayError):
-        return shaped(STATUS_BY_KIND.get(error.kind, 500), error.kind, error.message, error.facts)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody is there to read it
     request_id = secrets.token_hex(8)
+    if isinstance(error, MainstayError):
+        status = STATUS_BY_KIND.get(error.kind, 500)
+        if status == 500:
+            log.error("request %s failed: %s", request_id, error.message)
+        return shaped(status, error.kind, error.message, error.facts, request_id)
     log.error("request %s failed", request_id, exc_info=error)
     return shaped(
         500, "fault", f"something went wrong in Mainstay itself; the server's log has it as {request_id}.", {}, request_id

@@ -8,8 +8,8 @@ and the page's own static files need nobody: they hold no data. Every answer lea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,6 +25,7 @@ PUBLIC = frozenset({"/health", "/login"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 COOKIE = "mainstay_session"
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -44,7 +45,7 @@ class Guard:
     def __init__(self, app: ASGIApp, store: Store, *, hosts: Iterable[str] = ()) -> None:
         self.app = app
         self.store = store
-        self.hosts = LOOPBACK | frozenset(hosts)
+        self.hosts = LOOPBACK | frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -122,21 +123,18 @@ def _check_framing(headers: Headers) -> None:
 
 def _check_origin(scope: Scope, headers: Headers) -> None:
     """A browser says where a request comes from; from elsewhere only a plain visit of a page is welcome."""
-    site = headers.get("sec-fetch-site")
     visit = scope["method"] in {"GET", "HEAD"} and not needs_asker(scope["path"])
-    if site in {"cross-site", "same-site"} and not visit:
+    if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"} and not visit:
         raise Forbidden("this request comes from another site's page; open Mainstay's own page instead.")
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host", ""):
-        raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
+    for origin in headers.getlist("origin"):
+        # No parsing of what a stranger wrote: it is one of the two texts that a browser would send for this host, or it is not.
+        if origin not in {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}:
+            raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
 
 
 def _host_name(host: str) -> str | None:
-    try:
-        parts = urlsplit(f"//{host}")
-        return parts.hostname if parts.port is None or parts.port > 0 else None
-    except ValueError:
-        return None
+    found = _HOST.fullmatch(host.lower())
+    return found["name"].strip("[]") if found else None
 
 
 def _cookie(headers: Headers) -> str | None:
@@ -153,5 +151,3 @@ def _add_headers(message: Message, scope: Scope) -> None:
         headers.setdefault(name, value)
     if needs_asker(scope["path"]) or scope["path"] in PUBLIC:
         headers.setdefault("cache-control", "no-store")
-
-

@@ -11,7 +11,10 @@ import logging
 import threading
 from collections.abc import Callable
 
+from mainstay.lifecycle.governance import tokens
+from mainstay.lifecycle.monitoring import watch
 from mainstay.lifecycle.serving import watching
+from mainstay.lifecycle.triggers import following
 from mainstay.store import Store, jobs, requests
 
 log = logging.getLogger("mainstay.server.loops")
@@ -22,14 +25,15 @@ Loop = Callable[[Store], bool]
 
 
 def keep_house(store: Store) -> bool:
-    """Put back jobs whose worker is gone."""
+    """Put back jobs whose worker is gone; forget old answers, links and sessions."""
     with store.view() as view:
-        overdue = jobs.any_overdue(view)
-    if overdue:
+        due = jobs.any_overdue(view) or requests.any_old(view) or tokens.any_stale(view)
+    if due:
         with store.ingest() as ingest:
             jobs.reclaim(ingest)
             requests.forget_old(ingest)
-    return overdue
+            tokens.forget_stale(ingest)
+    return due
 
 
 class Loops:
@@ -66,4 +70,4 @@ class Loops:
 
 def every_loop() -> list[Loop]:
     """The loops, upstream first."""
-    return [keep_house, watching.judge_releases, watching.move_rollouts]
+    return [keep_house, watching.judge_releases, watching.move_rollouts, watch.loop, following.loop]

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from mainstay.server.faults import STATUS_BY_KIND
 from mainstay.server.routes import Body, Route, Signature, signature_of
 
 _REF = "#/components/schemas/{name}"
@@ -53,10 +54,11 @@ class Described:
 
     def extra(self, route: Route) -> dict[str, Any]:
         """What OpenAPI says of one route beyond its path and method."""
-        errors = {"default": {"description": "Any error", "content": _json({"$ref": "#/components/schemas/Error"})}}
-        said: dict[str, Any] = {"x-permission": route.permission, "responses": errors}
+        errors = _errors(route)
+        said: dict[str, Any] = {"x-permission": route.permission}
         signature = self.signatures.get(route.name)
         if signature is None:
+            said["responses"] = {"2XX": {"description": "Done; bytes or JSON, as described above."}} | errors
             return said | {"parameters": [_in_path(name, str) for name in _path_names(route.path)]}
         said["responses"] = {
             str(route.status): {"description": "Done", "content": _json(self.result_of[route.name])}
@@ -83,6 +85,16 @@ _IDEMPOTENCY = {
     "description": "Repeat the request with the same key and it happens once.",
     "schema": {"type": "string", "maxLength": 200},
 }
+
+
+def _errors(route: Route) -> dict[str, Any]:
+    """Every status that an error of this route can have. A read has no body to be too large and needs no room."""
+    kinds = [kind for kind in STATUS_BY_KIND if route.method != "GET" or kind not in {"too_large", "storage_full"}]
+    said: dict[str, list[str]] = {}
+    for kind in kinds:
+        said.setdefault(str(STATUS_BY_KIND[kind]), []).append(kind)
+    content = _json({"$ref": "#/components/schemas/Error"})
+    return {status: {"description": " or ".join(names), "content": content} for status, names in sorted(said.items())}
 
 
 def _parameters(signature: Signature) -> list[dict[str, Any]]:

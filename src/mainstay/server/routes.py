@@ -13,20 +13,40 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay.domain import strict_json
-from mainstay.domain.errors import Invalid, Malformed, TooLarge
+from mainstay.domain.errors import Forbidden, Invalid, Malformed, TooLarge
 from mainstay.server.principals import Principal
+from mainstay.server.refusals import Refusals
 from mainstay.store import Store, requests
 
 MOST_BODY_BYTES = 8 << 20
 LONGEST_REASON = 4000
+_INT64 = 1 << 63
+
+
+class WholeNumber(IntegerConvertor):
+    """``{number:int}`` in a path: no more digits than the database can hold; anything else is an unknown path."""
+
+    regex = "[0-9]{1,18}"
+
+
+class PagePath(PathConvertor):
+    """``{path:page}``: whatever is not below ``/api``, so that an unknown API path is unknown for every method."""
+
+    regex = "(?!api(?:/|$)).*"
+
+
+register_url_convertor("whole", WholeNumber())
+register_url_convertor("page", PagePath())
 
 
 class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -136,23 +156,48 @@ def endpoint(route: Route, store: Store) -> Callable[[Request], Awaitable[Respon
     if route.style == "raw":
         return _raw_endpoint(route, store)
     wanted = signature_of(route)
-    what = f"{route.method} {route.path}"
 
-    async def answer(request: Request) -> Response:
-        principal = principal_of(request)
-        principal.require(route.permission, what)
+    async def answer(request: Request, principal: Principal) -> Response:
         arguments = _from_path(request, wanted) | _from_query(request, wanted)
         data = b"" if route.style == "get" else await read_body(request)
+        if data:
+            _check_content_type(request)
         status, content = await run_in_threadpool(_carry_out, route, wanted, store, request, principal, arguments, data)
         return Response(content, status, media_type="application/json")
 
-    return answer
+    return _permitted(route, store, answer)
+
+
+def _permitted(
+    route: Route, store: Store, answer: Callable[[Request, Principal], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """``answer`` for those who may; whoever may not is refused, and that is an event."""
+    what = f"{route.method} {route.path}"
+    refusals = Refusals(store, route=what, permission=route.permission)
+
+    async def permitted(request: Request) -> Response:
+        principal = principal_of(request)
+        try:
+            principal.require(route.permission, what)
+            return await answer(request, principal)
+        except Forbidden as error:
+            await run_in_threadpool(refusals.note, principal.actor, error)
+            raise
+
+    return permitted
 
 
 def principal_of(request: Request) -> Principal:
     """Who asks; the guard in front of the router has seen to it that somebody does."""
     found: Principal = request.scope["principal"]
     return found
+
+
+def _check_content_type(request: Request) -> None:
+    # What a foreign page's form can send without asking first. JSON sent under no name, or another, is still JSON.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in {"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}:
+        raise Malformed(f"the request body is announced as {kind}; send JSON, with Content-Type: application/json.")
 
 
 async def read_body(request: Request, *, most: int = MOST_BODY_BYTES) -> bytes:
@@ -239,7 +284,8 @@ def _read(data: bytes, wanted: Any) -> tuple[Any, str, int | None]:
     value = strict_json.loads(data) if data.strip() else {}
     if not isinstance(value, dict):
         raise Malformed(f"request body is a JSON {_kind_of(value)}; an object is expected.")
-    reason, because = value.pop("reason", None) or "", value.pop("because", None)
+    reason, because = value.pop("reason", None), value.pop("because", None)
+    reason = "" if reason is None else reason
     if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
         raise Invalid(f"'reason' is a text of at most {LONGEST_REASON} characters.")
     if because is not None and (not isinstance(because, int) or isinstance(because, bool)):
@@ -276,10 +322,7 @@ def _from_query(request: Request, wanted: Signature) -> dict[str, Any]:
         raise Invalid(f"there is no query parameter {unknown[0]!r} here; known: {known}.")
     result = {}
     for name, text in given.items():
-        try:
-            result[name] = msgspec.convert(text, wanted.query[name][0], strict=False)
-        except msgspec.ValidationError as error:
-            raise Invalid(f"query parameter {name!r} is {text[:80]!r}: {error}.") from error
+        result[name] = _from_text(name, text, wanted.query[name][0])
     if missing := [n for n, (_, default) in wanted.query.items() if default is inspect.Parameter.empty and n not in given]:
         raise Invalid(f"query parameter {missing[0]!r} is missing.")
     if "limit" in result and not 1 <= result["limit"] <= 1000:
@@ -287,14 +330,24 @@ def _from_query(request: Request, wanted: Signature) -> dict[str, Any]:
     return result
 
 
+def _from_text(name: str, text: str, kind: Any) -> Any:
+    try:
+        value = msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"query parameter {name!r} is {text[:80]!r}: {error}.") from error
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        raise Invalid(f"query parameter {name!r} is {text[:24]}…: it does not fit in 64 bits.")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
 def _raw_endpoint(route: Route, store: Store) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        principal = principal_of(request)
-        principal.require(route.permission, f"{route.method} {route.path}")
+    async def answer(request: Request, principal: Principal) -> Response:
         response: Response = await route.function(request=request, store=store, actor=principal)
         return response
 
-    return answer
+    return _permitted(route, store, answer)
 
 
 def _kind_of(value: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import signal
 import socket
 import sys
 import threading
@@ -40,9 +42,12 @@ def serve(
     with workspaces.only_server(folder):
         listening = bind(host, port, what="the control plane", option="--port")
         store = workspaces.open_workspace(folder)
+        # What a server that was killed left behind must not be taken for us while we start.
+        workspaces.remove_server_file(folder)
+        instance = secrets.token_hex(16)
         url = f"http://{_written(host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
-            make_app(store, hosts=hosts),
+            make_app(store, hosts=hosts, instance=instance),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -51,9 +56,12 @@ def serve(
             timeout_keep_alive=75,
         )
         server = uvicorn.Server(config)
+        # uvicorn sends itself the signal again when it has stopped; by default that would end us before we tidied up.
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: setattr(server, "should_exit", True))
         if with_parent:
             stop_when_parent_ends(lambda: setattr(server, "should_exit", True))
-        workspaces.write_server_file(folder, {"url": url, "gateway_url": gateway_url, "pid": os.getpid()})
+        told = {"url": url, "gateway_url": gateway_url, "pid": os.getpid(), "instance": instance}
+        workspaces.write_server_file(folder, told)
         try:
             server.run(sockets=[listening])
         finally:

@@ -96,7 +96,7 @@ class Change(Ingest):
         caller saw; if somebody moved the subject meanwhile, the change is refused.
 
         Raises:
-            Conflict: the subject is no longer at ``expected_version``.
+            Conflict: the subject is no longer at ``expected_version``. Invalid: ``because`` names an event that did not happen.
         """
         entry = ledger.append(
             self,

@@ -9,15 +9,15 @@ this process writers queue on one lock, since SQLite's own waiting is unfair.
 from __future__ import annotations
 
 import errno
-import sqlite3
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from mainstay.domain.clock import Clock, utc_now
 from mainstay.domain.errors import Corrupt, StorageFull, Unavailable
@@ -27,6 +27,10 @@ from mainstay.store.change import Change, Ingest, View
 from mainstay.store.migrate import upgrade
 
 _BUSY_TIMEOUT_MS = 15_000
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What SQLite says, besides SQLITE_FULL, when a file cannot grow (measured on a full disk and under a file size limit).
+_WRITE_FAULTS = frozenset({"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSTAT"})
+_FULL = "the workspace's disk is full: nothing was written. Free some space, then repeat."
 
 
 class Store:
@@ -94,17 +98,27 @@ def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
     """
     try:
         workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Made here, not by SQLite, so that nobody else can read it even in a folder that was there before and is open to all.
+        os.close(os.open(workspace / "mainstay.db", os.O_RDWR | os.O_CREAT, 0o600))
+        blobs = LocalBlobs(workspace / "blobs")
     except OSError as error:
-        raise Unavailable(f"workspace {workspace.name!r} cannot be made: {error.strerror}. Choose another folder.") from error
+        raise Unavailable(
+            f"workspace {workspace.name!r} cannot be used: {error.strerror}. Choose another folder with --workspace."
+        ) from error
     engine = sqlite_engine(workspace / "mainstay.db")
-    with _translated():
-        upgrade(engine)
-    return Store(engine, LocalBlobs(workspace / "blobs"), clock)
+    try:
+        with _translated():
+            upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine, blobs, clock)
 
 
 def sqlite_engine(file: Path) -> Engine:
     """An engine on one SQLite file: WAL, FULL, foreign keys, explicit transactions."""
-    engine = create_engine(f"sqlite:///{file}", pool_size=16, max_overflow=32, pool_timeout=60)
+    # Not from a text: a folder with a "?" in its name would be read as an address with parameters.
+    engine = create_engine(URL.create("sqlite", database=str(file)), pool_size=16, max_overflow=32, pool_timeout=60)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -119,6 +133,8 @@ def sqlite_engine(file: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
+        # A View promises that nothing changes; the database itself sees to it.
+        connection.exec_driver_sql("PRAGMA query_only=OFF" if writes else "PRAGMA query_only=ON")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -129,22 +145,26 @@ def _translated() -> Iterator[None]:
     """Turn what the driver says into what a person can act on."""
     try:
         yield
-    except OperationalError as error:
+    except IntegrityError:
+        raise  # a rule of a table was broken: our own mistake, not the file's
+    except DatabaseError as error:
         raise _meaning(error) from error
-    except sqlite3.DatabaseError as error:
-        raise Corrupt("mainstay.db is not a readable database; restore it from a backup.") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("the workspace's disk is full: nothing was written. Free some space, then repeat.") from error
+        if error.errno in _NO_ROOM:
+            raise StorageFull(_FULL) from error
         raise
 
 
-def _meaning(error: OperationalError) -> Exception:
-    text = str(error.orig)
-    if "full" in text or "disk I/O" in text:
-        return StorageFull("the workspace's disk is full: nothing was written. Free some space, then repeat.")
-    if "locked" in text:
+def _meaning(error: DatabaseError) -> Exception:
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name == "SQLITE_FULL" or name in _WRITE_FAULTS:
+        return StorageFull(_FULL)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Unavailable("the workspace is busy with another writer; repeat in a moment.")
-    if "readonly" in text or "unable to open" in text:
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return Unavailable("the workspace cannot be written: check the owner and the permissions of its folder.")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Corrupt("mainstay.db is not a readable database; restore it from a backup.")
+    if name.startswith("SQLITE_IOERR"):
+        return Unavailable(f"the workspace's disk fails ({name}); look at the system's log before anything else.")
     return error

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from mainstay.domain import clock
-from mainstay.domain.digests import canonical_json
-from mainstay.domain.errors import Conflict
+from mainstay.domain.digests import canonical_json, is_digest
+from mainstay.domain.errors import Conflict, Corrupt, Invalid
 from mainstay.domain.events import Event
+from mainstay.store.schema import microseconds_of
 from mainstay.store.tables import ledger, ledger_head, ledger_texts
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def append(
     """Add one event behind the head, and move the head."""
     head = change.first(select(ledger_head).with_for_update())
     assert head is not None, "the first migration writes the head row"
+    if because is not None and not 1 <= because <= head.seq:
+        raise Invalid(f"'because' names event {because}, and there are events 1 to {head.seq}; name one that happened.")
     version = (change.scalar(select(func.max(ledger.c.subject_version)).where(ledger.c.subject == event.subject))) or 0
     if expected_version is not None and version != expected_version:
         raise Conflict(
@@ -160,48 +164,70 @@ def erase_text(change: Change, seq: int) -> None:
 def verify(view: View, *, batch: int = 5000) -> Verification:
     """Walk the whole chain: gapless, linked, hashed, searchable columns equal to the hashed bytes, head in place."""
     problems: list[str] = []
-    seq, prev = 0, FIRST_PREV
-    while rows := view.rows(_raw().where(ledger.c.seq > seq).order_by(ledger.c.seq).limit(batch)):
+    seq, prev, found = 0, FIRST_PREV, 0
+    # From the very first row, whatever its number: one slipped in below 1 would otherwise be shown and never checked.
+    last = None
+    while rows := view.rows(_following(last, batch)):
         for row in rows:
             problems.extend(_check(row, seq + 1, prev))
-            seq, prev = row.seq, row.hash
+            last, seq, prev, found = row.seq, row.seq, row.hash, found + 1
         if len(problems) > 100:
             break
-    head_seq, head_hash = head(view)
-    if (head_seq, head_hash) != (seq, prev):
+    heads = view.rows(select(ledger_head))
+    head_seq, head_hash = (heads[0].seq, heads[0].hash) if len(heads) == 1 else (0, FIRST_PREV)
+    if len(heads) != 1:
+        problems.append(f"there are {len(heads)} heads instead of one")
+    elif (head_seq, head_hash) != (seq, prev):
         problems.append(f"the head says event {head_seq}, the last event found is {seq}: the tail was cut or replaced")
-    return Verification(events=seq, head_seq=head_seq, head_hash=head_hash, problems=tuple(problems))
+    problems.extend(f"a reason stands for event {n}, which there is not" for (n,) in view.rows(_loose_texts()))
+    return Verification(events=found, head_seq=head_seq, head_hash=head_hash, problems=tuple(problems))
 
 
 def _check(row: Any, seq: int, prev: str) -> Iterator[str]:
     if row.seq != seq:
         yield f"event {seq} is missing; the next one found is {row.seq}"
-    if _hash(row.body) != row.hash:
+    if not isinstance(row.body, bytes) or _hash(row.body) != row.hash:
         yield f"event {row.seq} was altered: its bytes do not give its hash"
         return
-    stored = json.loads(row.body)
+    try:
+        yield from _compare(row, json.loads(row.body), prev)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        yield f"event {row.seq} was altered: it cannot be read as an event"
+
+
+def _compare(row: Any, stored: dict[str, Any], prev: str) -> Iterator[str]:
     if stored["prev"] != prev:
         yield f"event {row.seq} does not follow the event before it"
     shown = {
         "seq": row.seq,
-        "at": clock.to_wire(row.at),
+        "at": row.at,
         "actor": row.actor,
         "kind": row.kind,
         "subject": row.subject,
         "subject_version": row.subject_version,
         "because": row.because,
     }
+    recorded = stored | {"at": microseconds_of(clock.from_wire(stored["at"]))}
     for name, value in shown.items():
-        if stored[name] != value:
+        if recorded[name] != value:
             yield f"event {row.seq} shows {name} {value!r}, but {stored[name]!r} was recorded"
-    if row.text is not None and _commitment(row.salt, row.text) != stored["reason"]:
+    if row.text is not None and not (is_digest(row.salt) and _commitment(row.salt, row.text) == stored["reason"]):
         yield f"event {row.seq} shows another reason than the one that was recorded"
 
 
-def _raw() -> Select[Any]:
-    return select(ledger, ledger_texts.c.salt, ledger_texts.c.text).outerjoin(
-        ledger_texts, ledger_texts.c.seq == ledger.c.seq
-    )
+def _following(last: int | None, most: int) -> Select[Any]:
+    # Every column as it is stored: one that was damaged must be reported, not stumble over its own type.
+    columns = [type_coerce(column, NullType()).label(column.name) for column in ledger.c]
+    texts = [type_coerce(column, NullType()).label(column.name) for column in (ledger_texts.c.salt, ledger_texts.c.text)]
+    wanted: list[Any] = [*columns, *texts]
+    query: Select[Any] = select(*wanted).outerjoin(ledger_texts, ledger_texts.c.seq == ledger.c.seq)
+    if last is not None:
+        query = query.where(ledger.c.seq > last)
+    return query.order_by(ledger.c.seq).limit(most)
+
+
+def _loose_texts() -> Select[Any]:
+    return select(ledger_texts.c.seq).where(ledger_texts.c.seq.not_in(select(ledger.c.seq))).limit(100)
 
 
 def _query() -> Select[Any]:
@@ -216,11 +242,14 @@ def _read(view: View, query: Select[Any]) -> Iterator[Entry]:
 
 
 def _entry(data: bytes, digest: str, text: str | None) -> Entry:
-    stored = json.loads(data)
-    stored.pop("v")
-    stored["at"] = clock.from_wire(stored["at"])
-    stored["reason"] = text if stored["reason"] else ""
-    return Entry(hash=digest, **stored)
+    try:
+        stored = json.loads(data)
+        stored.pop("v")
+        stored["at"] = clock.from_wire(stored["at"])
+        stored["reason"] = text if stored["reason"] else ""
+        return Entry(hash=digest, **stored)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Corrupt("an event of the ledger was altered and cannot be read; `mainstay audit verify` says which.") from error
 
 
 def _kind_matches(kind: str) -> Any:
@@ -238,3 +267,13 @@ def _commitment(salt: str, text: str) -> str:
     return hashlib.sha256(bytes.fromhex(salt) + text.encode()).hexdigest()
 
 
+def subjects(view: View, text: str, *, limit: int) -> list[str]:
+    """Subjects whose name contains ``text`` in any case, those that changed last first."""
+    query = (
+        select(ledger.c.subject, func.max(ledger.c.seq).label("newest"))
+        .where(func.lower(ledger.c.subject).contains(text.lower(), autoescape=True))
+        .group_by(ledger.c.subject)
+        .order_by(func.max(ledger.c.seq).desc())
+        .limit(limit)
+    )
+    return [row.subject for row in view.rows(query)]

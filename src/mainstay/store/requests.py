@@ -64,6 +64,11 @@ def remember(ingest: Ingest, request: Request, answer: Answer) -> None:
     )
 
 
+def any_old(view: View) -> bool:
+    """Whether `forget_old` would find something."""
+    return view.first(select(requests.c.key).where(requests.c.at < view.now() - KEPT).limit(1)) is not None
+
+
 def forget_old(ingest: Ingest) -> int:
     """Drop answers that are older than 48 hours."""
     return ingest.execute(delete(requests).where(requests.c.at < ingest.now() - KEPT))

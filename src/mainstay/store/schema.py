@@ -24,6 +24,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def microseconds_of(moment: datetime) -> int:
+    """Whole microseconds since 1970, as an `Instant` is stored."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment in UTC, stored as whole microseconds since 1970: exact, sortable, and free of any database's zone rules."""
 
@@ -31,7 +36,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds_of(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)

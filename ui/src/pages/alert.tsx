@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // An alert: what was seen, whose it is, what was done about it, what was decided.
 import { at, useGet } from "../api.ts";
-import { count, kindWords, plain, shortId } from "../format.ts";
+import { count, kindWords, plain, releaseId, shortId } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { State } from "../parts/pill.tsx";
-import { AucChart, DriftHeat } from "../parts/windows.tsx";
+import { MainChart, DriftHeat } from "../parts/windows.tsx";
 import { FactList, Person, Subject, Unknown, When } from "../parts/words.tsx";
 import type { Alert, Facts, Page, WindowAnswer } from "../types.ts";
 import { severityState } from "./alerts.tsx";
@@ -32,7 +32,7 @@ export function AlertPage({ id }: { id: string }) {
       }
       above={data?.sentence && <p class="lead">{data.sentence}</p>}
       tabs={[
-        { id: "evidence", label: "Evidence", body: () => <div class="stack">{windows.length ? <AucChart windows={windows} alerts={data ? [data] : []} sync="alert" /> : null}<Links alert={data} /></div> },
+        { id: "evidence", label: "Evidence", body: () => <div class="stack">{windows.length ? <MainChart windows={windows} alerts={data ? [data] : []} sync="alert" /> : null}<Links alert={data} /></div> },
         ...(windows.some((window) => window.drift) ? [{ id: "drift", label: "Drift", body: () => <DriftHeat monitor={data?.monitor ?? ""} windows={windows} /> }] : []),
         { id: "history", label: "History", count: data?.history?.length, body: () => <History history={data?.history} /> },
       ]}
@@ -48,7 +48,7 @@ function Links({ alert }: { alert: Alert | undefined }) {
       facts={[
         ["monitor", alert.monitor ? <Subject subject={`monitor:${alert.monitor}`}>{alert.monitor}</Subject> : <Unknown />],
         ["deployment", alert.deployment ? <Subject subject={`deployment:${alert.deployment}`}>{alert.deployment}</Subject> : <Unknown />],
-        ["release", alert.release ? <Subject subject={`release:${alert.release}`} /> : <Unknown />],
+        ["release", alert.release != null ? <Subject subject={`release:${releaseId(alert.release, alert.deployment)}`} /> : <Unknown />],
         ["version", alert.version ? <Subject subject={`version:${alert.version}`} /> : <Unknown />],
         ["about data until", alert.as_of ? plain(alert.as_of) : <Unknown />],
         ["raised by", alert.because != null ? <a href={`/ledger?seq=${alert.because}`}>event {alert.because}</a> : <Unknown />],
@@ -58,13 +58,19 @@ function Links({ alert }: { alert: Alert | undefined }) {
   );
 }
 
+function causeOf(entry: Facts): string {
+  const body = entry["body"] as Facts | undefined;
+  const cause = entry["cause"] ?? body?.["cause"];
+  return cause ? plain(cause) : "";
+}
+
 function History({ history }: { history: Facts[] | undefined }) {
   if (!history?.length) return <Empty title="Nothing has been done about it yet">Acknowledging it says who is on it; resolving it says what the cause was.</Empty>;
   return (
     <ol class="timeline">
       {history.map((entry, index) => (
         <li key={index}>
-          <p class="timeline-head">{kindWords(String(entry["state"] ?? entry["kind"] ?? "event"))}{entry["cause"] ? ` · ${plain(entry["cause"])}` : ""}</p>
+          <p class="timeline-head">{kindWords(String(entry["state"] ?? entry["kind"] ?? "event"))}{causeOf(entry) ? ` · ${causeOf(entry)}` : ""}</p>
           <p class="quiet"><When at={String(entry["at"] ?? "")} /> · <Person name={entry["actor"] ? String(entry["actor"]) : null} /></p>
           {entry["reason"] ? <p class="timeline-reason">{plain(entry["reason"])}</p> : null}
         </li>

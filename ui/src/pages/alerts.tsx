@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { query, useGet } from "../api.ts";
-import { count } from "../format.ts";
-import { ListPage } from "../parts/listpage.tsx";
+import { count, releaseId } from "../format.ts";
+import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { State, Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
@@ -19,7 +19,7 @@ const COLUMNS: Column<Alert>[] = [
   { key: "severity", label: "Severity", value: (alert) => alert.severity, cell: (alert) => <State state={severityState(alert.severity)} small /> },
   { key: "state", label: "State", value: (alert) => alert.state, cell: (alert) => <Word word={alert.state} /> },
   { key: "deployment", label: "Deployment", value: (alert) => alert.deployment, cell: (alert) => <Subject subject={`deployment:${alert.deployment}`}>{alert.deployment}</Subject> },
-  { key: "release", label: "Release", value: (alert) => alert.release, cell: (alert) => (alert.release ? <Subject subject={`release:${alert.release}`} /> : "–") },
+  { key: "release", label: "Release", value: (alert) => releaseId(alert.release, alert.deployment), cell: (alert) => (alert.release != null ? <Subject subject={`release:${releaseId(alert.release, alert.deployment)}`} /> : "–") },
   { key: "owner", label: "Owner", value: (alert) => alert.owner, cell: (alert) => <Person name={alert.owner} /> },
   { key: "count", label: "Times", value: (alert) => alert.count, cell: (alert) => count(alert.count), right: true, hint: "How often the same thing was seen; one alert counts, it does not repeat" },
   { key: "asof", label: "About", value: (alert) => alert.as_of, cell: (alert) => <span class="nowrap">{alert.as_of?.slice(0, 10) ?? "–"}</span>, hint: "The end of the window that raised it" },
@@ -30,7 +30,7 @@ const STATES = ["all", "open", "acknowledged", "resolved", "muted"];
 
 export function Alerts() {
   const [state, setState] = useParam("state", "all");
-  const path = query("/api/alerts", { state: state === "all" ? "" : state, limit: 1000 });
+  const path = query("/api/alerts", { state: state === "all" ? "" : state, limit: LIST_LIMIT });
   const { data, error } = useGet<Page<Alert>>(path);
   return (
     <ListPage

@@ -56,7 +56,7 @@ export function DatasetPage({ name }: { name: string }) {
           id: "snapshots", label: "Snapshots", count: data?.snapshots?.length,
           body: () => data?.snapshots?.length
             ? <Table name="" label="snapshots" rows={data.snapshots} columns={SNAPSHOT_COLUMNS} href={(snap) => snapshotHref(snap, name)} />
-            : <Empty title="No snapshot yet" command={`mainstay snapshot ${name} FILE.parquet`}>A snapshot is one immutable state of this dataset, with digest, schema and profile.</Empty>,
+            : <Empty title="No snapshot yet" command={`mainstay datasets add ${name} FILE.parquet`}>A snapshot is one immutable state of this dataset, with digest, schema and profile.</Empty>,
         },
         {
           id: "contract", label: "Contract", count: data?.contract?.columns?.length,
@@ -83,39 +83,41 @@ function RefusalCard({ dataset, refusal }: { dataset: string; refusal: Refusal }
   return (
     <section class="panel">
       <header class="panel-head">
-        <h3>{refusal.source ?? `Refusal ${refusal.id ?? ""}`}</h3>
+        <h2 class="minor">{refusal.source ?? `Refusal ${refusal.id ?? ""}`}</h2>
         <span class="quiet">refused <When at={refusal.at} />{refusal.actor && <> · brought by <Person name={refusal.actor} /></>}</span>
       </header>
       {(refusal.sentence ?? refusal.message) && <p>{refusal.sentence ?? refusal.message}</p>}
       <div class="table-frame">
         <table aria-label="Problems">
-          <thead><tr><th scope="col">Column</th><th scope="col">Problem</th><th scope="col">Found</th><th scope="col">Expected</th><th scope="col">Likely cause</th><th /></tr></thead>
-          <tbody>{refusal.problems?.map((problem, index) => <ProblemRow key={index} dataset={dataset} problem={problem} settled={Boolean(refusal.accepted ?? refusal.resolved_by)} />)}</tbody>
+          <thead><tr><th scope="col">Column</th><th scope="col">Problem</th><th scope="col">Found</th><th scope="col">Expected</th></tr></thead>
+          <tbody>
+            {refusal.problems?.map((problem, index) => (
+              <tr key={index}><td><code>{problem.column ?? "–"}</code></td><td>{kindWords(problem.problem)}</td><td class="wide">{plain(problem.found)}</td><td class="wide">{plain(problem.expected)}</td></tr>
+            ))}
+          </tbody>
         </table>
       </div>
+      {refusal.problems?.map((problem, index) => <Renamed key={index} dataset={dataset} problem={problem} settled={Boolean(refusal.accepted ?? refusal.resolved_by)} />)}
     </section>
   );
 }
 
-function ProblemRow({ dataset, problem, settled }: { dataset: string; problem: Problem; settled: boolean }) {
+/** The likely cause of a missing column, and the one act that puts it right. */
+function Renamed({ dataset, problem, settled }: { dataset: string; problem: Problem; settled: boolean }) {
   const alias = problem.likely_alias;
+  if (!alias?.column || !problem.column) return null;
   return (
-    <tr>
-      <td><code>{problem.column ?? "–"}</code></td>
-      <td>{kindWords(problem.problem)}</td>
-      <td class="wide">{plain(problem.found)}</td>
-      <td class="wide">{plain(problem.expected)}</td>
-      <td>{alias ? <>renamed to <code>{alias.column}</code> <span class="quiet">values agree {percent(alias.overlap)}</span></> : <span class="quiet">–</span>}</td>
-      <td class="right">
-        {alias && !settled && problem.column && (
+    <p class="renamed">
+      <span><code>{problem.column}</code> was likely renamed to <code>{alias.column}</code>: {percent(alias.overlap)} of its values lie where {problem.column}'s did.</span>
+      {settled
+        ? <span class="quiet">Accepted as an alias.</span>
+        : (
           <Act
             label="Accept as alias" title={`Accept “${alias.column}” as another name of “${problem.column}”`} path={at("/api/datasets", dataset, "aliases")}
-            body={{ column: problem.column, alias: alias.column }} cli={`mainstay alias accept ${dataset} ${problem.column} ${alias.column}`} tone="primary"
+            body={{ column: problem.column, alias: alias.column }} cli={`mainstay datasets alias ${dataset} ${problem.column} ${alias.column}`} tone="primary"
             preview={<Difference lines={[[`contract of ${dataset}`, `${problem.column} only`, `${problem.column}, or ${alias.column}`]]} />}
           />
         )}
-        {settled && <span class="quiet">accepted</span>}
-      </td>
-    </tr>
+    </p>
   );
 }

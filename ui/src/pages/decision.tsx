@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A decision: why now, or why not, with every fact the condition read.
 import { at, useGet } from "../api.ts";
-import { kindWords, plain, shortId, splitSubject } from "../format.ts";
+import { kindWords, plain, releaseId, shortId, splitSubject } from "../format.ts";
+import { Act } from "../parts/act.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign, Word } from "../parts/pill.tsx";
@@ -17,6 +18,14 @@ export function DecisionPage({ id }: { id: string }) {
     <ObjectPage
       subject={`decision:${id}`} kind="Decision" name={title} plainName={title} state={data?.outcome} made={data?.at} loading={!data} error={error}
       aside={<>{data?.as_of && <span>about data until <b>{data.as_of.slice(0, 10)}</b></span>}<span>mode <b>{data?.mode ?? "unknown"}</b></span><Id id={id} label="decision id" /></>}
+      acts={
+        data?.outcome === "suggest" && !data.run_id && (data.result === "none" || data.result === "pending") && (
+          <>
+            <Act label="Decline" title="Leave it as it is" path={at("/api/decisions", id, "decline")} cli={`mainstay decisions decline ${id} -m "…"`} preview={<p>{data.sentence}</p>} />
+            <Act label="Accept" title="Run the pipeline now" tone="primary" path={at("/api/decisions", id, "accept")} reason="optional" cli={`mainstay decisions accept ${id}`} preview={<p>{data.sentence} A yes runs the pipeline; what it makes goes through the gate like any other version.</p>} />
+          </>
+        )
+      }
       above={data?.sentence && <p class="lead">{data.sentence}</p>}
       tabs={[
         { id: "why", label: HEADS[data?.outcome ?? ""] ?? "Why", body: () => data && <Why decision={data} /> },
@@ -26,9 +35,11 @@ export function DecisionPage({ id }: { id: string }) {
   );
 }
 
-/** The condition's words that are facts are marked with what they were. */
+/** What the condition reads comes first; the rest that was known stands below it, folded. */
 function Why({ decision }: { decision: Decision }) {
   const facts = Object.entries(decision.facts ?? {});
+  const read = facts.filter(([name]) => isRead(name, decision.condition));
+  const rest = facts.filter(([name]) => !isRead(name, decision.condition));
   return (
     <div class="stack">
       <section>
@@ -36,19 +47,30 @@ function Why({ decision }: { decision: Decision }) {
         <pre class="condition" tabIndex={0}>{decision.condition ?? "unknown"}</pre>
       </section>
       <section>
-        <h2>What it saw</h2>
+        <h2>What it read</h2>
         {!facts.length && <Empty title="No fact is on record" />}
-        <ul class="fact-signs">
-          {facts.map(([name, value]) => (
-            <li key={name}>
-              {typeof value === "boolean" ? <Sign tone={value ? "accent" : "plain"} label={value ? "true" : "false"} /> : <Sign tone={value === null ? "unknown" : "plain"} label={value === null ? "unknown" : "value"} />}
-              <code>{name}</code>
-              <b>{typeof value === "object" && value !== null ? <Value value={value} /> : plain(value)}</b>
-            </li>
-          ))}
-        </ul>
+        <FactSigns facts={read.length ? read : rest} />
       </section>
+      {read.length > 0 && rest.length > 0 && <details><summary>What else was known ({rest.length})</summary><FactSigns facts={rest} /></details>}
     </div>
+  );
+}
+
+function isRead(name: string, condition: string | undefined): boolean {
+  return new RegExp(`(^|[^\\w.])${name.replace(/[^\w]/g, "\\$&")}($|[^\\w])`).test(condition ?? "");
+}
+
+function FactSigns({ facts }: { facts: [string, unknown][] }) {
+  return (
+    <ul class="fact-signs">
+      {facts.map(([name, value]) => (
+        <li key={name}>
+          {typeof value === "boolean" ? <Sign tone={value ? "accent" : "plain"} label={value ? "true" : "false"} /> : value === null ? <Sign tone="unknown" label="unknown" /> : <span />}
+          <code>{name}</code>
+          <b>{typeof value === "object" && value !== null ? <Value value={value} /> : plain(value)}</b>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -63,10 +85,10 @@ function After({ decision }: { decision: Decision }) {
   return (
     <FactList
       facts={[
-        ["result", decision.result ? <Word word={decision.result} /> : <Unknown />],
+        ["result", decision.result ? <><Word word={decision.result} /> {decision.result_sentence}</> : <Unknown />],
         ["run", decision.run_id ? <Subject subject={subjectOf("run", decision.run_id)} /> : <span class="quiet">none yet</span>],
         ["version", decision.version ? <Subject subject={subjectOf("version", decision.version)} /> : <span class="quiet">none yet</span>],
-        ["release", decision.release ? <Subject subject={subjectOf("release", decision.release)} /> : <span class="quiet">none yet</span>],
+        ["release", decision.release != null ? <Subject subject={subjectOf("release", releaseId(decision.release, decision.deployment) ?? "")} /> : <span class="quiet">none yet</span>],
         ["trigger", decision.trigger ? <Subject subject={`trigger:${decision.trigger}`}>{decision.trigger}</Subject> : <Unknown />],
         ["deployment", decision.deployment ? <Subject subject={`deployment:${decision.deployment}`}>{decision.deployment}</Subject> : <Unknown />],
         ["asked by", <><Person name={decision.actor} /> <When at={decision.at} /></>],

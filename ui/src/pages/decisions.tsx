@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useGet } from "../api.ts";
+import { releaseId } from "../format.ts";
 import { ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { Word } from "../parts/pill.tsx";
@@ -12,7 +13,7 @@ export const DECISION_COLUMNS: Column<Decision>[] = [
   { key: "outcome", label: "Outcome", value: (one) => one.outcome, cell: (one) => <Word word={one.outcome} /> },
   { key: "sentence", label: "Why", value: (one) => one.sentence, wide: true },
   { key: "result", label: "What came of it", value: (one) => one.result, cell: (one) => (one.result && one.result !== "none" ? <Word word={one.result} /> : <span class="quiet">–</span>) },
-  { key: "release", label: "Release", value: (one) => one.release, cell: (one) => (one.release ? <Subject subject={`release:${one.release}`} /> : "–") },
+  { key: "release", label: "Release", value: (one) => releaseId(one.release, one.deployment), cell: (one) => (one.release != null ? <Subject subject={`release:${releaseId(one.release, one.deployment)}`} /> : "–") },
   { key: "trigger", label: "Trigger", value: (one) => one.trigger, cell: (one) => (one.trigger ? <Subject subject={`trigger:${one.trigger}`}>{one.trigger}</Subject> : "–") },
   { key: "mode", label: "Mode", value: (one) => one.mode, hidden: true },
   { key: "at", label: "Decided", value: (one) => one.at, cell: (one) => <When at={one.at} /> },
@@ -24,7 +25,7 @@ export function Decisions() {
   const { data, error } = useGet<Page<Decision>>("/api/decisions?limit=1000");
   return (
     <ListPage
-      title="Decisions" about="Each time a trigger was asked: what it saw, what it chose, why now and why not." path="/api/decisions" cli="mainstay triggers decisions"
+      title="Decisions" about="Each time a trigger was asked: what it saw, what it chose, why now and why not." path="/api/decisions" cli="mainstay decisions list"
       error={error} loading={!data} empty={!data?.items.length} places={DECISION_PLACES}
       nothing={<Empty title="No decision yet" command="mainstay triggers ask NAME">A trigger is a rule: when an event or the clock, if a condition holds, then an action. Each time it is asked, its answer is kept here, also the answer no.</Empty>}
     >

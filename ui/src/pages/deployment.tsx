@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A deployment: what answers now and whether that is what was released; quality, drift and traffic over time; its releases.
 import { at, query, useGet } from "../api.ts";
-import { count, plain, releaseHref, share, shortId, versionId } from "../format.ts";
+import { count, isNumber, plain, releaseHref, releaseId, share, shortId, versionId } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Table } from "../parts/table.tsx";
-import { AucChart, DriftHeat, QualityCharts, TrafficCharts } from "../parts/windows.tsx";
+import { MainChart, DriftHeat, QualityCharts, TrafficCharts } from "../parts/windows.tsx";
 import { Id, Subject, Unknown, When } from "../parts/words.tsx";
 import { useState } from "preact/hooks";
 import type { Alert, Deployment, Facts, Monitor, Page, Release, WindowAnswer } from "../types.ts";
@@ -17,7 +17,7 @@ import { hrefOfRelease, releaseColumns } from "./releases.tsx";
 export function DeploymentPage({ name }: { name: string }) {
   const { data, error } = useGet<Deployment>(at("/api/deployments", name));
   const monitor = data ? (data.monitor ?? name) : null;
-  const windows = useGet<Page<WindowAnswer>>(monitor ? query(at("/api/monitors", monitor, "windows"), { limit: 1000 }) : null);
+  const windows = useGet<Page<WindowAnswer>>(monitor ? at("/api/monitors", monitor, "windows") : null);
   const about = useGet<Monitor>(monitor ? at("/api/monitors", monitor) : null).data;
   const alerts = (useGet<Page<Alert>>("/api/alerts?limit=1000").data?.items ?? []).filter((alert) => alert.deployment === name);
   const items = windows.data?.items ?? [];
@@ -26,10 +26,10 @@ export function DeploymentPage({ name }: { name: string }) {
   return (
     <ObjectPage
       subject={`deployment:${name}`} kind="Deployment" name={name} plainName={name} state={data?.state} owner={data?.owner} loading={!data} error={error}
-      aside={<><span>environment <b>{data?.environment ?? "unknown"}</b></span>{data?.model && <span>model <b><a href={`/models/${data.model}`}>{data.model}</a></b></span>}{policy && <span>policy <b><a href={`/policies/${policy}`}>{policy}</a></b></span>}</>}
+      aside={<>{isNumber(data?.predictions) && <span>predictions <b>{count(data.predictions)}</b></span>}<span>environment <b>{data?.environment ?? "unknown"}</b></span>{data?.model && <span>model <b><a href={`/models/${data.model}`}>{data.model}</a></b></span>}{policy && <span>policy <b><a href={`/policies/${policy}`}>{policy}</a></b></span>}</>}
       acts={data && <RollBack deployment={data} />}
       tabs={[
-        { id: "now", label: "Now", body: () => data && <Now deployment={data}>{items.length > 0 ? <AucChart windows={items} alerts={alerts} sync="now" height={220} /> : judged(() => null)}</Now> },
+        { id: "now", label: "Now", body: () => data && <Now deployment={data}>{items.length > 0 ? <MainChart windows={items} alerts={alerts} sync="now" height={220} /> : judged(() => null)}</Now> },
         { id: "quality", label: "Quality", body: () => judged(() => <QualityCharts windows={items} alerts={alerts} />) },
         { id: "drift", label: "Drift", body: () => judged(() => <DriftHeat monitor={monitor ?? name} windows={items} importance={about?.importance ?? null} />) },
         { id: "traffic", label: "Traffic", body: () => judged(() => <TrafficCharts windows={items} />) },
@@ -48,7 +48,7 @@ function Now({ deployment, children }: { deployment: Deployment; children: preac
       {children}
       <section>
         <h2>Releases</h2>
-        {releases.length ? <Table name="r" label="releases" rows={releases} columns={releaseColumns(deployment.name)} href={(release) => hrefOfRelease(release, deployment.name)} filter={releases.length > 10} /> : <p class="quiet">None yet.</p>}
+        {releases.length ? <Table name="r" label="releases" rows={releases} columns={releaseColumns(releases, deployment.name)} href={(release) => hrefOfRelease(release, deployment.name)} filter={releases.length > 10} /> : <p class="quiet">None yet.</p>}
       </section>
     </div>
   );
@@ -68,7 +68,7 @@ function Variants({ deployment }: { deployment: Deployment }) {
       </h2>
       <div class="table-frame">
         <table aria-label="Variants">
-          <thead><tr><th scope="col">Release</th><th scope="col">Version</th><th scope="col">Role</th><th scope="col" class="right">Share</th><th scope="col">Digest released</th>{gateways.map((gateway) => <th key={gateway.gateway} scope="col">Loaded by {gateway.gateway}</th>)}</tr></thead>
+          <thead><tr><th scope="col">Release</th><th scope="col">Version</th><th scope="col">Role</th><th scope="col" class="right">Share</th><th scope="col">Digest released</th>{gateways.map((gateway) => <th key={gateway.gateway} scope="col" title={gateway.gateway}>Loaded by {shortId(gateway.gateway)}</th>)}</tr></thead>
           <tbody>
             {(deployment.variants ?? []).map((variant, index) => (
               <tr key={index}>
@@ -78,7 +78,7 @@ function Variants({ deployment }: { deployment: Deployment }) {
                 <td class="right"><span class="share-cell"><i class="share-bar"><b style={{ width: share(variant.share).replace(" ", "") || "0%" }} /></i>{share(variant.share) || <Unknown />}</span></td>
                 <td><Id id={variant.digest} label="digest" /></td>
                 {gateways.map((gateway) => {
-                  const loaded = gateway.variants?.find((one) => one.release === variant.release);
+                  const loaded = gateway.variants?.find((one) => releaseId(one.release, deployment.name) === releaseId(variant.release, deployment.name));
                   if (!loaded) return <td key={gateway.gateway}><span class="tone-alert nowrap"><Icon name="alert" size={12} /> not loaded</span></td>;
                   return <td key={gateway.gateway}><span class={`nowrap tone-${loaded.matches ? "ok" : "alert"}`}><Icon name={loaded.matches ? "ok" : "alert"} size={12} /> <code>{shortId(loaded.digest)}</code></span> <span class="quiet"><When at={gateway.reported_at} /></span></td>;
                 })}

@@ -2,10 +2,10 @@
 // Home answers four questions at first sight: what is live and is it healthy, what changed since I looked, what waits for me,
 // what is overdue and whose it is. Uptime and model health stand side by side and are never merged.
 import { useEffect, useState } from "preact/hooks";
-import { query, useGet } from "../api.ts";
-import { count, days, kindWords, plural, share, subjectHref, worst } from "../format.ts";
+import { useGet } from "../api.ts";
+import { count, day, days, kindWords, plural, share, shortId, splitSubject, subjectHref, worst } from "../format.ts";
 import { setTitle } from "../parts/objectpage.tsx";
-import { CopyAs, curlGet } from "../parts/copyas.tsx";
+import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Command, Empty, ErrorNote, Guard, Skeleton } from "../parts/notice.tsx";
 import { Sign, State } from "../parts/pill.tsx";
@@ -32,8 +32,7 @@ function useLastLook(newest: number | undefined): number | null {
 }
 
 export function Home() {
-  const [since] = useState(() => recall("looked"));
-  const { data, error } = useGet<HomeAnswer>(query("/api/home", { since }));
+  const { data, error } = useGet<HomeAnswer>("/api/home");
   const me = useGet<Me>("/api/me").data;
   const changed = data?.changed ?? [];
   const newest = changed.length ? Math.max(...changed.map((event) => event.seq)) : undefined;
@@ -46,7 +45,7 @@ export function Home() {
     <section>
       <header class="list-head">
         <div><p class="object-kind">Home</p><Headline live={data.live ?? []} waiting={data.waiting ?? []} /></div>
-        <div class="acts"><CopyAs forms={{ cli: "mainstay live", curl: curlGet("/api/home") }} /></div>
+        <div class="acts"><CopyAs forms={listForms("/api/live", "mainstay live")} /></div>
       </header>
       <Guard name="health">
         <div class="home-top">
@@ -56,8 +55,8 @@ export function Home() {
       </Guard>
       <Guard name="live"><Live items={data.live ?? []} /></Guard>
       <div class="home-grid">
-        <Guard name="waiting"><WaitingList title="Waits for you" items={data.waiting} mine={me?.actor} nothing="Nothing waits for anybody: no approval, no open alert, no review." /></Guard>
-        <Guard name="overdue"><WaitingList title="Overdue" items={data.overdue} mine={undefined} late nothing="Nothing is past its date." /></Guard>
+        <Guard name="waiting"><WaitingList title="Waiting" items={data.waiting} me={me} nothing="Nothing waits for anybody: no approval, no open alert, no review." /></Guard>
+        <Guard name="overdue"><WaitingList title="Overdue" items={data.overdue} me={me} late nothing="Nothing is past its date." /></Guard>
         <Guard name="changed"><Changed events={changed} last={last} /></Guard>
       </div>
       <Counts counts={data.counts} />
@@ -69,20 +68,29 @@ function Headline({ live, waiting }: { live: LiveItem[]; waiting: Waiting[] }) {
   const names = [...new Set(live.map((item) => item.deployment ?? "unnamed"))];
   const healthOf = (name: string) => worst(live.filter((item) => item.deployment === name && item.role !== "shadow").map((item) => item.state));
   const by = (health: Health) => names.filter((name) => healthOf(name) === health);
-  const list = (some: string[]) => (some.length > 3 ? `${some.slice(0, 3).join(", ")} and ${some.length - 3} more` : some.join(", "));
   const state = names.length ? worst(names.map(healthOf)) : "unknown";
-  const text =
-    !names.length ? "Nothing is live yet."
-    : by("alert").length ? `${list(by("alert"))} ${by("alert").length === 1 ? "needs" : "need"} somebody now.`
-    : by("watch").length ? `${list(by("watch"))} ${by("watch").length === 1 ? "is" : "are"} worth a look.`
-    : by("unknown").length ? `Too little is known about ${list(by("unknown"))}.`
-    : names.length === 1 ? `${names[0]} is live and healthy.` : `All ${names.length} live deployments are healthy.`;
+  const some = by(state);
   return (
     <h1 class="headline">
-      <Sign tone={state} label={state} size={20} /> {text}
-      <span class="headline-rest">{waiting.length ? ` ${plural(waiting.length, "thing waits", "things wait")} for somebody.` : ""}</span>
+      <Sign tone={state} label={state} size={20} />
+      <span>
+        {!names.length ? "Nothing is live yet."
+          : state === "alert" ? <><Names names={some} /> {some.length === 1 ? "needs" : "need"} somebody now.</>
+          : state === "watch" ? <><Names names={some} /> {some.length === 1 ? "is" : "are"} worth a look.</>
+          : state === "unknown" ? <>Too little is known about <Names names={some} />.</>
+          : names.length === 1 ? <><Names names={some} /> is live and healthy.</> : `All ${names.length} live deployments are healthy.`}
+      </span>
+      {waiting.length > 0 && <span class="headline-rest">{plural(waiting.length, "thing waits", "things wait")} for somebody.</span>}
     </h1>
   );
+}
+
+const MOST_NAMES = 3;
+
+function Names({ names }: { names: string[] }) {
+  const shown = names.slice(0, MOST_NAMES);
+  const rest = names.length - shown.length;
+  return <>{shown.map((name, index) => <>{index > 0 && (rest === 0 && index === shown.length - 1 ? " and " : ", ")}<a href={`/deployments/${name}`}>{name}</a></>)}{rest > 0 && ` and ${rest} more`}</>;
 }
 
 const HEALTHS: Health[] = ["ok", "watch", "alert", "unknown"];
@@ -95,12 +103,12 @@ function ModelHealth({ health }: { health: Partial<Record<Health, number>> | und
       <ul class="tally">
         {HEALTHS.map((state) => (
           <li key={state} class={health?.[state] ? "" : "tally-none"}>
-            <b>{count(health?.[state] ?? (health ? 0 : null))}</b><State state={state} small title={state === "unknown" ? "Not enough data to say" : state} />
+            <b>{health ? count(health[state] ?? 0) : "–"}</b><State state={state} small title={state === "unknown" ? "Not enough data to say" : state} />
           </li>
         ))}
       </ul>
       <div class="tally-bar" aria-hidden="true">
-        {total > 0 && HEALTHS.map((state) => <i key={state} class={`heat-${state}`} style={{ flexGrow: health?.[state] ?? 0 }} />)}
+        {HEALTHS.filter((state) => total > 0 && health?.[state]).map((state) => <i key={state} class={`heat-${state}`} style={{ flexGrow: health?.[state] ?? 0 }} />)}
       </div>
     </section>
   );
@@ -115,7 +123,7 @@ function Uptime({ gateways }: { gateways: { id?: string; reported_at?: string; o
         {gateways?.slice(0, 4).map((gateway) => (
           <li key={gateway.id}>
             <State state={gateway.ok === true ? "ok" : gateway.ok === false ? "alert" : "unknown"} small />
-            <span>gateway <b>{gateway.id ?? "unnamed"}</b></span>
+            <span title={gateway.id}>gateway <b>{shortId(gateway.id)}</b></span>
             <span class="quiet push">reported <When at={gateway.reported_at} /></span>
           </li>
         ))}
@@ -150,12 +158,12 @@ function LiveRow({ item }: { item: LiveItem }) {
   const href = item.deployment ? `/deployments/${item.deployment}` : null;
   return (
     <tr>
-      <td>{href ? <a class="row-name" href={href}>{item.deployment}</a> : <Unknown />} <span class="quiet">{item.environment}</span></td>
+      <td>{href ? <a class="row-name" href={href}>{item.deployment}</a> : <Unknown />}<span class="cell-sub">{item.environment}</span></td>
       <td><State state={item.state} small /></td>
       <td>{item.release ? <Subject subject={`release:${item.release}`} /> : <Unknown />}</td>
       <td>{item.version ? <Subject subject={`version:${item.version}`} /> : <Unknown />}</td>
-      <td>{item.role ?? "–"} <span class="quiet">{share(item.share)}</span></td>
-      <td><Measure of={item.performance} />{item.performance?.as_of && <span class="quiet"> as of {item.performance.as_of.slice(0, 10)}</span>}</td>
+      <td>{item.role ?? "–"}<span class="cell-sub">{share(item.share)} of traffic</span></td>
+      <td><Measure of={item.performance} />{item.performance?.as_of && <span class="cell-sub">labels until {day(item.performance.as_of)}</span>}</td>
       <td class="right">{days(item.age_days)}</td>
       <td>{item.approved_by?.length ? <Person name={item.approved_by} /> : <Unknown why="No approval is on record for this release" />}</td>
       <td><Person name={item.owner} /></td>
@@ -169,21 +177,31 @@ function LoadedCell({ item }: { item: LiveItem }) {
   if (!reports.length) return <span class="tone-unknown nowrap"><Icon name="unknown" size={12} /> no report</span>;
   const right = reports.filter((report) => report.matches).length;
   const agrees = item.agrees ?? right === reports.length;
-  const title = reports.map((report) => `${report.gateway ?? "gateway"}: ${report.digest?.slice(0, 12) ?? "no digest"} ${report.matches ? "as released" : "not what was released"}`).join("\n");
+  const title = reports.map((report) => `${shortId(report.gateway)}: ${report.digest?.slice(0, 12) ?? "no digest"} ${report.matches ? "as released" : "not what was released"}`).join("\n");
   return <span class={`nowrap tone-${agrees ? "ok" : "alert"}`} title={title}><Icon name={agrees ? "ok" : "alert"} size={12} /> {right} of {reports.length} as released</span>;
 }
 
-function WaitingList({ title, items, mine, nothing, late = false }: { title: string; items: Waiting[] | undefined; mine: string | undefined; nothing: string; late?: boolean }) {
-  const sorted = [...(items ?? [])].sort((a, b) => Number(b.owner === mine) - Number(a.owner === mine));
+/** Mine, or an approval that I may give: its owner is told in words that name those who may not. */
+function isMine(item: Waiting, me: Me | undefined): boolean {
+  const name = splitSubject(me?.actor).name;
+  if (!name || !item.owner) return false;
+  if (splitSubject(item.owner).name === name) return true;
+  const mayApprove = me?.roles?.some((role) => role === "approver" || role === "admin") ?? false;
+  return item.what === "approval" && mayApprove && !new RegExp(`\\b${name.replace(/[^\w]/g, "\\$&")}\\b`).test(item.owner);
+}
+
+function WaitingList({ title, items, me, nothing, late = false }: { title: string; items: Waiting[] | undefined; me: Me | undefined; nothing: string; late?: boolean }) {
+  const sorted = [...(items ?? [])].sort((a, b) => Number(isMine(b, me)) - Number(isMine(a, me)));
+  const yours = sorted.filter((item) => isMine(item, me)).length;
   return (
     <section class="card" aria-label={title}>
-      <h2>{title} {sorted.length > 0 && <span class="tab-count">{sorted.length}</span>}</h2>
+      <h2>{title} {sorted.length > 0 && <span class="tab-count">{sorted.length}{yours > 0 && `, ${yours} yours`}</span>}</h2>
       {!sorted.length && <p class="quiet">{nothing}</p>}
       <ul class="wait-list">
         {sorted.slice(0, 8).map((item) => (
           <li key={`${item.what}${item.subject}`}>
             <a href={item.href ?? subjectHref(item.subject) ?? "#"}>{item.title ?? item.subject}</a>
-            <p class="quiet">{item.what} · {late ? "due" : "since"} <When at={item.since} /> · {item.owner === mine && mine ? <b>yours</b> : <>for <Person name={item.owner} /></>}</p>
+            <p class="quiet">{item.what} · {late ? "due" : "since"} <When at={item.since} /> · {isMine(item, me) ? <b>yours</b> : <>for <Person name={item.owner} /></>}</p>
           </li>
         ))}
       </ul>
@@ -215,10 +233,10 @@ function Changed({ events, last }: { events: LedgerEvent[]; last: number | null 
 }
 
 function Counts({ counts }: { counts: Record<string, number> | undefined }) {
-  const places: Record<string, string> = { datasets: "/datasets", runs: "/runs", models: "/models", versions: "/models", deployments: "/deployments", predictions: "/predictions" };
+  const places: Record<string, string> = { datasets: "/datasets", runs: "/runs", models: "/models", versions: "/models", deployments: "/deployments", predictions: "/predictions", events: "/ledger" };
   return (
     <p class="counts">
-      {Object.entries(counts ?? {}).map(([name, n]) => <a key={name} href={places[name] ?? "/"}><b>{count(n)}</b> {name}</a>)}
+      {Object.entries(counts ?? {}).map(([name, n]) => (places[name] ? <a key={name} href={places[name]}><b>{count(n)}</b> {n === 1 ? name.replace(/s$/, "") : name}</a> : <span key={name} class="quiet"><b>{count(n)}</b> {n === 1 ? name.replace(/s$/, "") : name}</span>))}
     </p>
   );
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ledger: every change of state, chained; filtered by kind, actor and subject. The chain can be verified from here.
-import { useEffect, useState } from "preact/hooks";
-import { ApiError, get, query, useGet, useStream } from "../api.ts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, at, get, query, useGet, useStream } from "../api.ts";
 import { count, plural, shortId } from "../format.ts";
 import { Icon } from "../parts/icons.tsx";
 import { ListPage } from "../parts/listpage.tsx";
@@ -96,14 +96,16 @@ function FilterField({ label, value, set, hint, options }: { label: string; valu
 }
 
 function OneEvent({ seq, known }: { seq: number; known: LedgerEvent | undefined }) {
-  const asked = useGet<Page<LedgerEvent>>(known ? null : query("/api/events", { before: seq + 1, limit: 1 }));
-  const event = known ?? asked.data?.items.find((one) => one.seq === seq);
-  if (!event) return asked.error ? <ErrorNote error={asked.error} /> : asked.data ? <p class="quiet">There is no event {seq}.</p> : null;
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [seq]);
+  const asked = useGet<LedgerEvent | null>(known || !Number.isSafeInteger(seq) ? null : at("/api/events", seq));
+  const event = known ?? asked.data;
+  if (!event) return asked.error ? <ErrorNote error={asked.error} /> : asked.data === null ? <p class="quiet">There is no event {seq}.</p> : null;
   const body = Object.entries(event.body ?? {});
   return (
-    <section class="panel" aria-label={`Event ${seq}`}>
+    <section class="panel" ref={place} aria-label={`Event ${seq}`}>
       <header class="panel-head">
-        <h3>Event {seq}: <code>{event.kind}</code></h3>
+        <h2 class="minor">Event {seq}: <code>{event.kind}</code></h2>
         <span class="quiet"><When at={event.at} /> · <Person name={event.actor} /></span>
         <button type="button" class="button button-small push" onClick={() => setParams({ seq: "" })}>Close</button>
       </header>

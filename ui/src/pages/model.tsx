@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model: its versions, how their holdout metrics compare, where each alias points.
 import { at, useGet } from "../api.ts";
-import { count, days, figure, isNumber, releaseHref } from "../format.ts";
+import { alike, count, days, figure, isImportance, isNumber, releaseHref } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
 import { Chart } from "../parts/chart.tsx";
 import { Empty } from "../parts/notice.tsx";
@@ -26,7 +26,7 @@ function bound(value: unknown): number | null {
 
 export function metricNames(versions: Version[]): string[] {
   const names = [...new Set(versions.flatMap((version) => Object.keys(version.metrics ?? {})))];
-  return names.filter((name) => !/_(lo|hi)$/.test(name) && versions.some((version) => metricOf(version, name).value !== null));
+  return names.filter((name) => !/_(lo|hi)$/.test(name) && !isImportance(name) && versions.some((version) => metricOf(version, name).value !== null));
 }
 
 export function ModelPage({ name }: { name: string }) {
@@ -60,7 +60,10 @@ function columns(model: string, versions: Version[]): Column<Version>[] {
   return [
     { key: "version", label: "Version", value: (version) => version.number, cell: (version) => version.id ?? `${model}/${version.number}` },
     { key: "state", label: "State", value: (version) => version.state, cell: (version) => <Word word={version.state} /> },
-    ...metricNames(versions).map((name, index): Column<Version> => ({ key: name, label: name, value: (version) => metricOf(version, name).value, cell: (version) => figure(metricOf(version, name).value), right: true, hidden: index > 3 })),
+    ...metricNames(versions).map((name, index): Column<Version> => {
+      const write = alike(versions.map((version) => metricOf(version, name).value));
+      return { key: name, label: name, value: (version) => metricOf(version, name).value, cell: (version) => write(metricOf(version, name).value), right: true, hidden: index > 2 };
+    }),
     { key: "releases", label: "Releases", value: (version) => version.releases?.join(", "), cell: (version) => (version.releases?.length ? version.releases.map((release) => <a key={release} class="gap-right" href={releaseHref(release) ?? "#"}>{release}</a>) : <span class="quiet">never released</span>) },
     { key: "run", label: "Run", value: (version) => version.run_id, cell: (version) => (version.run_id ? <Subject subject={`run:${version.run_id}`} /> : "–") },
     { key: "age", label: "Age", value: (version) => version.age_days, cell: (version) => days(version.age_days), right: true },

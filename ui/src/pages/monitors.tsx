@@ -26,12 +26,12 @@ export function Due({ at }: { at: string | null | undefined }) {
 }
 
 export function Monitors() {
-  const { data, error } = useGet<Page<Monitor>>("/api/monitors?limit=1000");
+  const { data, error } = useGet<Page<Monitor>>("/api/monitors");
   return (
     <ListPage
       title="Monitoring" about="What is watched, by whom, and when its owner last looked." path="/api/monitors" cli="mainstay monitors list"
       error={error} loading={!data} empty={!data?.items.length}
-      nothing={<Empty title="No monitor yet" command="mainstay apply">A monitor compares each window of traffic with what the model learned from, names an owner, and asks for a review at a cadence. One is made with every deployment.</Empty>}
+      nothing={<Empty title="No monitor yet" command="mainstay deployments put NAME --model MODEL --owner OWNER">A monitor compares each window of traffic with what the model learned from, names an owner, and asks for a review at a cadence. One is made with every deployment.</Empty>}
     >
       <Table name="" label="monitors" rows={data?.items ?? []} columns={COLUMNS} href={(one) => `/monitors/${one.name}`} />
     </ListPage>

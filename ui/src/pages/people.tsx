@@ -16,7 +16,7 @@ const COLUMNS: Column<Person>[] = [
 ];
 
 export function People() {
-  const { data, error } = useGet<Page<Person>>("/api/people?limit=1000");
+  const { data, error } = useGet<Page<Person>>("/api/people");
   return (
     <ListPage
       title="People" about="People and services, and what each may do. Who trains does not approve." path="/api/people" cli="mainstay people list" places={GOVERNANCE}

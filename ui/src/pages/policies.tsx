@@ -33,7 +33,7 @@ export function Policies() {
   return (
     <ListPage
       title="Policies" about="What must hold before a release may go live. Versioned; a missing number is a failure, never a pass." path="/api/policies" cli="mainstay policy list" places={GOVERNANCE}
-      error={error} loading={!data} empty={!data?.items.length} nothing={<Empty title="No policy yet" command="mainstay apply">A policy names the gates a release must pass and how many people must approve it.</Empty>}
+      error={error} loading={!data} empty={!data?.items.length} nothing={<Empty title="No policy yet" command="mainstay policy put NAME --gate EXPRESSION">A policy names the gates a release must pass and how many people must approve it.</Empty>}
     >
       <Table name="" label="policies" rows={data?.items ?? []} columns={COLUMNS} href={(one) => `/policies/${one.name}`} />
     </ListPage>

@@ -23,7 +23,7 @@ const COLUMNS: Column<Prediction>[] = [
 ];
 
 export function Predictions() {
-  const names = useGet<Page<Deployment>>("/api/deployments?limit=1000").data?.items.map((one) => one.name) ?? [];
+  const names = useGet<Page<Deployment>>("/api/deployments").data?.items.map((one) => one.name) ?? [];
   const [deployment, setDeployment] = useParam("deployment");
   const chosen = deployment || names[0] || "";
   const path = query("/api/predictions", { deployment: chosen, limit: 200 });

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A release: the gate with its numbers, the evidence, who approved and why, the rollout step by step.
 import { at, useGet } from "../api.ts";
-import { count, decimal, figure, isNumber, kindWords, plain, releaseId, share, shortId, toneOf, versionId } from "../format.ts";
+import { alike, count, decimal, figure, isNumber, kindWords, plain, releaseId, share, shortId, toneOf, versionId } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign, Word } from "../parts/pill.tsx";
 import { FactList, Id, Person, Subject, Unknown, Value, When } from "../parts/words.tsx";
-import type { Facts, Gate, Release, Rollout } from "../types.ts";
+import type { Evidence, Facts, Gate, Release, Rollout } from "../types.ts";
 
 export function ReleasePage({ deployment, number }: { deployment: string; number: string }) {
   const { data, error } = useGet<Release>(at("/api/releases", deployment, number));
@@ -60,7 +60,7 @@ function Track({ release }: { release: Release }) {
     <ol class="track" aria-label={`This release is ${word}`}>
       {STAGES.map((stage, index) => {
         const state = index < reached ? "done" : index === reached ? (bad ? "ended" : "now") : "ahead";
-        return <li key={stage} class={`track-${state}`}><Sign tone={state === "done" ? "ok" : state === "ended" ? "alert" : state === "now" ? "accent" : "plain"} label={state} size={14} />{stage}<span class="quiet">{index === reached ? word : ""}</span></li>;
+        return <li key={stage} class={`track-${state}`}><Sign tone={state === "done" ? "ok" : state === "ended" ? "alert" : state === "now" ? "accent" : "plain"} label={state} size={14} />{stage}<span class="quiet">{index === reached && word !== stage ? word : ""}</span></li>;
       })}
     </ol>
   );
@@ -86,7 +86,7 @@ function GateCard({ gate }: { gate: Gate }) {
       {gate.sentence && <p>{gate.sentence}</p>}
       {flat.length > 0 && <dl class="numbers">{flat.map(([name, value]) => <div key={name}><dt>{kindWords(name)}</dt><dd>{typeof value === "string" && value.length === 64 ? <Id id={value} /> : typeof value === "number" ? (Number.isInteger(value) ? count(value) : figure(value)) : plain(value)}</dd></div>)}</dl>}
       {deep.map(([name, value]) => <DeepNumbers key={name} name={name} value={value} />)}
-      {gate.rows != null && <p class="quiet">rows: <Value value={gate.rows} /></p>}
+      {isNumber(gate.rows) ? gate.rows > 0 && <p class="quiet gate-rows">judged on {count(gate.rows)} rows</p> : gate.rows != null && <p class="quiet gate-rows">rows: <Value value={gate.rows} /></p>}
     </section>
   );
 }
@@ -96,9 +96,10 @@ function DeepNumbers({ name, value }: { name: string; value: unknown }) {
   const list = Array.isArray(value) ? (value as unknown[]).filter((item): item is Facts => typeof item === "object" && item !== null) : [];
   if (!list.length) return <p class="quiet">{kindWords(name)}: <Value value={value} /></p>;
   const keys = [...new Set(list.flatMap((item) => Object.keys(item)))];
+  const write = new Map(keys.map((key) => [key, alike(list.map((item) => item[key]))]));
   const body = (
     <div class="table-frame"><table aria-label={name}><thead><tr>{keys.map((key) => <th key={key} scope="col" class={list.some((item) => isNumber(item[key])) ? "right" : ""}>{kindWords(key)}</th>)}</tr></thead>
-      <tbody>{list.map((item, index) => <tr key={index}>{keys.map((key) => <td key={key} class={isNumber(item[key]) ? "right" : ""}>{item[key] === undefined ? "–" : plain(item[key])}</td>)}</tr>)}</tbody></table></div>
+      <tbody>{list.map((item, index) => <tr key={index}>{keys.map((key) => <td key={key} class={isNumber(item[key]) ? "right" : ""}>{isNumber(item[key]) ? write.get(key)?.(item[key]) : item[key] === undefined ? "–" : plain(item[key])}</td>)}</tr>)}</tbody></table></div>
   );
   return <details class="slices" open={list.length <= 6}><summary>{kindWords(name)} ({list.length})</summary>{body}</details>;
 }
@@ -144,18 +145,31 @@ export function RolloutPart({ rollout, acts = true }: { rollout: Rollout | null 
       <ol class="rollout-steps" aria-label="Steps">
         {steps.map((step, index) => <li key={index} class={reached(index) ? "step-reached" : ""}><b>{step} %</b><span class="quiet">{index === rollout.step && active ? "now" : reached(index) ? "reached" : rollout.state === "aborted" ? "never reached" : "ahead"}</span></li>)}
       </ol>
-      {evidence.length > 0 ? (
-        <div class="table-frame">
-          <table aria-label="Evidence of the guards">
-            <thead><tr><th scope="col">Step</th><th scope="col">Guard</th><th scope="col">Decision</th><th scope="col" class="right" title="Rows weighed">n</th><th scope="col" class="right" title="Cases against">k</th><th scope="col" class="right" title="Evidence against equality; 20 or more speaks at the 5 % level at any time of looking">e-value</th><th scope="col">In words</th><th scope="col">At</th></tr></thead>
-            <tbody>
-              {evidence.map((one, index) => (
-                <tr key={index}><td>{isNumber(one.step) && steps[one.step] !== undefined ? `${steps[one.step]} %` : plain(one.step)}</td><td>{one.guard ?? "–"}</td><td><Word word={one.decision} /></td><td class="right">{count(one.n)}</td><td class="right">{isNumber(one.k) ? count(one.k) : "–"}</td><td class="right">{isNumber(one.e_value) ? decimal(one.e_value, 2) : "–"}</td><td class="wide">{one.sentence ?? "–"}</td><td><When at={one.at} /></td></tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      ) : <p class="quiet">No guard has spoken yet.</p>}
+      {evidence.length > 0 ? <EvidenceTable evidence={evidence} steps={steps} /> : <p class="quiet">{rollout.state === "completed" && steps.length < 2 ? "All traffic at once: there was nothing to compare with." : `No guard has spoken yet${isNumber(rollout.min_predictions) ? `; they are asked after ${count(rollout.min_predictions)} predictions` : ""}.`}</p>}
+    </div>
+  );
+}
+
+/** What each guard weighed at each step. */
+function EvidenceTable({ evidence, steps }: { evidence: Evidence[]; steps: number[] }) {
+  const stepText = (one: Evidence) => (isNumber(one.share) ? share(one.share) : isNumber(one.step) && steps[one.step] !== undefined ? `${steps[one.step]} %` : plain(one.step));
+  const counts = (side: Evidence["canary"]) => (side ? `${count(side.bad)} of ${count(side.n)}` : "–");
+  const hasTimes = evidence.some((one) => one.at);
+  return (
+    <div class="table-frame">
+      <table aria-label="Evidence of the guards">
+        <thead><tr><th scope="col">Share</th><th scope="col">Guard</th><th scope="col">Decision</th><th scope="col" class="right" title="Bad answers, of all that the new release gave">Canary</th><th scope="col" class="right" title="Bad answers, of all that the champion gave in the same time">Champion</th><th scope="col" class="right" title="Evidence that the canary is worse, readable at any time; in brackets what would be needed to act">e-value</th><th scope="col">In words</th>{hasTimes && <th scope="col">At</th>}</tr></thead>
+        <tbody>
+          {evidence.map((one, index) => (
+            <tr key={index}>
+              <td>{stepText(one)}</td><td>{one.guard ?? "–"}</td><td><Word word={one.decision} /></td>
+              <td class="right">{one.canary ? counts(one.canary) : isNumber(one.k) ? `${count(one.k)} of ${count(one.n)}` : count(one.n)}</td><td class="right">{counts(one.champion)}</td>
+              <td class="right">{isNumber(one.e_value) ? decimal(one.e_value, 2) : "–"}{isNumber(one.needed) && <span class="range"> ({decimal(one.needed, 0)})</span>}</td>
+              <td class="wide">{one.sentence ?? "–"}</td>{hasTimes && <td><When at={one.at} /></td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }
@@ -168,7 +182,7 @@ function Manifest({ release }: { release: Release | undefined }) {
   return (
     <FactList
       facts={[
-        ["snapshots", snapshots.length ? snapshots.map((one, index) => { const id = typeof one === "string" ? one : String((one as Facts)["id"] ?? ""); return <span key={index} class="gap-right"><Subject subject={id.startsWith("snapshot:") ? id : `snapshot:${id}`} /></span>; }) : <Unknown />],
+        ["snapshots", snapshots.length ? snapshots.map((one, index) => { const { id, role } = typeof one === "string" ? { id: one, role: null } : { id: String((one as Facts)["id"] ?? ""), role: (one as Facts)["role"] }; return <span key={index} class="gap-right"><Subject subject={id.startsWith("snapshot:") ? id : `snapshot:${id}`} />{role ? <span class="quiet"> {plain(role)}</span> : null}</span>; }) : <Unknown />],
         ...rest.map(([name, value]): [string, preact.ComponentChildren] => [kindWords(name), <Value value={value} />]),
         ["release digest", <Id id={release?.digest} label="release digest" />],
       ]}

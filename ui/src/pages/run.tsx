@@ -2,7 +2,7 @@
 // A run: the graph of its steps (which were hits, and why the rest were not), metrics, parameters, inputs and outputs, code.
 import type { ComponentChildren } from "preact";
 import { at, useGet } from "../api.ts";
-import { bytes, count, duration, figure, isNumber, plain, shortId, splitSubject, subjectHref, toneOf } from "../format.ts";
+import { bytes, count, duration, figure, isImportance, isNumber, plain, shortId, splitSubject, subjectHref, toneOf } from "../format.ts";
 import { Chart } from "../parts/chart.tsx";
 import { Graph } from "../parts/graph.tsx";
 import { Icon } from "../parts/icons.tsx";
@@ -10,6 +10,7 @@ import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
+import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
 import type { Artifact, Link, Run, Step } from "../types.ts";
@@ -28,7 +29,7 @@ export function RunPage({ id }: { id: string }) {
   return (
     <ObjectPage
       subject={`run:${id}`} kind={data?.kind === "pipeline" ? "Pipeline run" : data?.kind === "step" ? "Step run" : "Run"} name={data?.name ?? shortId(id)} plainName={data?.name ?? shortId(id)}
-      state={data?.state} made={data?.started_at} loading={!data} error={error}
+      state={data?.state} made={data?.started_at} loading={!data} error={error} wide
       aside={<><span>by <b><Person name={data?.actor} /></b></span><span>took <b>{duration(data?.seconds)}</b></span><Id id={id} label="run id" />{data?.parent && <span>part of <Subject subject={`run:${data.parent}`} /></span>}</>}
       above={
         <>
@@ -56,17 +57,22 @@ function Steps({ steps }: { steps: Step[] }) {
   const nodes = steps.map((step) => ({ id: step.name, label: `${step.name}: ${step.state ?? "unknown"}, ${WHY[step.why ?? ""] ?? step.why ?? ""}`, style: step.state === "cached" ? "node-hit" : step.state === "failed" ? "node-failed" : "", body: <StepBody step={step} /> }));
   return (
     <div class="stack">
-      <Graph nodes={nodes} edges={edges} label="Steps of this run" chosen={chosen} choose={(name) => choose(name === chosen ? "" : name)} width={188} height={72} />
+      <Graph nodes={nodes} edges={edges} label="Steps of this run" chosen={chosen} choose={(name) => choose(name === chosen ? "" : name)} />
       {open ? <StepPanel step={open} /> : <p class="quiet">Choose a step to see its cache key and what it made.</p>}
     </div>
   );
+}
+
+/** "flights.features" → "features": the module is the same all along. */
+function shortName(name: string): string {
+  return name.replace(/^[A-Za-z_]\w*\.(?=[A-Za-z_])/, "");
 }
 
 function StepBody({ step }: { step: Step }) {
   const rows = step.outputs?.find((output) => isNumber(output.rows))?.rows;
   return (
     <>
-      <span class="node-name"><Sign tone={step.state === "cached" ? "plain" : toneOf(step.state)} label={step.state ?? "unknown"} size={12} />{step.name}</span>
+      <span class="node-name"><Sign tone={step.state === "cached" ? "plain" : toneOf(step.state)} label={step.state ?? "unknown"} size={12} />{shortName(step.name)}</span>
       <span class="node-line">{step.state === "cached" ? <><Icon name="bolt" size={12} />hit, reused</> : (WHY[step.why ?? ""] ?? step.why ?? "ran")}</span>
       <span class="node-line quiet">{step.state === "cached" ? "0 s" : duration(step.seconds)}{isNumber(rows) && ` · ${count(rows)} rows`}</span>
     </>
@@ -76,7 +82,7 @@ function StepBody({ step }: { step: Step }) {
 function StepPanel({ step }: { step: Step }) {
   return (
     <section class="panel" aria-label={step.name}>
-      <header class="panel-head"><h3>{step.name}</h3>{step.run_id && <a href={`/runs/${step.run_id}`}>its own run</a>}{step.hit_of && <span class="quiet">first made by <Subject subject={step.hit_of.includes(":") ? step.hit_of : `run:${step.hit_of}`} /></span>}</header>
+      <header class="panel-head"><h2 class="minor">{step.name}</h2>{step.run_id && <a href={`/runs/${step.run_id}`}>its own run</a>}{step.hit_of && <span class="quiet">first made by <Subject subject={step.hit_of.includes(":") ? step.hit_of : `run:${step.hit_of}`} /></span>}</header>
       <FactList facts={[["cache key", <Id id={step.key} label="cache key" />], ...Object.entries(step.key_parts ?? {}).map(([name, value]): [string, ComponentChildren] => [name, typeof value === "string" && value.length > 20 ? <Id id={value} label={name} /> : plain(value)])]} />
       {step.outputs?.length ? (
         <div class="table-frame">
@@ -91,7 +97,8 @@ function StepPanel({ step }: { step: Step }) {
 }
 
 function Results({ run }: { run: Run }) {
-  const metrics = Object.entries(run.metrics ?? {});
+  const metrics = Object.entries(run.metrics ?? {}).filter(([name]) => !isImportance(name));
+  const weights = weightsIn(run.metrics);
   const [open, choose] = useParam("metric");
   return (
     <div class="pair">
@@ -107,6 +114,7 @@ function Results({ run }: { run: Run }) {
             ))}
           </div>
         )}
+        {weights.length > 0 && <><h2>What the model leans on</h2><Weights weights={weights} /></>}
         {open && <MetricCurve run={run.id} metric={open} />}
       </section>
       <section>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { query, useGet } from "../api.ts";
-import { duration, figure, shortId } from "../format.ts";
+import { alike, duration, isImportance, shortId } from "../format.ts";
 import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { Word } from "../parts/pill.tsx";
@@ -23,11 +23,14 @@ const FIXED: Column<Run>[] = [
 
 /** Every metric and parameter that occurs becomes a column; the first three metrics are shown, the rest can be chosen. */
 export function runColumns(runs: Run[]): Column<Run>[] {
-  const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))];
+  const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))].filter((name) => !isImportance(name));
   const params = [...new Set(runs.flatMap((run) => Object.keys(run.params ?? {})))];
   return [
     ...FIXED.slice(0, 4),
-    ...metrics.map((key, index): Column<Run> => ({ key, label: key, value: (run) => run.metrics?.[key], cell: (run) => (run.metrics?.[key] == null ? "–" : figure(run.metrics[key])), right: true, hidden: index > 2 })),
+    ...metrics.map((key, index): Column<Run> => {
+      const write = alike(runs.map((run) => run.metrics?.[key]));
+      return { key, label: key, value: (run) => run.metrics?.[key], cell: (run) => write(run.metrics?.[key]), right: true, hidden: index > 2 };
+    }),
     ...params.filter((key) => !metrics.includes(key)).map((key): Column<Run> => ({ key, label: key, value: (run) => run.params?.[key], hidden: true })),
     ...FIXED.slice(4),
   ];

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // A snapshot: one immutable state of a dataset, column by column as it was profiled.
 import { at, useGet } from "../api.ts";
-import { bytes, count, figure, isNumber, percent, period, plain } from "../format.ts";
+import { bytes, count, figure, isNumber, kindWords, percent, period, plain } from "../format.ts";
 import { Histogram } from "../parts/distribution.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { State } from "../parts/pill.tsx";
 import { FactList, Id, Person, Subject, Unknown, When } from "../parts/words.tsx";
 import type { ProfileColumn, Snapshot } from "../types.ts";
 
 export function SnapshotPage({ id }: { id: string }) {
   const { data, error } = useGet<Snapshot>(at("/api/snapshots", id));
   const columns = data?.profile?.columns ?? [];
+  const warnings = Array.isArray(data?.warnings) ? data.warnings : [];
   return (
     <ObjectPage
       subject={`snapshot:${id}`} kind="Snapshot" name={id} plainName={id} made={data?.created_at} loading={!data} error={error} state={data ? "ok" : undefined}
       aside={<><span>rows <b>{count(data?.rows)}</b></span><span>size <b>{bytes(data?.size)}</b></span>{data?.period && <span>period <b>{period(data.period.since, data.period.until)}</b></span>}</>}
       tabs={[
-        { id: "profile", label: "Profile", count: columns.length || undefined, body: () => (columns.length ? <div class="profile">{columns.map((column) => <ProfileCard key={column.name} column={column} />)}</div> : <Empty title="This snapshot carries no profile" />) },
+        { id: "profile", label: "Profile", count: columns.length || undefined, body: () => (columns.length ? <div class="profile">{columns.map((column) => <ProfileCard key={column.name} column={column} />)}</div> : <Empty title="There is no profile to show">{data?.profile_unknown}</Empty>) },
+        ...(warnings.length ? [{ id: "warnings", label: "Warnings", count: warnings.length, body: () => <ul class="verdicts">{warnings.map((one, index) => <li key={index}><State state="watch" small /><div><b><code>{one.column}</code> {kindWords(one.problem)}</b><p class="quiet">{one.sentence ?? `found ${plain(one.found)}, expected ${plain(one.expected)}`}</p></div></li>)}</ul> }] : []),
         { id: "schema", label: "Schema", count: data?.schema?.length, body: () => <FactList facts={(data?.schema ?? []).map((column) => [column.name, <code key={column.name}>{column.type ?? "unknown"}</code>])} /> },
         { id: "origin", label: "Origin", body: () => data && <Origin snapshot={data} /> },
       ]}
@@ -34,6 +37,7 @@ function Origin({ snapshot }: { snapshot: Snapshot }) {
         ["contract version", plain(snapshot.contract_version)],
         ["digest", <Id id={snapshot.digest} label="digest" />],
         ["bytes", <Id id={snapshot.blob} label="blob digest" />],
+        ["used by", snapshot.used_by?.length ? snapshot.used_by.map((user) => <span key={user} class="gap-right"><Subject subject={user} /></span>) : <span class="quiet">nothing yet</span>],
         ["made from", snapshot.parents?.length ? snapshot.parents.map((parent) => <span key={parent} class="gap-right"><Subject subject={parent.includes(":") ? parent : `snapshot:${parent}`} /></span>) : <span class="quiet">nothing earlier</span>],
       ]}
     />
@@ -46,7 +50,7 @@ function ProfileCard({ column }: { column: ProfileColumn }) {
   const edges = column.histogram?.edges;
   return (
     <section class="profile-card" aria-label={column.name}>
-      <header><h3><code>{column.name}</code></h3><span class="quiet">{column.kind}</span></header>
+      <header><h2 class="minor"><code>{column.name}</code></h2><span class="quiet">{column.kind}</span></header>
       {edges?.length
         ? <><Histogram edges={edges} counts={column.histogram?.counts} label={column.name} /><p class="ends"><span>{figure(edges[0])}</span><span>{figure(edges.at(-1))}</span></p></>
         : top.length

@@ -5,6 +5,7 @@ import { bytes, days, figure, plain, shortId } from "../format.ts";
 import { Act } from "../parts/act.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, PlainFacts, Subject, Unknown, Value } from "../parts/words.tsx";
 import { go } from "../router.ts";
 import type { Deployment, Facts, Page, Version } from "../types.ts";
@@ -45,6 +46,7 @@ function goToRelease(answer: unknown): void {
 
 function Metrics({ version }: { version: Version }) {
   const names = metricNames([version]);
+  const weights = weightsIn(version.metrics);
   if (!names.length) return <Empty title="This version carries no metric" />;
   return (
     <>
@@ -55,16 +57,32 @@ function Metrics({ version }: { version: Version }) {
           return <div class="tile" key={name}><span>{name}</span><b>{figure(value)}</b>{lo !== null && hi !== null && <small title="95 % interval">[{figure(lo)}, {figure(hi)}]</small>}</div>;
         })}
       </div>
+      {weights.length > 0 && <section><h2>What it leans on</h2><Weights weights={weights} /></section>}
     </>
   );
 }
 
-function fieldsOf(part: unknown): { name: string; type: string; more: string }[] {
+function fieldsOf(part: unknown): { name: string; type: string; values: string }[] {
   const list = Array.isArray(part) ? part : typeof part === "object" && part ? Object.entries(part).map(([name, type]) => (typeof type === "object" && type ? { name, ...type } : { name, type })) : [];
   return list.map((field: unknown, index) => {
-    const { name, type, ...rest } = (typeof field === "object" && field ? field : { name: String(field) }) as Facts;
-    return { name: String(name ?? `field ${index + 1}`), type: plain(type), more: Object.entries(rest).filter(([, value]) => value != null && value !== "").map(([key, value]) => `${key} ${plain(value)}`).join(" · ") };
+    const known = (typeof field === "object" && field ? field : { name: String(field) }) as Facts;
+    return { name: String(known["name"] ?? `field ${index + 1}`), type: plain(known["type"]), values: valuesText(known) };
   });
+}
+
+const MOST_VALUES = 12;
+
+/** What a column may hold, in words. */
+function valuesText({ name: _name, type: _type, categories, minimum, maximum, nullable, required, ...rest }: Facts): string {
+  const words: string[] = [];
+  if (Array.isArray(categories) && categories.length) {
+    words.push(categories.slice(0, MOST_VALUES).map(plain).join(", ") + (categories.length > MOST_VALUES ? ` … ${categories.length} values` : ""));
+  }
+  if (minimum != null || maximum != null) words.push(`${minimum == null ? "…" : plain(minimum)} to ${maximum == null ? "…" : plain(maximum)}`);
+  if (nullable === true) words.push("may be missing");
+  if (required === false) words.push("may be left out");
+  for (const [key, value] of Object.entries(rest)) if (value !== null && value !== "" && !(Array.isArray(value) && !value.length)) words.push(`${key} ${plain(value)}`);
+  return words.join(" · ");
 }
 
 function Signature({ signature }: { signature: unknown }) {
@@ -77,7 +95,7 @@ function Signature({ signature }: { signature: unknown }) {
         <section key={title}>
           <h2>{title}</h2>
           <div class="table-frame"><table aria-label={title}><thead><tr><th scope="col">Column</th><th scope="col">Type</th><th scope="col">Values</th></tr></thead>
-            <tbody>{fieldsOf(part).map((field) => <tr key={field.name}><td><code>{field.name}</code></td><td><code>{field.type}</code></td><td class="wide quiet">{field.more || "any"}</td></tr>)}</tbody></table></div>
+            <tbody>{fieldsOf(part).map((field) => <tr key={field.name}><td><code>{field.name}</code></td><td><code>{field.type}</code></td><td class="wide quiet">{field.values || "any"}</td></tr>)}</tbody></table></div>
         </section>
       ))}
       {Object.keys(rest).length > 0 && <PlainFacts facts={rest} empty="" />}

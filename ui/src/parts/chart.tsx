@@ -5,7 +5,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { isNumber, UNKNOWN } from "../format.ts";
+import { isNumber, MONTHS, UNKNOWN } from "../format.ts";
 import { useTheme } from "../theme.ts";
 import type { Maybe } from "../types.ts";
 import { Icon } from "./icons.tsx";
@@ -166,7 +166,7 @@ function options(props: ChartProps, colours: Inks, width: number, setAt: (index:
     width,
     height,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    padding: [props.marks?.length ? 20 : 8, 12, 0, 0],
+    padding: [head(props), numeric ? 12 : 30, 0, 0],
     legend: { show: false },
     cursor: {
       ...(sync ? { sync: { key: sync, scales: ["x", null] as [string, null] } } : {}),
@@ -176,8 +176,8 @@ function options(props: ChartProps, colours: Inks, width: number, setAt: (index:
     },
     scales: { x: { time: !numeric, range: (_plot, min, max) => xRange(props, min, max) }, y: { range: (plot) => yRange(plot, props) } },
     axes: [
-      { stroke: colours.muted, font, grid: { show: false }, ticks: { stroke: colours.grid, width: 1, size: 4 }, size: 28, space: 56, ...(numeric ? {} : { values: monthNames }) },
-      { stroke: colours.muted, font, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false }, size: 60, gap: 6, space: 36, values: (_plot, splits) => splits.map((value) => write(value)) },
+      { stroke: colours.muted, font, grid: { show: false }, ticks: { stroke: colours.grid, width: 1, size: 4 }, size: 28, space: 56, ...(numeric ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] } : { values: monthNames }) },
+      { stroke: colours.muted, font, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false }, size: 60, gap: 6, space: 36, values: (_plot, splits) => level(splits, write) },
     ],
     series: [
       {},
@@ -200,15 +200,31 @@ function options(props: ChartProps, colours: Inks, width: number, setAt: (index:
   };
 }
 
+const ROW_PX = 15;
+
+/** Room above the plot: a row for releases, and another for alerts and decisions, so that neither hides the other. */
+function head({ marks }: ChartProps): number {
+  return 8 + (marks?.some((mark) => mark.kind === "release") ? ROW_PX : 0) + (marks?.some((mark) => mark.kind !== "release") ? ROW_PX : 0);
+}
+
+/** The ticks of one axis with the same number of digits. */
+function level(splits: number[], write: (value: number) => string): string[] {
+  const texts = splits.map((split) => write(split));
+  if (!texts.every((text) => /^−?\d+(\.\d+)?$/.test(text))) return texts;
+  const digits = Math.max(...texts.map((text) => text.split(".")[1]?.length ?? 0));
+  const level = splits.map((split) => split.toFixed(digits).replace("-", "−"));
+  return level.every((text) => /\.0+$/.test(text)) ? level.map((text) => text.replace(/\.0+$/, "")) : level;
+}
+
 /** The x axis names months and days in UTC; a chart of one year needs no year on each tick. */
 function monthNames(_plot: uPlot, splits: number[]): string[] {
-  const format = new Intl.DateTimeFormat("en-GB", { month: "short", timeZone: "UTC" });
   const step = (splits[1] ?? 0) - (splits[0] ?? 0);
   let year = 0;
   return splits.map((split) => {
     const date = new Date(split * 1000);
-    if (step < 86_400) return `${date.getUTCDate()} ${format.format(date)} ${date.toISOString().slice(11, 16)}`;
-    const name = step >= 27 * 86_400 ? format.format(date) : `${date.getUTCDate()} ${format.format(date)}`;
+    const month = MONTHS[date.getUTCMonth()] ?? "";
+    if (step < 86_400) return `${date.getUTCDate()} ${month} ${date.toISOString().slice(11, 16)}`;
+    const name = step >= 27 * 86_400 ? month : `${date.getUTCDate()} ${month}`;
     if (date.getUTCFullYear() === year) return name;
     year = date.getUTCFullYear();
     return `${name} ${year}`;
@@ -317,7 +333,8 @@ function drawMarks(plot: uPlot, { marks }: ChartProps, colours: Inks): void {
   ctx.save();
   ctx.font = `${11 * scale}px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif`;
   ctx.textBaseline = "bottom";
-  let free = -Infinity;
+  const free = { upper: -Infinity, lower: -Infinity };
+  const both = (marks ?? []).some((mark) => mark.kind === "release") && (marks ?? []).some((mark) => mark.kind !== "release");
   for (const mark of [...(marks ?? [])].sort((a, b) => a.at - b.at)) {
     const x = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
@@ -326,12 +343,14 @@ function drawMarks(plot: uPlot, { marks }: ChartProps, colours: Inks): void {
     ctx.fillStyle = ink;
     ctx.lineWidth = scale;
     ctx.setLineDash(mark.kind === "release" ? [] : [3 * scale, 3 * scale]);
-    line(ctx, x, bbox.top - 4 * scale, x, bbox.top + bbox.height);
+    const row = both && mark.kind === "release" ? "upper" : "lower";
+    const base = bbox.top - (row === "upper" ? 4 + ROW_PX : 4) * scale;
+    line(ctx, x, base, x, bbox.top + bbox.height);
     const width = ctx.measureText(mark.label).width;
     const start = Math.min(Math.max(x - 3 * scale, bbox.left), bbox.left + bbox.width - width);
-    if (start > free) {
-      ctx.fillText(mark.label, start, bbox.top - 6 * scale);
-      free = start + width + 8 * scale;
+    if (start > free[row]) {
+      ctx.fillText(mark.label, start, base - 1 * scale);
+      free[row] = start + width + 8 * scale;
     }
   }
   ctx.restore();

@@ -7,13 +7,19 @@ import { copyText } from "./words.tsx";
 
 const LABELS: [keyof CopyForms, string][] = [["cli", "Command line"], ["python", "Python"], ["curl", "curl"]];
 
-export function curlGet(path: string): string {
-  return `curl -H "Authorization: Bearer $MAINSTAY_TOKEN" "${window.location.origin}${path}"`;
+/** A list of the API in all three forms. `path` begins with /api. */
+export function listForms(path: string, cli?: string): CopyForms {
+  const short = path.replace(/^\/api/, "");
+  return {
+    cli: cli ?? null,
+    python: `import mainstay as ms\nms.connect().get("${short}")`,
+    curl: `curl -H "Authorization: Bearer $MAINSTAY_TOKEN" "$MAINSTAY_URL${path}"`,
+  };
 }
 
 export function curlPost(path: string, body: unknown): string {
   const text = JSON.stringify(body).replaceAll("'", "'\\''");
-  return `curl -X POST -H "Authorization: Bearer $MAINSTAY_TOKEN" -H "Content-Type: application/json" -d '${text}' "${window.location.origin}${path}"`;
+  return `curl -X POST -H "Authorization: Bearer $MAINSTAY_TOKEN" -H "Content-Type: application/json" -d '${text}' "$MAINSTAY_URL${path}"`;
 }
 
 export function Forms({ forms }: { forms: CopyForms }) {

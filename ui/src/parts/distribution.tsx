@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two distributions laid over each other: what the model learned from, and the window. Cells of unequal width are drawn as
+// Two distributions laid over each other: the baseline, and the window. Cells of unequal width are drawn as
 // density (share per unit), so that area is what the eye compares; open-ended cells and categories are drawn side by side.
 import { figure, isNumber, percent, plain } from "../format.ts";
 import type { ColumnAnswer, Maybe } from "../types.ts";
@@ -87,7 +87,7 @@ function Steps({ cells }: { cells: Cell[] }) {
       ))}
       <path class="dist-base" d={path((cell) => cell.baseline)} />
       <path class="dist-window" d={path((cell) => cell.window)} />
-      {ticks.map((tick, index) => <text key={tick} x={x(tick)} y={HEIGHT - 8} class={`tick ${index === 0 ? "" : index === 5 ? "end" : "middle"}`}>{figure(Number(tick.toPrecision(3)))}</text>)}
+      {ticks.map((tick, index) => <text key={tick} x={x(tick)} y={HEIGHT - 8} class={`tick ${index === 0 ? "" : index === 5 ? "end" : "middle"}`}>{tickText(figure(Number(tick.toPrecision(3))), index)}</text>)}
       {cells.map((cell) => (
         <rect key={cell.label} class="hit" x={x(cell.from ?? 0)} width={Math.max(1, x(cell.to ?? 0) - x(cell.from ?? 0))} y={TOP} height={HEIGHT - TOP - BOTTOM}>
           <title>{cellText(cell)}</title>
@@ -95,6 +95,11 @@ function Steps({ cells }: { cells: Cell[] }) {
       ))}
     </svg>
   );
+}
+
+/** The outermost bars also hold whatever lies beyond them. */
+function tickText(text: string, index: number): string {
+  return index === 0 ? `≤ ${text}` : index === 5 ? `≥ ${text}` : text;
 }
 
 const MOST_BARS = 24;
@@ -132,6 +137,13 @@ export function Histogram({ edges, counts, label }: { edges: Maybe<number[]>; co
   if (!edges?.length || !counts?.length) return null;
   const min = edges[0] ?? 0;
   const max = edges.at(-1) ?? 1;
+  if (counts.filter((n) => n > 0).length < 2 && (max - min || 0) <= Math.abs(max) * 1e-6 + 1) {
+    return (
+      <svg class="histogram" viewBox="0 0 240 48" preserveAspectRatio="none" role="img" aria-label={`${label} has one value`}>
+        <rect x="104" width="32" y="2" height="46"><title>One value</title></rect>
+      </svg>
+    );
+  }
   const density = counts.map((n, index) => n / ((edges[index + 1] ?? 0) - (edges[index] ?? 0) || 1));
   const tall = Math.max(...density) || 1;
   const x = (value: number) => ((value - min) / (max - min || 1)) * 240;

@@ -23,7 +23,7 @@ interface Props {
   nodes: GraphNode[];
   edges: GraphEdge[];
   label: string;
-  width?: number;
+  widths?: number[]; // of a box, the most wanted first; the next is taken where the graph would not fit
   height?: number;
   down?: boolean; // always from top to bottom
   chosen?: string | null;
@@ -45,7 +45,7 @@ interface Laid {
 function lay(nodes: GraphNode[], edges: GraphEdge[], width: number, height: number, direction: "LR" | "TB"): Laid {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
   const labelled = edges.some((edge) => edge.label);
-  graph.setGraph({ rankdir: direction, nodesep: direction === "LR" ? 16 : 20, ranksep: direction === "LR" ? 44 : labelled ? 44 : 32, marginx: 4, marginy: 4 });
+  graph.setGraph({ rankdir: direction, nodesep: 16, ranksep: direction === "LR" ? (width < 170 ? 28 : 44) : labelled ? 44 : 32, marginx: 4, marginy: 4 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width, height });
   edges.forEach((edge, index) => {
@@ -64,7 +64,18 @@ function lay(nodes: GraphNode[], edges: GraphEdge[], width: number, height: numb
   return { width: size.width ?? width, height: size.height ?? height, boxes, lines };
 }
 
-export function Graph({ nodes, edges, label, width = 196, height = 76, down = false, chosen, choose }: Props) {
+/** The first layout that fits the room: left to right with each width, then top to bottom with each; else the narrowest downwards. */
+function fit(nodes: GraphNode[], edges: GraphEdge[], widths: number[], height: number, down: boolean, room: number): Laid & { box: number; down: boolean } {
+  const tries = [...(down ? [] : widths.map((box) => ({ box, way: "LR" as const }))), ...widths.map((box) => ({ box, way: "TB" as const }))];
+  let laid: (Laid & { box: number; down: boolean }) | undefined;
+  for (const { box, way } of tries) {
+    laid = { ...lay(nodes, edges, box, height, way), box, down: way === "TB" };
+    if (laid.width <= room) break;
+  }
+  return laid ?? { width: 0, height: 0, boxes: new Map(), lines: [], box: 0, down };
+}
+
+export function Graph({ nodes, edges, label, widths = [188, 164, 140], height = 72, down = false, chosen, choose }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const [room, setRoom] = useState(0);
   useEffect(() => {
@@ -74,9 +85,13 @@ export function Graph({ nodes, edges, label, width = 196, height = 76, down = fa
     watch.observe(place);
     return () => watch.disconnect();
   }, []);
-  const shape = JSON.stringify([nodes.map((node) => node.id), edges, width, height, down]);
-  const wide = useMemo(() => (down ? null : lay(nodes, edges, width, height, "LR")), [shape]);
-  const laid = useMemo(() => (wide && wide.width <= Math.max(room, 320) ? wide : lay(nodes, edges, width, height, "TB")), [shape, wide, room]);
+  const shape = JSON.stringify([nodes.map((node) => node.id), edges, widths, height, down]);
+  const laid = useMemo(() => fit(nodes, edges, widths, height, down, Math.max(room - 26, 320)), [shape, room]);
+  const { box: width } = laid;
+  useEffect(() => {
+    const place = frame.current;
+    if (place && laid.down) place.scrollLeft = (place.scrollWidth - place.clientWidth) / 2; // the root stands in the middle
+  }, [laid]);
   return (
     <div class="graph-frame" ref={frame} role="group" aria-label={label} tabIndex={0}>
       <div class="graph" style={{ width: `${laid.width}px`, height: `${laid.height}px` }}>
@@ -93,7 +108,7 @@ export function Graph({ nodes, edges, label, width = 196, height = 76, down = fa
           const spot = laid.boxes.get(node.id);
           const place = { left: `${(spot?.x ?? 0) - width / 2}px`, top: `${(spot?.y ?? 0) - height / 2}px`, width: `${width}px`, height: `${height}px` };
           const style = `graph-node ${node.style ?? ""}${chosen === node.id ? " graph-chosen" : ""}`;
-          if (choose) return <button key={node.id} type="button" class={style} style={place} aria-pressed={chosen === node.id} aria-label={node.label} onClick={() => choose(node.id)}>{node.body}</button>;
+          if (choose) return <button key={node.id} type="button" class={style} style={place} aria-pressed={chosen === node.id} title={node.label} onClick={() => choose(node.id)}>{node.body}</button>;
           if (node.href) return <a key={node.id} class={style} style={place} href={node.href} title={node.label}>{node.body}</a>;
           return <div key={node.id} class={style} style={place} title={node.label}>{node.body}</div>;
         })}

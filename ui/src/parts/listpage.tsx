@@ -3,8 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { ApiError } from "../api.ts";
-import type { CopyForms } from "../types.ts";
-import { CopyAs, curlGet } from "./copyas.tsx";
+import { CopyAs, listForms } from "./copyas.tsx";
 import { ErrorNote, Skeleton } from "./notice.tsx";
 import { setTitle } from "./objectpage.tsx";
 
@@ -24,7 +23,6 @@ interface Props {
 
 export function ListPage({ title, about, path, cli, error, loading, empty, nothing, acts, places, children }: Props) {
   useEffect(() => setTitle(title), [title]);
-  const forms: CopyForms = { cli: cli ?? null, curl: curlGet(path) };
   return (
     <section>
       <header class="list-head">
@@ -32,7 +30,7 @@ export function ListPage({ title, about, path, cli, error, loading, empty, nothi
           <h1>{title}</h1>
           <p class="quiet">{about}</p>
         </div>
-        <div class="acts">{acts}<CopyAs forms={forms} /></div>
+        <div class="acts">{acts}<CopyAs forms={listForms(path, cli)} /></div>
       </header>
       {places && (
         <nav class="tabs" aria-label={`${title}: more`}>
@@ -45,5 +43,5 @@ export function ListPage({ title, about, path, cli, error, loading, empty, nothi
   );
 }
 
-/** Asks for pages of a list until `next` is null or enough are here; the table filters and sorts what it has. */
+/** As many as the API gives at once; the table filters and sorts what it has. */
 export const LIST_LIMIT = 1000;

@@ -6,16 +6,23 @@ import { copyText } from "./words.tsx";
 import { Icon } from "./icons.tsx";
 import { useState } from "preact/hooks";
 
+/** A sentence in which `commands` stand between backticks. */
+export function Sentence({ text }: { text: string }) {
+  return <>{text.split("`").map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
+}
+
 export function ErrorNote({ error, what }: { error: ApiError | Error; what?: string }) {
   const kind = "kind" in error ? error.kind : "error";
   const request = "requestId" in error ? error.requestId : null;
+  if (kind === "unauthenticated") {
+    return <Empty title="This browser is not signed in" command="mainstay open"><Sentence text={error.message} /></Empty>;
+  }
   return (
     <div class="note note-error" role="alert">
       <Icon name="alert" />
       <div>
         {what && <b>{what}</b>}
-        <p>{error.message}</p>
-        {kind === "unauthenticated" && <p>This browser is not signed in. <code>mainstay login</code> prints a link that signs it in once.</p>}
+        <p><Sentence text={error.message} /></p>
         {request && <p class="quiet">request {request}</p>}
       </div>
     </div>
@@ -40,7 +47,7 @@ export function Command({ text }: { text: string }) {
 export function Empty({ title, children, command }: { title: string; children?: ComponentChildren; command?: string }) {
   return (
     <div class="empty">
-      <h3>{title}</h3>
+      <h2 class="minor">{title}</h2>
       {children && <p>{children}</p>}
       {command && <Command text={command} />}
     </div>

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { query, useGet, type ApiError } from "../api.ts";
 import { duration, isNumber } from "../format.ts";
-import type { About, Maybe } from "../types.ts";
+import type { About, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
 import { Because } from "./because.tsx";
 import { CopyAs } from "./copyas.tsx";
 import { ErrorNote, Guard, Skeleton } from "./notice.tsx";
@@ -33,16 +33,22 @@ interface Props {
   loading: boolean;
   error?: ApiError | undefined;
   tabs: Tab[];
+  because?: Phrase[] | undefined; // where the ledger cannot tell
+  wide?: boolean; // the tabs take the whole width, the timeline stands below
 }
 
-export function ObjectPage({ subject, kind, name, plainName, state, owner, made, aside, acts, above, loading, error, tabs }: Props) {
-  const about = useGet<About>(query("/api/about", { subject })).data;
+export function ObjectPage({ subject, kind, name, plainName, state, owner, made, aside, acts, above, loading, error, tabs, because, wide = false }: Props) {
+  const isAsked = !subject.startsWith("policy:"); // policies stand beside the loop: they have events and no place in it
+  const asked = useGet<About>(isAsked ? query("/api/about", { subject }) : null);
+  const about = asked.data;
+  const own = useGet<Page<LedgerEvent>>(asked.error || !isAsked ? query("/api/events", { subject, limit: 50 }) : null).data;
+  const events = about?.timeline ?? own?.items;
   useEffect(() => setTitle(plainName), [plainName]);
   const shownState = about?.state ?? state;
   const shownOwner = about?.owner ?? owner;
   return (
     <article>
-      <Guard name="lifecycle ribbon"><Ribbon stations={about?.ribbon ?? [{ station: stationOf(kind), name: plainName, here: true, state: state ?? null }]} /></Guard>
+      {isAsked && <Guard name="lifecycle ribbon"><Ribbon stations={about?.ribbon ?? [{ station: stationOf(kind), name: plainName, here: true, state: state ?? null }]} /></Guard>}
       <header class="object-head">
         <div class="object-title">
           <p class="object-kind">{kind}</p>
@@ -52,21 +58,21 @@ export function ObjectPage({ subject, kind, name, plainName, state, owner, made,
           </div>
           <p class="object-meta">
             {shownOwner && <span>owner <b><Person name={shownOwner} /></b></span>}
-            <Age age={about?.age} made={made} />
+            <Age age={about?.age} made={made ?? about?.since} />
             {aside}
           </p>
         </div>
         <div class="acts">{acts}<CopyAs forms={about?.copy} /></div>
       </header>
-      {about ? <Because phrases={about.because} /> : <p class="because quiet" aria-hidden="true">&nbsp;</p>}
+      {about ? <Because phrases={about.because?.length ? about.because : because} /> : asked.error || !isAsked ? null : <p class="because quiet" aria-hidden="true">&nbsp;</p>}
       {error && <ErrorNote error={error} />}
       {!error && above && <Guard name="overview">{above}</Guard>}
       {!(error && loading) && (
-        <div class="object-body">
+        <div class={`object-body${wide ? " object-body-wide" : ""}`}>
           <div class="object-main">{loading ? <Skeleton rows={6} tall /> : <Tabs tabs={tabs} />}</div>
           <aside class="object-side" aria-label="Timeline">
             <h2>Timeline</h2>
-            <Guard name="timeline">{about ? <Timeline events={about.timeline} own={subject} /> : <Skeleton rows={4} />}</Guard>
+            <Guard name="timeline">{about || events ? <Timeline events={events} own={subject} /> : <Skeleton rows={4} />}</Guard>
           </aside>
         </div>
       )}

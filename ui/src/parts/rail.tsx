@@ -40,8 +40,8 @@ export function Rail({ path }: { path: string }) {
         <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" /><path d="M16 6v20M16 8 7 24h18z" /></svg>
         <span>Mainstay</span>
       </a>
-      <button type="button" class="rail-search" onClick={openPalette} aria-label="Search by name, id or digest">
-        <Icon name="search" size={14} /><span>Search</span><kbd>{mac ? "⌘K" : "Ctrl K"}</kbd>
+      <button type="button" class="rail-search" onClick={openPalette} title="Search by name, id or digest">
+        <Icon name="search" size={14} /><span>Search</span><kbd aria-hidden="true">{mac ? "⌘K" : "Ctrl K"}</kbd>
       </button>
       <nav aria-label="Stations">
         {STATIONS.map(([root, label, icon, more]) => (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ribbon: the whole loop on every object page, the present object lit, each neighbour one click away with its state.
-// A station that the record does not know is drawn hatched and says so; it is never left out.
+// A station that nothing stands at yet says so; it is never left out.
 import { kindWords, splitSubject, shortId, subjectHref, toneOf } from "../format.ts";
 import type { Station } from "../types.ts";
 import { Icon, type IconName } from "./icons.tsx";
@@ -24,7 +24,7 @@ export function Ribbon({ stations }: { stations: Station[] }) {
 }
 
 function Stop({ name, station }: { name: string; station: Station | undefined }) {
-  const label = station?.name ?? (station?.subject ? shortId(splitSubject(station.subject).name) : null);
+  const label = station?.subject || station?.here ? (station.name ?? shortId(splitSubject(station.subject).name)) : null;
   const href = station?.href ?? subjectHref(station?.subject);
   const tone = station?.state ? toneOf(station.state) : "plain";
   const inside = (

@@ -49,8 +49,8 @@ export function Id({ id, label }: { id: Maybe<string>; label?: string }) {
     window.setTimeout(() => setDone(false), 1500);
   };
   return (
-    <button type="button" class="id" title={`${id} (click copies it)`} aria-label={`${label ?? "id"} ${id}, copy`} onClick={copy}>
-      <code>{shortId(id)}</code>
+    <button type="button" class="id" title={`${label ?? "id"} ${id} (click copies it)`} onClick={copy}>
+      <code>{shortId(id)}</code><span class="unseen">copy {label ?? "id"}</span>
       {done ? <Icon name="check" size={12} /> : <Icon name="copy" size={12} />}
     </button>
   );

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+import mainstay as ms
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
@@ -49,6 +51,7 @@ def load(until: str, since: str | None = None, source: str | None = None) -> pa.
     return table.filter(wanted)
 
 
+@ms.step
 def features(flights: pa.Table) -> pa.Table:
     """One row per departure, same order: ``key``, ``due`` (UTC), the columns of ``FEATURES`` and the label ``late``.
 
@@ -71,6 +74,13 @@ def features(flights: pa.Table) -> pa.Table:
     return pa.table({**columns, "late": _late(flights)})
 
 
+@ms.step
+def join(tables: list[pa.Table]) -> pa.Table:
+    """Several feature tables as one, in the order of departure."""
+    return pa.concat_tables(tables).sort_by([("due", "ascending"), ("key", "ascending")])
+
+
+@ms.step
 def split(table: pa.Table, holdout_days: int = 14) -> tuple[pa.Table, pa.Table]:
     """The rows before, and the rows of, the last ``holdout_days`` times 24 hours that ``table`` covers.
 
@@ -82,6 +92,7 @@ def split(table: pa.Table, holdout_days: int = 14) -> tuple[pa.Table, pa.Table]:
     return table.filter(pc.invert(judged)), table.filter(judged)
 
 
+@ms.step
 def train(table: pa.Table, depth: int = 6, seed: int = 0) -> Pipeline:
     """A fitted pipeline; its input is a 2-d object array of the columns ``FEATURES`` in that order (see ``inputs``)."""
     from sklearn.compose import ColumnTransformer
@@ -116,6 +127,7 @@ def predict(model: Pipeline, table: pa.Table) -> np.ndarray[Any, np.dtype[np.flo
     return scores
 
 
+@ms.step
 def evaluate(model: Pipeline, table: pa.Table) -> dict[str, float]:
     """Figures over the labelled rows of ``table``: ``auc``, ``brier``, ``log_loss``, ``base_rate`` and ``n``."""
     from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
@@ -129,6 +141,26 @@ def evaluate(model: Pipeline, table: pa.Table) -> dict[str, float]:
         "base_rate": float(label.mean()),
         "n": float(len(label)),
     }
+
+
+@ms.pipeline
+def flights_late(until: str, months: int = 3, holdout_days: int = 14, depth: int = 6) -> None:
+    """Train on the last ``months`` snapshots before ``until``, judge on their last ``holdout_days``, register.
+
+    Each month's features are a step of their own, so that a month is prepared once however often it is trained on.
+    """
+    tables = [features(month) for month in ms.snapshots("flights", last=months, until=until)]
+    learnt, judged = split(join(tables), holdout_days)
+    model = train(learnt, depth)
+    ms.register(
+        "flights-late",
+        model,
+        metrics=evaluate(model, judged),
+        holdout=judged,
+        target="late",
+        features=FEATURES,
+        nullable=WEATHER,  # a station may be silent for an hour, even if it was not in the months learnt from
+    )
 
 
 def _bundled() -> Path:

@@ -1,11 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens in pipelines: one event for each execution of a step."""
+"""What happens in pipelines: one event for each execution of a step, and for each piece of work asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mainstay.domain.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobAsked(Event):
+    """Somebody asked for work that a worker will do."""
+
+    kind = "job.asked"
+    job: str
+    job_kind: str
+    asked: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        return f"job:{self.job}"
 
 
 @dataclass(frozen=True, kw_only=True)

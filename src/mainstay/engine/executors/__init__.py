@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executors: where step calls run, one file a place.
 
-In: step calls whose inputs exist. Out: outcomes, in any order. What good means: an executor runs ``step_calls.carry_out``
-and nothing else; it reads inputs from the blobs and writes outputs there, so that a step carried out anywhere is keyed,
-cached and explained alike. It never records; it never decides the order.
+In: step calls whose inputs exist. Out: outcomes, in any order. What good means: an executor runs
+``step_calls.carry_out`` and nothing else; it reads inputs from the blobs and writes outputs there, so that a step
+carried out anywhere is keyed, cached and explained alike. It never records; it never decides the order.
 """
 
 from __future__ import annotations

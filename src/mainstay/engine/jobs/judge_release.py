@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gathering the evidence a release gate judges by. The gate decides; this only measures.
 
-In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``, ``_label`` of rows it
-has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the columns to slice by; whether the
-candidate loads in a limited child; its latency. The candidate is loaded here only after the child has survived it.
+In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``,
+``_label`` of rows it has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the
+columns to slice by; whether the candidate loads in a limited child; its latency. The candidate is loaded here only
+after the child has survived it.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _evaluation(platform: Platform, blob: str | None) -> pa.Table:
 
     if not blob:
         raise Invalid(
-            "the candidate has no evaluation; register it with a holdout, register(…, holdout=…, target=…), to judge it by."
+            "the candidate has no evaluation to judge it by; register it with register(…, holdout=…, target=…)."
         )
     table = pq.read_table(platform.blob_path(blob))
     missing = {"_score", "_label"} - set(table.column_names)
@@ -120,10 +121,7 @@ def _champion(
     try:
         signature = Signature.from_json(champion["signature"])
         if signature.output.positive != candidate.output.positive:
-            return (
-                None,
-                f"the champion scores class {signature.output.positive!r}, the candidate {candidate.output.positive!r}.",
-            )
+            return None, f"the champion scores class {signature.output.positive!r}, not {candidate.output.positive!r}."
         return _model(platform, champion).predict(signature.arrays(table)), None
     except MainstayError as error:
         return None, f"the champion cannot be scored on these rows: {error.message}"

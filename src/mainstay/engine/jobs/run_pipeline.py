@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a pipeline for somebody else, in a child process of its own.
 
-In: entry, parameters, the event that caused it. Out: run id, versions, snapshots. A fresh interpreter, because the project's
-modules may have changed since the last job and because what a guest's code does must not take the worker with it. The child
-reads its order from standard input and ends when that is closed: no child outlives its worker.
+In: entry, parameters, the event that caused it. Out: run id, versions, snapshots. A fresh interpreter, because the
+project's modules may have changed since the last job and because what a guest's code does must not take the worker
+with it. The child reads its order from standard input and ends when that is closed: no child outlives its worker.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def main() -> None:
     from mainstay.client import session
 
     signal.signal(signal.SIGTERM, _leave)
-    order = json.loads(sys.stdin.buffer.readline())
+    order = json.loads(_read_line())
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
     answer = Path(order["answer"])
     try:
@@ -160,9 +160,19 @@ def _leave(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _read_line() -> bytes:
+    # Straight from the descriptor, here and below: a thread that waits inside sys.stdin would block the interpreter's
+    # exit.
+    found = b""
+    while not found.endswith(b"\n") and (more := os.read(0, 65_536)):
+        found += more
+    return found
+
+
 def _end_with_the_worker() -> None:
-    sys.stdin.buffer.read()  # returns when the worker has closed its end, or is no more
-    os.kill(os.getpid(), signal.SIGTERM)
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # the worker has closed its end, or is no more
 
 
 if __name__ == "__main__":

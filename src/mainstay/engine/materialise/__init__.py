@@ -6,8 +6,8 @@ a port: each file that calls ``materialiser`` is one family.
 
 What good means. Equal values give equal bytes in any process and any workspace, so that a step downstream of an
 unchanged result is a hit. Reading never executes what was stored: no pickle. A value always reaches the next step by
-way of its bytes, also in the run that made it, so that a cached run and a fresh one cannot differ. Anything that no family
-accepts is an error that lists the ways out, never a guess.
+way of its bytes, also in the run that made it, so that a cached run and a fresh one cannot differ. Anything that no
+family accepts is an error that lists the ways out, never a guess.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def unsupported(value: Any) -> Invalid:
     """The error for a value that cannot be kept."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     return Invalid(
-        f"a {kind} cannot be stored. Three ways out: pass on a table (Arrow, pandas, Polars), an array, a fitted model, a Path, or "
-        "a dict, list, dataclass or scalar made of plain values; make the object inside the step that uses it; or write a "
-        "materialiser for it (a class under `@mainstay.engine.materialise.materialiser(...)`).",
+        f"a {kind} cannot be stored. Three ways out: pass on a table (Arrow, pandas, Polars), an array, a fitted model,"
+        " a Path, or a dict, list, dataclass or scalar made of plain values; make the object inside the step that uses"
+        " it; or write a materialiser for it (a class under `@mainstay.engine.materialise.materialiser(...)`).",
         type=kind,
     )
 

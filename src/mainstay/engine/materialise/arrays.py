@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy arrays of numbers, dates and fixed-width text, as ``.npy`` in C order and little-endian. Objects are refused: they would need pickle."""
+"""NumPy arrays of numbers, dates and fixed-width text, as ``.npy`` in C order and little-endian.
+
+Arrays of objects are refused: they would need pickle.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Arrays:
 
         if value.dtype.hasobject:
             raise Invalid(
-                f"an array of objects, shape {value.shape}, cannot be stored; make it a table, or an array of one plain type."
+                f"an array of objects, shape {value.shape}, cannot be stored; make it a table, or of one plain type."
             )
         sink = io.BytesIO()
         plain = np.ascontiguousarray(value).reshape(

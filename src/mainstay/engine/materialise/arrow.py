@@ -3,8 +3,8 @@
 
 The bytes do not say which library made the table (the artifact's kind does), so the same rows from pandas and from
 Polars have one digest. Canonical: 64-bit-offset and view types become plain ones, dictionary indices 32 bits wide, no
-schema metadata, one chunk layout, zstd, row groups of 131,072, content-defined pages so that a small change moves few bytes.
-The file names the writer's version: an upgrade of pyarrow may change digests, never values.
+schema metadata, one chunk layout, zstd, row groups of 131,072, content-defined pages so that a small change moves few
+bytes. The file names the writer's version: an upgrade of pyarrow may change digests, never values.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def parquet(table: pa.Table) -> bytes:
         version="2.6",
         use_content_defined_chunking=True,
     )
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    return sink.getvalue().to_pybytes()
 
 
 def _kind(cls: type) -> str | None:

@@ -2,7 +2,8 @@
 """Plain values as canonical JSON: scalars, lists, dicts, dates, enums, dataclasses, named tuples, nested as they come.
 
 What JSON has no word for is written as an object with one key that begins with ``$``; a dict that has such a key itself
-is written as pairs. Classes are found again by name among the modules that are already imported: reading imports nothing.
+is written as pairs. Classes are found again by name among the modules that are already imported: reading imports
+nothing.
 """
 
 from __future__ import annotations
@@ -199,6 +200,6 @@ def _class(name: str) -> Any:
     )
     if not is_data:
         raise Invalid(
-            f"the stored value is a {qualified} of module {module!r}, which is not imported here; import it in the step's file."
+            f"the stored value is a {qualified} of {module!r}, which is not imported here; import it in the step."
         )
     return found

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitted models, by ``mainstay.formats``: its files as blobs, and one small list of them whose digest stands for the model.
+"""Fitted models, by ``mainstay.formats``: its files as blobs, and one small list of them whose digest stands for the
+model.
 
 A step receives the estimator itself (``predict_proba`` and all), loaded from those files.
 """

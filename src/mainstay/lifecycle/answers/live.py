@@ -9,8 +9,8 @@ from typing import Any
 
 from mainstay.domain.release import WHOLE, Release
 from mainstay.domain.serving import Deployment
+from mainstay.lifecycle.answers import health
 from mainstay.lifecycle.data import snapshots
-from mainstay.lifecycle.monitoring import monitors, windows
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import releases, rollouts
 from mainstay.lifecycle.serving import deployments, traffic
@@ -81,15 +81,7 @@ def _line(
         trained_on=[f"{used.id} ({snapshots.named(view, used.id).rows} rows)" for used in version.snapshots if used.role == "train"],
         age_days=round((view.now() - run.started_at).total_seconds() / 86400, 2),
         approved_by=[approval.actor for approval in releases.valid_approvals(view, release)],
-        performance=_performance(view, deployment.name, release),
-        state=monitors.state_of_deployment(view, deployment.name),
+        performance=health.performance_of(view, deployment.name, release.number),
+        state=health.of_deployment(view, deployment.name),
     )
 
-
-def _performance(view: View, name: str, release: Release) -> dict[str, Any] | None:
-    """The newest labelled window's AUC for this very release."""
-    for window in reversed(windows.of_deployment(view, name)):
-        figure = (window.performance or {}).get("auc") if window.release == release.number else None
-        if figure and figure.get("value") is not None:
-            return {"name": "auc", "as_of": window.until} | {key: figure[key] for key in ("value", "lo", "hi", "n")}
-    return None

@@ -126,8 +126,8 @@ def _range(values: pa.ChunkedArray) -> tuple[float | None, float | None]:
     finite = values.filter(pc.is_finite(values))
     ends = pc.min_max(finite)
     low, high = ends["min"].as_py(), ends["max"].as_py()
-    # Whole numbers beyond 2**53 (keys, hashes) have no range worth a warning, and JSON readers would round it.
-    if low is None or max(abs(low), abs(high)) > _WIDEST:
+    # One value throughout proves nothing of others; whole numbers beyond 2**53 (keys, hashes) JSON readers would round.
+    if low is None or low == high or max(abs(low), abs(high)) > _WIDEST:
         return None, None
     room = (high / 2 - low / 2) * 2 * SLACK
     below, above = low - room, high + room

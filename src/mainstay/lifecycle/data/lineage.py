@@ -30,9 +30,7 @@ def use(ingest: Ingest, *, snapshot: str, subject: str, role: str) -> Snapshot:
         NotFound: there is no such snapshot.
     """
     used = snapshots.named(ingest, snapshot)
-    tables.put_use(
-        ingest, dataset=used.dataset, number=used.number, subject=subject, role=role, at=ingest.now()
-    )
+    tables.put_use(ingest, dataset=used.dataset, number=used.number, subject=subject, role=role, at=ingest.now())
     return used
 
 

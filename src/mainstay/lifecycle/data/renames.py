@@ -30,7 +30,7 @@ def overlap(before: pa.ChunkedArray, after: pa.ChunkedArray) -> float:
     """Share of the distribution of ``before`` that ``after`` shares, both without nulls; 0 where either has no
     value."""
     spec = profiles.infer_spec(pa.table({_NAME: before}))
-    shares = [_shares(profiles.profile(pa.table({_NAME: values}), spec), spec) for values in (before, after)]
+    shares = [_shares(profiles.profile(pa.table({_NAME: values}), spec)) for values in (before, after)]
     return round(float(np.minimum(*shares).sum()), 4)
 
 
@@ -61,8 +61,7 @@ def likely(missing: str, found: Mapping[tuple[str, str], float]) -> LikelyAlias 
     return best if all(score <= best.overlap - CLEAR for score in rivals) else None
 
 
-def _shares(profile: profiles.Profile, spec: profiles.ReferenceSpec) -> NDArray[np.float64]:
-    """Rows in each cell within the range of ``spec``, as shares of all values."""
+def _shares(profile: profiles.Profile) -> NDArray[np.float64]:
+    """The share of all values in each cell; ``before`` has none outside its own range, so those cells never count."""
     cells = profile.columns[_NAME].counts[FIRST:].astype(np.float64)
-    inside = cells[1:-1] if spec.columns[0].is_ordered else cells if spec.columns[0].kind == "datetime" else cells[:-1]
-    return inside / max(1.0, float(cells.sum()))
+    return cells / max(1.0, float(cells.sum()))

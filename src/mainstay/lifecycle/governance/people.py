@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.governance import PersonAdded
 from mainstay.domain.governance import PERMISSIONS_BY_ROLE, Person
 from mainstay.domain.names import check_name
@@ -19,7 +19,7 @@ def add(change: Change, *, name: str, kind: str = "user", roles: Iterable[str]) 
     """Let somebody act, or give somebody other roles. Adding the same again changes nothing but leaves its event.
 
     Raises:
-        Invalid: an unusable name, an unknown kind or role.
+        Invalid: an unusable name, an unknown kind or role. Conflict: nobody would be left who is admin.
     """
     check_name("person", name)
     wanted = tuple(sorted(set(roles)))
@@ -28,6 +28,8 @@ def add(change: Change, *, name: str, kind: str = "user", roles: Iterable[str]) 
     if unknown := [role for role in wanted if role not in PERMISSIONS_BY_ROLE]:
         raise Invalid(f"there is no role {unknown[0]!r}; the roles are {', '.join(PERMISSIONS_BY_ROLE)}.")
     before = tables.person(change, name)
+    if "admin" not in wanted and _admins(change) == [name]:
+        raise Conflict(f"{name} is the only admin here and cannot stop being one; make somebody else admin first.")
     someone = Person(
         name=name,
         kind=kind,
@@ -55,3 +57,7 @@ def get(view: View, name: str) -> Person:
 def listed(view: View) -> list[Person]:
     """Everybody, by name."""
     return tables.all_people(view)
+
+
+def _admins(view: View) -> list[str]:
+    return [one.name for one in tables.all_people(view) if "admin" in one.roles and not one.disabled_at]

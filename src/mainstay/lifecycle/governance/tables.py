@@ -96,8 +96,16 @@ def secrets_of(view: View, name: str, use: str) -> Sequence[Row[Any]]:
     return view.rows(query.order_by(secrets.c.created_at.desc()))
 
 
+def any_ended_before(view: View, moment: datetime) -> bool:
+    return view.first(select(secrets.c.id).where(*_ended_before(moment)).limit(1)) is not None
+
+
 def forget_ended_before(ingest: Ingest, moment: datetime) -> int:
-    return ingest.execute(delete(secrets).where(secrets.c.use != "token", secrets.c.expires_at < moment))
+    return ingest.execute(delete(secrets).where(*_ended_before(moment)))
+
+
+def _ended_before(moment: datetime) -> tuple[Any, ...]:
+    return secrets.c.use != "token", secrets.c.expires_at < moment
 
 
 def policy(view: View, name: str, version: int | None = None) -> Policy | None:

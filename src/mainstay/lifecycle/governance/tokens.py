@@ -87,6 +87,16 @@ def holder(view: View, *, secret: str, use: str = "token") -> tuple[Person, str]
     return _check(view, secret, use)
 
 
+def any_stale(view: View) -> bool:
+    """Whether `forget_stale` would find something."""
+    return tables.any_ended_before(view, view.now())
+
+
+def forget_stale(ingest: Ingest) -> int:
+    """Drop links and sessions whose time is over; tokens stay, since the ledger speaks of them."""
+    return tables.forget_ended_before(ingest, ingest.now())
+
+
 def _make(ingest: Ingest, *, use: str, name: str, lives: timedelta) -> Issued:
     identity, secret = secrets.token_hex(8), secrets.token_hex(32)
     issued = Issued(id=identity, secret=f"{PREFIX}_{identity}_{secret}", expires_at=ingest.now() + lives)

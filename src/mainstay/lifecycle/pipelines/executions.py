@@ -8,6 +8,7 @@ links and its place in the index of results, or nothing at all. A commit that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.events.pipelines import StepCommitted
 from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published, Step
 from mainstay.domain.tracking import Link, Run
-from mainstay.lifecycle.data import lineage
+from mainstay.lifecycle.data import lineage, snapshots
 from mainstay.lifecycle.pipelines import results, tables
 from mainstay.lifecycle.tracking import links, logs, runs
 from mainstay.store import Change, Ingest, View
@@ -65,6 +66,7 @@ def commit_step(
     if state != "failed" and (before := tables.committed(change, pipeline_run, name, key)):
         change.record(_event(before))
         return before
+    inputs = _fixed(change, inputs)
     for output in outputs:
         results.check(change, output)
     ended = change.now()
@@ -110,6 +112,7 @@ def connect(ingest: Ingest, run: str, *, inputs: Sequence[Input] = (), outputs: 
     Raises:
         NotFound: there is no such snapshot. Invalid: a kind of input that a run cannot have.
     """
+    inputs = _fixed(ingest, inputs)
     read = [Link(way="in", kind=each.kind, ref=each.ref, name=each.name) for each in inputs]
     made = [Link(way="out", kind=_link_kind(each), ref=_ref(each), name=each.name) for each in outputs]
     for link in read:
@@ -139,10 +142,15 @@ def get(view: View, run_id: str) -> Step:
     Raises:
         NotFound: there is none.
     """
-    found = tables.step(view, run_id)
+    found = find(view, run_id)
     if found is None:
         raise NotFound(f"run {run_id[:80]!r} is not that of a step.")
     return found
+
+
+def find(view: View, run_id: str) -> Step | None:
+    """The step that has this run of its own; None for any other run."""
+    return tables.step(view, run_id)
 
 
 def last_steps(view: View, pipeline: str) -> dict[str, Step]:
@@ -179,6 +187,13 @@ def _pipeline_run(view: View, identity: str) -> Run:
     if run.kind != "pipeline":
         raise Invalid(f"run {identity} is a {run.kind}; steps are committed to the run of a pipeline.")
     return run
+
+
+def _fixed(view: View, inputs: Sequence[Input]) -> list[Input]:
+    """``inputs`` with every snapshot by its number: ``flights@current`` will mean another one tomorrow."""
+    return [
+        replace(each, ref=snapshots.named(view, each.ref).id) if each.kind == "snapshot" else each for each in inputs
+    ]
 
 
 def _check(name: str, key: str, parts: Mapping[str, Any], why: str, state: str, seconds: float, linked: int) -> None:

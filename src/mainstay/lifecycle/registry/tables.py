@@ -168,9 +168,7 @@ def put_version(change: Change, new: Version) -> None:
 
 
 def set_state(change: Change, name: str, number: int, state: str) -> None:
-    change.execute(
-        update(versions).where(versions.c.model == name, versions.c.number == number).values(state=state)
-    )
+    change.execute(update(versions).where(versions.c.model == name, versions.c.number == number).values(state=state))
 
 
 def alias(view: View, name: str, alias_name: str) -> Alias | None:

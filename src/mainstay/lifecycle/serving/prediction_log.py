@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mainstay.domain import ids, segments
+from mainstay.domain.clock import from_wire
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Conflict, Invalid, Malformed, NotFound
 from mainstay.domain.events.serving import SegmentSealed
@@ -49,7 +50,7 @@ _META = {
     "_value": pa.float64(),
     "_key": pa.string(),
     "_source": pa.string(),
-    "_flags": pa.string(),
+    "_flags": pa.list_(pa.string()),
 }
 _INPUT = {"float": pa.float64(), "int": pa.int64(), "str": pa.string(), "bool": pa.bool_(), "datetime": _UTC}
 
@@ -88,6 +89,8 @@ def add_batch(change: Change, *, deployment: str, release: int, blob: str) -> Pa
         NotFound: no such deployment, release or blob. Invalid: a column is missing, or an id is no id or stands twice.
     """
     deployments.get(change, deployment)
+    if tables.part_of(change, f"batch:{blob[:16]}", 0, deployment, release):
+        raise Conflict(f"these very predictions stand in the log of {deployment!r} already; nothing was changed.")
     live = releases.get(change, deployment=deployment, number=release)
     try:
         table = pq.read_table(change.blobs.path(blob))
@@ -105,11 +108,15 @@ def add_batch(change: Change, *, deployment: str, release: int, blob: str) -> Pa
         raise Invalid("the scored rows need one prediction id each, all different; `mainstay predict` makes them.")
     if set(table["_release"].unique().to_pylist()) != {release}:
         raise Invalid(f"the scored rows say they are of another release than {live.id}.")
-    sequence = int(identities[0][:12], 16)
     return _keep(
-        change, table, deployment=deployment, release=release, gateway=f"batch:{change.actor}", sequence=sequence,
+        change,
+        table,
+        deployment=deployment,
+        release=release,
+        gateway=f"batch:{blob[:16]}",  # the same bytes again collide here instead of counting twice
+        sequence=0,
         source="batch",
-    )  # fmt: skip
+    )
 
 
 def read(
@@ -248,15 +255,20 @@ def _table_of(view: View, name: str, release: int, records: list[dict[str, Any]]
         "_value": [r["value"] for r in records],
         "_key": [r["key"] for r in records],
         "_source": ["http"] * len(records),
-        "_flags": [",".join(r["flags"]) if r["flags"] else None for r in records],
+        "_flags": [r["flags"] for r in records],
     }
     for field in schema:
         if field.name not in columns:
-            columns[field.name] = [r["row"].get(field.name) for r in records]
+            columns[field.name] = [_typed(r["row"].get(field.name), field.type) for r in records]
     try:
         return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema})
     except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
         raise Malformed(f"a record of the segment for {name!r} has a value of another type: {error}.") from error
+
+
+def _typed(value: Any, kind: pa.DataType) -> Any:
+    """A value as it came in JSON, where a time is a text."""
+    return from_wire(value) if isinstance(value, str) and pa.types.is_timestamp(kind) else value
 
 
 def _schema(view: View, model: str, version: int) -> pa.Schema:
@@ -315,7 +327,8 @@ def _with_labels(view: View, table: pa.Table) -> pa.Table:
     if not table.num_rows:
         return table.append_column(LABEL, pa.array([], pa.float64()))
     asked = _bytes_of(table["_id"])
-    rows = tables.feedback_between(view, asked.min().decode(), asked.max().decode())
+    ends = pc.min_max(table["_id"]).as_py()
+    rows = tables.feedback_between(view, ends["min"], ends["max"])
     labels = np.full(len(asked), np.nan)
     if rows:
         held = np.array([row.prediction for row in rows], dtype="S32")

@@ -50,6 +50,7 @@ gateways = Table(
     Column("pid", Integer, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("loaded", Json, nullable=False),
+    Column("faults", Json, nullable=False),
 )
 
 # Running totals of one life of one gateway; a restart begins a new row, so that the sums never go back.
@@ -128,14 +129,15 @@ def put_deployment(change: Change, new: Deployment) -> None:
 
 
 def put_gateway(ingest: Ingest, new: Gateway) -> None:
-    values = asdict(new) | {"loaded": list(new.loaded)}
+    values = asdict(new) | {"loaded": list(new.loaded), "faults": list(new.faults)}
     if not ingest.execute(update(gateways).where(gateways.c.id == new.id).values(**values)):
         ingest.insert(gateways, **values)
 
 
 def all_gateways(view: View) -> list[Gateway]:
     query = select(gateways).order_by(gateways.c.reported_at.desc())
-    return [Gateway(**{**row._mapping, "loaded": tuple(row.loaded)}) for row in view.rows(query)]
+    rows = view.rows(query)
+    return [Gateway(**{**row._mapping, "loaded": tuple(row.loaded), "faults": tuple(row.faults)}) for row in rows]
 
 
 def forget_gateways(ingest: Ingest, before: datetime) -> None:
@@ -166,6 +168,13 @@ def put_segment(ingest: Ingest, **values: Any) -> None:
 
 def put_part(change: Change, new: Part) -> None:
     change.insert(parts, **asdict(new))
+
+
+def part_of(view: View, gateway: str, sequence: int, name: str, release: int) -> Part | None:
+    """The part that a segment gave for one release, if it came before."""
+    c = parts.c
+    ours = (c.gateway == gateway) & (c.sequence == sequence) & (c.deployment == name) & (c.release == release)
+    return next(iter(_parts(view, select(parts).where(ours))), None)
 
 
 def parts_between(view: View, name: str, since: datetime, until: datetime) -> list[Part]:

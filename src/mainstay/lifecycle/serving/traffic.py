@@ -44,6 +44,7 @@ def report(
     generation: int,
     loaded: Iterable[dict[str, Any]],
     counts: Iterable[dict[str, Any]],
+    faults: Iterable[dict[str, Any]] = (),
 ) -> None:
     """Write down what a gateway says it has loaded and counted."""
     said = Gateway(
@@ -53,6 +54,7 @@ def report(
         pid=pid,
         generation=generation,
         loaded=tuple(loaded),
+        faults=tuple(faults),
     )
     tables.put_gateway(ingest, said)
     tables.put_counts(ingest, gateway, started_at, counts)
@@ -80,6 +82,7 @@ def loaded_for(view: View, name: str) -> list[dict[str, Any]]:
                 "reported_at": gateway.reported_at,
                 "generation": gateway.generation,
                 "variants": lines,
+                "faults": [fault for fault in gateway.faults if fault.get("deployment") == name],
             }
         )
     return found

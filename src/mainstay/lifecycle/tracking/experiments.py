@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.tracking import ExperimentCreated
 from mainstay.domain.tracking import LONGEST_NAME, Experiment
@@ -23,14 +25,16 @@ def create(change: Change, *, name: str) -> Experiment:
     Raises:
         Invalid: the name is empty, too long or not printable. Conflict: it is taken.
     """
+    ensure_default(change)
     if tables.experiment_named(change, name):
         raise Conflict(f"experiment {name!r} exists already; start runs in it, or choose another name.")
-    ensure_default(change)
     return _put(change, name)
 
 
 def ensure(change: Change, name: str) -> Experiment:
     """The experiment called ``name``, made now if there is none."""
+    if name == DEFAULT:
+        return ensure_default(change)
     return tables.experiment_named(change, name) or create(change, name=name)
 
 
@@ -58,6 +62,11 @@ def named(view: View, name: str) -> Experiment:
     return found
 
 
+def names(view: View, identities: Collection[int]) -> dict[int, str]:
+    """Names by number, in one query."""
+    return tables.experiment_names(view, identities)
+
+
 def listed(view: View, *, after: int = -1, limit: int = 100) -> list[Experiment]:
     """Experiments by number, from behind ``after``."""
     return tables.all_experiments(view, after, limit)
@@ -66,9 +75,7 @@ def listed(view: View, *, after: int = -1, limit: int = 100) -> list[Experiment]
 def _put(change: Change, name: str) -> Experiment:
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise Invalid(f"experiment name {name[:40]!r} is not usable; 1 to {LONGEST_NAME} printable characters are.")
-    new = Experiment(
-        id=tables.next_experiment(change), name=name, created_at=change.now(), created_by=change.actor
-    )
+    new = Experiment(id=tables.next_experiment(change), name=name, created_at=change.now(), created_by=change.actor)
     tables.put_experiment(change, new)
     change.record(ExperimentCreated(experiment=new.id, name=name))
     return new

@@ -160,7 +160,7 @@ def children(view: View, parent: str) -> list[Run]:
 
 
 def environment_of(view: View, run: Run) -> dict[str, Any] | None:
-    """What was installed, with its ``digest``; None where nothing was recorded."""
+    """What was installed, with the ``digest`` it came with or else its own; None where nothing was recorded."""
     content = tables.environment(view, run.environment) if run.environment else None
     return None if content is None else {"digest": run.environment, **content}
 
@@ -197,7 +197,6 @@ def check_record(what: str, value: Any) -> None:
 def _keep_environment(change: Change, environment: Mapping[str, Any] | None) -> str | None:
     if environment is None:
         return None
-    content = {key: value for key, value in environment.items() if key != "digest"}
-    digest = digest_of(content)
-    tables.put_environment(change, digest, content)
+    digest = digest_of(environment)
+    tables.put_environment(change, digest, environment)
     return digest

@@ -53,9 +53,7 @@ def find(
         Invalid: the filter cannot be read. NotFound: no such experiment.
     """
     number = experiments.named(view, experiment).id if experiment is not None else None
-    query = tables.newest_runs(
-        kind=kind, experiment=number, state=state, parent=parent, after=after, limit=limit
-    )
+    query = tables.newest_runs(kind=kind, experiment=number, state=state, parent=parent, after=after, limit=limit)
     narrow: dict[str, Callable[..., Any]] = {
         "metrics": tables.where_metric,
         "params": tables.where_param,

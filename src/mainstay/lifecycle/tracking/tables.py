@@ -151,6 +151,11 @@ def all_experiments(view: View, after: int, limit: int) -> list[Experiment]:
     return [Experiment(**row._mapping) for row in view.rows(query)]
 
 
+def experiment_names(view: View, identities: Iterable[int]) -> dict[int, str]:
+    query = select(experiments.c.id, experiments.c.name).where(experiments.c.id.in_(list(identities)))
+    return {row.id: row.name for row in view.rows(query)}
+
+
 def next_experiment(view: View) -> int:
     return int(view.scalar(select(func.coalesce(func.max(experiments.c.id) + 1, 0))))
 

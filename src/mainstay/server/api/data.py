@@ -48,7 +48,7 @@ class SnapshotIn(Body):
     source: str = ""
     period: PeriodIn | None = None
     run_id: str | None = None
-    parents: list[str] = []
+    parents: list[str] = msgspec.field(default_factory=list)
 
 
 class AliasIn(Body):
@@ -63,7 +63,7 @@ class ColumnIn(Body):
     minimum: float | None = None
     maximum: float | None = None
     categories: list[str] | None = None
-    aliases: list[str] = []
+    aliases: list[str] = msgspec.field(default_factory=list)
 
 
 class ContractIn(Body):
@@ -245,7 +245,7 @@ def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
         blob=body.blob,
         format=body.format,
         source=body.source,
-        period=body.period and _period(body.period),
+        period=_period(body.period) if body.period else None,
         run_id=body.run_id,
         parents=body.parents,
     )

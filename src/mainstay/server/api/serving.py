@@ -121,6 +121,7 @@ class ReportIn(msgspec.Struct, kw_only=True):
     pid: int
     loaded: list[LoadedIn]
     counts: list[CountsIn]
+    faults: list[dict[str, Any]] = msgspec.field(default_factory=list)
 
 
 class BatchIn(Body):
@@ -250,6 +251,7 @@ def report(ingest: Ingest, body: ReportIn) -> dict[str, bool]:
         generation=body.generation,
         loaded=[_numbered(line) for line in body.loaded],
         counts=[_numbered(line) for line in body.counts],
+        faults=body.faults,
     )
     return {"ok": True}
 
@@ -346,7 +348,7 @@ def _prediction(row: dict[str, Any], told: list[Feedback]) -> PredictionOut:
         latency_ms=latency / 1000 if latency is not None and row["_source"] == "http" else None,
         key=row["_key"],
         source=row["_source"],
-        flags=row["_flags"].split(",") if row["_flags"] else [],
+        flags=row["_flags"] or [],
         row={name: value for name, value in row.items() if not name.startswith("_")},
         feedback=told,
     )

@@ -12,8 +12,6 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from mainstay.server import faults
-
 ASSETS = Path(__file__).parent / "assets"
 
 _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Mainstay</title>
@@ -24,8 +22,6 @@ _NOT_BUILT = """<!doctype html><meta charset="utf-8"><title>Mainstay</title>
 async def page(request: Request) -> Response:
     """A file of the page; any other path is the page itself, which finds its own way."""
     path = request.path_params["path"]
-    if path.startswith("api/") or path == "api":
-        return faults.shaped(404, "not_found", f"there is nothing at /{path}; /openapi.json lists what there is.")
     if (file := _asset(path)) is not None:
         hashed = path.startswith("assets/")  # names that contain a digest of their content
         headers = {"cache-control": "public, max-age=31536000, immutable" if hashed else "no-cache"}
@@ -40,5 +36,8 @@ def _asset(path: str) -> Path | None:
     """The file for ``path`` if it lies below the assets folder, by comparing real paths."""
     if not path or "\x00" in path:
         return None
-    file = (ASSETS / path).resolve()
-    return file if file.is_relative_to(ASSETS.resolve()) and file.is_file() else None
+    try:
+        file = (ASSETS / path).resolve()
+        return file if file.is_relative_to(ASSETS.resolve()) and file.is_file() else None
+    except OSError:  # longer than a file's name can be, say
+        return None

@@ -8,13 +8,15 @@ import errno
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mainstay.domain.digests import is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound, StorageFull
 
-_CHUNK = 1 << 20
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ABANDONED_AFTER_S = 24 * 3600
 
 
 class LocalBlobs:
@@ -23,7 +25,12 @@ class LocalBlobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._aside = folder / "incoming"
-        self._aside.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._aside.is_dir():
+            for made in (folder, self._aside):  # one by one: parents=True would make the outer one open to all
+                made.mkdir(exist_ok=True, mode=0o700)
+            _sync_folder(folder)
+            _sync_folder(folder.parent)
+        self._sweep()
         # A file that was verified and has not been touched since need not be hashed again; the key is its identity on disk.
         self._verified: dict[str, tuple[int, int, int]] = {}
 
@@ -38,7 +45,7 @@ class LocalBlobs:
                 )
             self._publish(aside, digest)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _NO_ROOM:
                 raise StorageFull(
                     "the workspace's disk is full: nothing was written. Free some space, then repeat the command."
                 ) from error
@@ -79,6 +86,14 @@ class LocalBlobs:
             if len(folder.name) == 2:
                 yield from sorted(file.name for file in folder.iterdir())
 
+    def _sweep(self) -> None:
+        """Drop what writers that were killed left aside. A day old: another process may be writing just now."""
+        before = time.time() - _ABANDONED_AFTER_S
+        for file in self._aside.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_mtime < before:
+                    file.unlink()
+
     def _write(self, aside: Path, chunks: Iterable[bytes]) -> tuple[str, int]:
         hasher, size = hashlib.sha256(), 0
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
@@ -92,11 +107,11 @@ class LocalBlobs:
 
     def _publish(self, aside: Path, digest: str) -> None:
         place = self._place(digest)
-        if place.exists() and _hash_file(place) == digest:
-            return
-        place.parent.mkdir(exist_ok=True, mode=0o700)
-        aside.rename(place)
-        # The rename is durable only once its folder is: an acknowledged blob must not vanish with the power.
+        if not (place.exists() and _hash_file(place) == digest):
+            place.parent.mkdir(exist_ok=True, mode=0o700)
+            aside.rename(place)
+        # A rename is durable only once its folder is: an acknowledged blob must not vanish with the power. Also for one that
+        # was here already: whoever brought it may have got only as far as the rename.
         for folder in (place.parent, self.folder):
             _sync_folder(folder)
 

@@ -11,6 +11,30 @@ down_revision = None
 def upgrade() -> None:
     """Make every table; the ledger's head starts before the first event."""
     op.create_table(
+        "alerts",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("monitor", sa.String(), nullable=False),
+        sa.Column("deployment", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("as_of", sa.BigInteger(), nullable=False),
+        sa.Column("windows", sa.Text(), nullable=False),
+        sa.Column("quiet", sa.Integer(), nullable=False),
+        sa.Column("release", sa.Integer(), nullable=True),
+        sa.Column("version", sa.String(), nullable=True),
+        sa.Column("because", sa.Integer(), nullable=True),
+        sa.Column("event", sa.Integer(), nullable=False),
+        sa.Column("muted_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+    )
+    op.create_index(op.f("ix_alerts_monitor_key_id"), "alerts", ["monitor", "key", "id"], unique=False)
+    op.create_index(op.f("ix_alerts_state_id"), "alerts", ["state", "id"], unique=False)
+    op.create_table(
         "aliases",
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -31,6 +55,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
     op.create_index(op.f("ix_approvals_subject_at"), "approvals", ["subject", "at"], unique=False)
+    op.create_table(
+        "baselines",
+        sa.Column("evaluation", sa.String(length=64), nullable=False),
+        sa.Column("form", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("evaluation", "form", name=op.f("pk_baselines")),
+    )
     op.create_table(
         "contracts",
         sa.Column("dataset", sa.String(), nullable=False),
@@ -67,6 +99,35 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_datasets")),
     )
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("deployment", sa.String(), nullable=False),
+        sa.Column("window", sa.String(), nullable=True),
+        sa.Column("as_of", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("mode", sa.String(), nullable=False),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("condition", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("because", sa.Integer(), nullable=True),
+        sa.Column("event", sa.Integer(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("job", sa.String(length=32), nullable=True),
+        sa.Column("run_id", sa.String(length=32), nullable=True),
+        sa.Column("version", sa.String(), nullable=True),
+        sa.Column("release", sa.Integer(), nullable=True),
+        sa.Column("result", sa.String(), nullable=False),
+        sa.Column("result_sentence", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
+        sa.UniqueConstraint("trigger", "window", name=op.f("uq_decisions_trigger_window")),
+    )
+    op.create_index(op.f("ix_decisions_deployment_id"), "decisions", ["deployment", "id"], unique=False)
+    op.create_index(op.f("ix_decisions_result_id"), "decisions", ["result", "id"], unique=False)
+    op.create_index(op.f("ix_decisions_run_id"), "decisions", ["run_id"], unique=False)
     op.create_table(
         "deployments",
         sa.Column("name", sa.String(), nullable=False),
@@ -127,6 +188,7 @@ def upgrade() -> None:
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("loaded", sa.Text(), nullable=False),
+        sa.Column("faults", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gateways")),
     )
     op.create_table(
@@ -197,6 +259,25 @@ def upgrade() -> None:
         sa.Column("last_number", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_models")),
     )
+    op.create_table(
+        "monitors",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("deployment", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("window", sa.String(), nullable=False),
+        sa.Column("review", sa.String(), nullable=False),
+        sa.Column("slices", sa.Text(), nullable=False),
+        sa.Column("label_delay", sa.String(), nullable=True),
+        sa.Column("label_coverage", sa.Float(), nullable=False),
+        sa.Column("tolerance", sa.Float(), nullable=False),
+        sa.Column("latency_limit_ms", sa.Float(), nullable=True),
+        sa.Column("error_limit", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("last_reviewed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_monitors")),
+    )
+    op.create_index(op.f("ix_monitors_deployment"), "monitors", ["deployment"], unique=False)
     op.create_table(
         "people",
         sa.Column("name", sa.String(), nullable=False),
@@ -307,6 +388,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_requests")),
     )
     op.create_index(op.f("ix_requests_at"), "requests", ["at"], unique=False)
+    op.create_table(
+        "reviews",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("monitor", sa.String(), nullable=False),
+        sa.Column("decision", sa.String(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
+    )
+    op.create_index(op.f("ix_reviews_monitor_id"), "reviews", ["monitor", "id"], unique=False)
     op.create_table(
         "rollouts",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -486,6 +579,21 @@ def upgrade() -> None:
         op.f("ix_step_executions_pipeline_run_run_id"), "step_executions", ["pipeline_run", "run_id"], unique=False
     )
     op.create_table(
+        "triggers",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("deployment", sa.String(), nullable=False),
+        sa.Column("condition", sa.Text(), nullable=False),
+        sa.Column("pipeline", sa.String(), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("mode", sa.String(), nullable=False),
+        sa.Column("cooldown", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_triggers")),
+    )
+    op.create_index(op.f("ix_triggers_deployment"), "triggers", ["deployment"], unique=False)
+    op.create_table(
         "version_files",
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -531,4 +639,32 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_versions_digest"), "versions", ["digest"], unique=False)
     op.create_index(op.f("ix_versions_run_id"), "versions", ["run_id"], unique=False)
+    op.create_table(
+        "windows",
+        sa.Column("monitor", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("deployment", sa.String(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("n_http", sa.Integer(), nullable=False),
+        sa.Column("labelled", sa.Integer(), nullable=False),
+        sa.Column("is_mature", sa.Boolean(), nullable=False),
+        sa.Column("release", sa.Integer(), nullable=True),
+        sa.Column("model", sa.String(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("measurements", sa.Text(), nullable=False),
+        sa.Column("verdicts", sa.Text(), nullable=False),
+        sa.Column("profile", sa.String(length=64), nullable=True),
+        sa.Column("baseline", sa.String(length=64), nullable=True),
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("event", sa.Integer(), nullable=False),
+        sa.Column("judged_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("monitor", "kind", "id", name=op.f("pk_windows")),
+    )
+    op.create_index(op.f("ix_windows_deployment_until"), "windows", ["deployment", "until"], unique=False)
     op.execute(sa.text("INSERT INTO ledger_head (one, seq, hash) VALUES (1, 0, :zeros)").bindparams(zeros="0" * 64))

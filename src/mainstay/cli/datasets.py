@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mainstay datasets``: named sources of rows, each state that was taken in, and the contract that the next must meet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mainstay.cli import printing, references, words
+from mainstay.cli.connection import connected, reasoned
+from mainstay.cli.printing import Column, Empty
+from mainstay.domain.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from mainstay.client.session import Session
+
+FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
+EMPTY = Empty(
+    "No dataset yet. A dataset is a named source; each file taken in becomes a snapshot: immutable, digested, profiled, "
+    "and held to the contract.",
+    "mainstay datasets add NAME FILE.parquet",
+)
+COLUMNS = (
+    Column("dataset", lambda dataset: dataset["name"]),
+    Column("owner", lambda dataset: dataset["owner"]),
+    Column("snapshots", lambda dataset: words.count(len(dataset["snapshots"])), "number"),
+    Column("rows", lambda dataset: words.count(dataset["rows_total"]), "number"),
+    Column("newest", lambda dataset: words.ago(dataset["snapshots"][0]["created_at"]) if dataset["snapshots"] else "none"),
+    Column("description", lambda dataset: dataset["description"], "prose"),
+)
+SNAPSHOTS = (
+    Column("snapshot", lambda snapshot: snapshot["id"]),
+    Column("rows", lambda snapshot: words.count(snapshot["rows"]), "number"),
+    Column("size", lambda snapshot: words.size(snapshot["size"]), "number"),
+    Column("period", lambda snapshot: words.period(snapshot["period"])),
+    Column("taken", lambda snapshot: words.ago(snapshot["created_at"])),
+    Column("by", lambda snapshot: snapshot["actor"]),
+    Column("digest", lambda snapshot: printing.digest(snapshot["digest"])),
+    Column("source", lambda snapshot: snapshot["source"] or "unknown", "prose"),
+)
+CONTRACT = (
+    Column("column", lambda column: column["name"]),
+    Column("type", lambda column: column["type"]),
+    Column("missing values", lambda column: "allowed" if column["nullable"] else "refused"),
+    Column("range", lambda column: _range(column["minimum"], column["maximum"])),
+    Column("aliases", lambda column: words.listed(column["aliases"])),
+    Column("categories", lambda column: _some(column["categories"]), "prose"),
+)
+REFUSALS = (
+    Column("refused", lambda refusal: words.ago(refusal["at"])),
+    Column("since then", lambda refusal: f"became {refusal['resolved_by']}" if refusal["resolved_by"] else "unresolved"),
+    Column("what was wrong", lambda refusal: refusal["sentence"], "prose"),
+)
+PROFILE = (
+    Column("column", lambda column: column["name"]),
+    Column("kind", lambda column: column["kind"]),
+    Column("missing", lambda column: words.share(column.get("null_share")), "number"),
+    Column("mean", lambda column: _number(column.get("mean")), "number"),
+    Column("sd", lambda column: _number(column.get("sd")), "number"),
+    Column("range", lambda column: _range(column.get("minimum"), column.get("maximum"))),
+    Column("most frequent", lambda column: _top(column.get("top")), "prose"),
+)
+
+
+@click.group()
+def datasets() -> None:
+    """Named sources, and each immutable state that was taken in."""
+
+
+@datasets.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@connected
+def list_(session: Session, as_json: bool, limit: int) -> None:
+    """Datasets, by name."""
+    printing.print_list(session.get("/datasets", limit=limit), COLUMNS, EMPTY, as_json=as_json)
+
+
+@datasets.command()
+@click.argument("name")
+@connected
+def show(session: Session, as_json: bool, name: str) -> None:
+    """A dataset with its contract, or one snapshot of it: NAME, NAME@3, NAME@current."""
+    if "@" in name:
+        printing.answer(session.get(references.path("snapshots", name)), as_json, _show_snapshot)
+    else:
+        printing.answer(session.get(references.path("datasets", name)), as_json, _show)
+
+
+@datasets.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--owner", help="Who answers for a dataset that is new; default: you.")
+@click.option("--description", default="", help="What a dataset that is new holds.")
+@click.option("--source", help="Where the rows come from; default: the file's name.")
+@click.option("--since", help="Begin of the period that the rows are about.")
+@click.option("--until", help="Its end, not included.")
+@reasoned(required=False)
+@connected
+def add(
+    session: Session,
+    as_json: bool,
+    because: dict[str, Any],
+    name: str,
+    file: Path,
+    owner: str | None,
+    description: str,
+    source: str | None,
+    since: str | None,
+    until: str | None,
+) -> None:
+    """Take a Parquet or CSV file in as a snapshot; a dataset that is new is made."""
+    if file.suffix.lower() not in FORMATS:
+        raise Invalid(f"{file.name} is not called .parquet or .csv; only such files are taken in.")
+    if (since is None) != (until is None):
+        raise click.UsageError("a period has two ends: give --since and --until, or neither.")
+    _ensure(session, name, owner, description, because)
+    body = {
+        "blob": session.put_blob(file),
+        "format": FORMATS[file.suffix.lower()],
+        "source": source or file.name,
+        "period": {"since": since, "until": until} if since else None,
+    }
+    try:
+        taken = session.post(references.path("datasets", name, "snapshots"), body | because)
+    except Invalid as refusal:
+        raise Invalid(refusal.message + _next_step(name, refusal.facts), **refusal.facts) from refusal
+    printing.answer(taken, as_json, _say_taken)
+
+
+@datasets.command()
+@click.argument("name")
+@click.argument("column")
+@click.argument("alias")
+@reasoned(required=False)
+@connected
+def alias(session: Session, as_json: bool, because: dict[str, Any], name: str, column: str, alias: str) -> None:
+    """From now on COLUMN may also arrive under the name ALIAS."""
+    body = {"column": column, "alias": alias}
+    found = session.post(references.path("datasets", name, "aliases"), body | because)
+    printing.answer(
+        found,
+        as_json,
+        lambda contract: printing.say(
+            f"contract of {name} is now version {contract['version']}: {column} may arrive as {alias}"
+        ),
+    )
+
+
+def _ensure(session: Session, name: str, owner: str | None, description: str, because: dict[str, Any]) -> None:
+    try:
+        session.get(references.path("datasets", name))
+    except NotFound:
+        made = {"name": name, "owner": owner or session.get("/me")["actor"], "description": description}
+        session.post("/datasets", made | because)
+
+
+def _next_step(name: str, facts: dict[str, Any]) -> str:
+    """The command that would let a renamed column in, if that is what is wrong."""
+    renamed = [(p["column"], p["likely_alias"]["column"]) for p in facts.get("problems", []) if p.get("likely_alias")]
+    commands = [f"`mainstay datasets alias {name} {column} {found} -m WHY`" for column, found in renamed]
+    return f" To accept it: {', '.join(commands)}." if commands else ""
+
+
+def _say_taken(snapshot: dict[str, Any]) -> None:
+    known = " was there before: the very same content" if snapshot["is_known"] else ""
+    printing.say(f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} rows, digest {snapshot['digest']}")
+    for warning in snapshot["warnings"]:
+        printing.say(f"  {words.one_line(warning['sentence'])}", "yellow")
+
+
+def _show(dataset: dict[str, Any]) -> None:
+    contract = dataset["contract"]
+    printing.print_facts(
+        [
+            ("dataset", dataset["name"]),
+            ("owner", dataset["owner"]),
+            ("about", dataset["description"] or "not described"),
+            ("made", words.when(dataset["created_at"])),
+            ("rows", words.count(dataset["rows_total"])),
+            ("names", words.value(dataset["refs"])),
+            ("contract", f"version {contract['version']}" if contract else "none yet: the first snapshot makes it"),
+            ("used by", words.listed(dataset["used_by"])),
+        ]
+    )
+    printing.print_table(dataset["snapshots"], SNAPSHOTS, title="snapshots")
+    printing.print_table(contract["columns"] if contract else [], CONTRACT, title="contract")
+    printing.print_table(dataset["refusals"], REFUSALS, title="refused")
+
+
+def _show_snapshot(snapshot: dict[str, Any]) -> None:
+    printing.print_facts(
+        [
+            ("snapshot", snapshot["id"]),
+            ("rows", words.count(snapshot["rows"])),
+            ("size", words.size(snapshot["size"])),
+            ("period", words.period(snapshot["period"])),
+            ("source", snapshot["source"] or "unknown"),
+            ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
+            ("run", snapshot["run_id"] or "none"),
+            ("made of", words.listed(snapshot["parents"])),
+            ("contract", f"version {snapshot['contract_version']}"),
+            ("used by", words.listed(snapshot["used_by"])),
+            ("digest", snapshot["digest"]),
+            *((f"warning {n}", warning["sentence"]) for n, warning in enumerate(snapshot["warnings"], 1)),
+        ]
+    )
+    if snapshot["profile"]:
+        printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
+    else:
+        printing.say(f"profile unknown: {snapshot['profile_unknown']}")
+
+
+def _range(low: Any, high: Any) -> str:
+    return "any" if low is None and high is None else f"{words.value(low)} to {words.value(high)}"
+
+
+def _some(categories: list[str] | None, most: int = 8) -> str:
+    if categories is None:
+        return "any"
+    more = f" and {len(categories) - most} more" if len(categories) > most else ""
+    return words.listed(categories[:most]) + more
+
+
+def _number(found: Any) -> str:
+    return "" if found is None else words.value(found)
+
+
+def _top(found: list[dict[str, Any]] | None) -> str:
+    return "" if not found else ", ".join(f"{each['value']} ({words.count(each['count'])})" for each in found[:4])

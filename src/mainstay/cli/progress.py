@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress of long work: on a terminal one moving line under the lines of what is done, in a log plain lines only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mainstay.cli import printing, words
+
+if TYPE_CHECKING:
+    from mainstay.engine.execution import Notice
+
+_MARKS = {"hit": ("✓ hit", "green"), "done": ("✓ ran", "green"), "failed": ("✗ failed", "red"), "warning": ("▲ note", "yellow")}
+
+
+class Steps:
+    """Tells the steps of a run as they happen. ``err``: on standard error, where standard output is for a document."""
+
+    def __init__(self, *, err: bool) -> None:
+        self._err = err
+        self._status: Any = None
+
+    def __enter__(self) -> Steps:
+        if printing.is_terminal() and not self._err:
+            self._status = printing.make_console().status("")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, notice: Notice) -> None:
+        """Say one notice of an execution."""
+        text = words.one_line(notice.text)
+        if notice.what == "run":
+            self._line(f"{notice.label}: {text}")
+        elif notice.what == "start":
+            self._start(f"{notice.label}  {text}")
+        elif notice.what in _MARKS:
+            word, colour = _MARKS[notice.what]
+            took = f"  {words.seconds(notice.seconds)}" if notice.seconds else ""
+            self._line(f"  {word:<8}  {notice.label}  {text}{took}", colour)
+
+    def _start(self, text: str) -> None:
+        if self._status is None:
+            self._line(f"  … runs    {text}")
+        else:
+            self._status.update(f" {text}")
+
+    def _line(self, text: str, colour: str = "") -> None:
+        if self._status is not None:
+            # Through the board that holds the moving line, so that it makes room.
+            self._status.console.print(text, style=colour or None)
+        else:
+            click.echo(text, err=self._err)
+
+
+@contextmanager
+def doing(text: str, *, err: bool) -> Iterator[None]:
+    """Show what is under way for as long as the block takes."""
+    if not printing.is_terminal() or err:
+        click.echo(f"{text} …", err=True)
+        yield
+        return
+    with printing.make_console().status(f" {text} …"):
+        yield

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``mainstay runs``: what was carried out, with what, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mainstay.cli import printing, references, words
+from mainstay.cli.connection import connected
+from mainstay.cli.printing import Column, Empty
+
+if TYPE_CHECKING:
+    from mainstay.client.session import Session
+
+EMPTY = Empty(
+    "No run yet. A run is one recorded execution: its parameters, metrics, code, environment and data.",
+    "mainstay run FILE.py:FUNCTION",
+)
+COLUMNS = (
+    Column("run", lambda run: run["id"]),
+    Column("kind", lambda run: run["kind"]),
+    Column("name", lambda run: run["name"]),
+    Column("state", lambda run: printing.state(run["state"])),
+    Column("started", lambda run: words.ago(run["started_at"])),
+    Column("took", lambda run: words.seconds(run["seconds"]), "number"),
+    Column("by", lambda run: run["actor"]),
+    Column("metrics", lambda run: words.numbers(run["metrics"]), "prose"),
+)
+STEPS = (
+    Column("step", lambda step: step["name"]),
+    Column("state", lambda step: printing.state(step["state"])),
+    Column("why", lambda step: step["why"]),
+    Column("took", lambda step: words.seconds(step["seconds"]), "number"),
+    Column("made", lambda step: _made(step), "prose"),
+)
+ENDS = (
+    Column("", lambda end: end[0]),
+    Column("kind", lambda end: end[1]["kind"]),
+    Column("name", lambda end: end[1]["name"]),
+    Column("which", lambda end: _which(end[1]["ref"])),
+)
+
+
+@click.group()
+def runs() -> None:
+    """Recorded executions of pipelines, steps and scripts."""
+
+
+@runs.command("list")
+@click.option("--kind", type=click.Choice(["run", "pipeline", "step"]), help="Only of this kind.")
+@click.option("--experiment", help="Only of this experiment.")
+@click.option("--state", help="Only in this state: running, succeeded, failed, cached.")
+@click.option("--filter", "only", help="Such as \"metrics.auc > 0.7 and params.depth = 6\".")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@connected
+def list_(
+    session: Session,
+    as_json: bool,
+    kind: str | None,
+    experiment: str | None,
+    state: str | None,
+    only: str | None,
+    limit: int,
+) -> None:
+    """Runs, newest first."""
+    found = session.get("/runs", kind=kind, experiment=experiment, state=state, filter=only, limit=limit)
+    printing.print_list(found, COLUMNS, EMPTY, as_json=as_json)
+
+
+@runs.command()
+@click.argument("run")
+@connected
+def show(session: Session, as_json: bool, run: str) -> None:
+    """One run, by id or by name (the newest of that name), with all that is known of it."""
+    found = session.get(references.path("runs", references.run(session, run)))
+    printing.answer(found, as_json, _show)
+
+
+def _show(run: dict[str, Any]) -> None:
+    code, environment = run["code"] or {}, run["environment"] or {}
+    printing.print_facts(
+        [
+            ("run", run["id"]),
+            ("name", f"{run['kind']} {run['name']}, of experiment {run['experiment']}"),
+            ("state", printing.state(run["state"])),
+            ("started", f"{words.when(run['started_at'])} by {run['actor']}"),
+            ("took", words.seconds(run["seconds"])),
+            ("reason", run["reason"] or "none given"),
+            ("entry", words.value(code.get("entry"))),
+            ("commit", words.value(code.get("commit"))),
+            ("python", words.value(environment.get("python"))),
+            *((f"param {name}", words.value(value)) for name, value in run["params"].items()),
+            *((f"metric {name}", words.value(value)) for name, value in run["metrics"].items()),
+            *((f"tag {name}", value) for name, value in run["tags"].items()),
+            *([("error", printing.Cell(run["error"], "red"))] if run["error"] else []),
+        ]
+    )
+    printing.print_table(run["steps"], STEPS, title="steps")
+    ends = [("in", end) for end in run["inputs"]] + [("out", end) for end in run["outputs"]]
+    printing.print_table(ends, ENDS, title="read and made")
+    printing.print_table(run["artifacts"], ARTIFACTS, title="artifacts")
+
+
+ARTIFACTS = (
+    Column("path", lambda artifact: artifact["path"]),
+    Column("size", lambda artifact: words.size(artifact["size"]), "number"),
+    Column("type", lambda artifact: artifact["media_type"]),
+    Column("digest", lambda artifact: printing.digest(artifact["digest"])),
+)
+
+
+def _made(step: dict[str, Any]) -> str:
+    names = [each["name"] for each in step["outputs"]]
+    return step["error"] or words.listed(names)
+
+
+def _which(ref: str) -> printing.Cell | str:
+    return printing.digest(ref) if len(ref) == 64 else ref

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replay: 2013 month by month, through the same API as any user's.
+
+January and February are learnt from; March to December arrive as traffic. Each month is asked first (2,200 requests over HTTP,
+the rest offline by the same release), watched, told the truth, taken in as data, and left to the trigger. What the numbers
+then decide is printed, whatever it is. Every act is done once: a demo that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mainstay.client.session import Session, connect
+from mainstay.client.wire import Wire
+from mainstay.demo import folders, traffic
+from mainstay.demo.project import flights
+from mainstay.demo.summary import show_summary
+from mainstay.demo.telling import News, Teller
+from mainstay.domain.clock import from_wire, to_wire
+from mainstay.domain.errors import Conflict, Invalid, Unavailable
+from mainstay.engine import project
+from mainstay.gateway.batch import score_file
+
+DEPLOYMENT, MONITOR, TRIGGER, DATASET = "flights", "flights", "flights-retrain", "flights"
+LEARNT_FROM = (1, 2)
+SERVED = tuple(range(3, 13))
+ASKED_OVER_HTTP = 2_200
+MOST_OVER_HTTP = 8_000  # a canary may need more than the usual sample before its judge is sure
+SLICE = 200
+FAULTY_MONTH, RENAMED, AS = 9, "wind_speed", "wind_spd"
+WAITS_S = 120.0
+
+
+class Where(Protocol):
+    """Where the processes of the demo listen."""
+
+    @property
+    def gateway_url(self) -> str: ...
+
+
+@dataclass(kw_only=True)
+class Cast:
+    """Who acts: the owner of the workspace, ana who owns the model, bo who approves."""
+
+    owner: Session
+    ana: Session
+    bo: Session
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The folder, the people, and where to speak."""
+
+    folder: Path
+    cast: Cast
+    gateway_url: str
+    teller: Teller
+    progress: dict[str, Any]
+
+    def once(self, act: str, do: Callable[[], Any]) -> None:
+        """Do ``act`` unless an earlier run of the demo in this folder has done it."""
+        if act in self.progress["done"]:
+            return
+        do()
+        self.progress["done"].append(act)
+        folders.write_progress(self.folder, self.progress)
+
+
+def play(folder: Path, *, tree: Where, teller: Teller) -> None:
+    """The whole year, then what became of it."""
+    began = time.monotonic()
+    cast = _gather(folder)
+    stage = Stage(
+        folder=folder,
+        cast=cast,
+        gateway_url=tree.gateway_url,
+        teller=teller,
+        progress=folders.read_progress(folder),
+    )
+    with News(cast.owner, teller):
+        _open_the_year(stage)
+        for month in SERVED:
+            teller.month = f"{date(2013, month, 1):%b}"
+            _live_through(stage, month)
+    teller.month = ""
+    show_summary(cast.owner, teller, seconds=time.monotonic() - began)
+
+
+def _gather(folder: Path) -> Cast:
+    """Make ana and bo, each with a token of their own: who may not approve is decided by the server, not by us."""
+    owner = connect(workspace=folder / ".mainstay")
+    people = {"ana": ["contributor"], "bo": ["approver"]}
+    sessions = {}
+    for name, roles in people.items():
+        reason = {"reason": "the demo needs two people"}
+        owner.post("/people", {"name": name, "roles": roles, **reason})
+        token = owner.post(f"/people/{name}/tokens", {"days": 30, **reason})["token"]
+        sessions[name] = Session(Wire(owner.wire.url, token), cache=folder / ".mainstay" / "cache")
+    return Cast(owner=owner, ana=sessions["ana"], bo=sessions["bo"])
+
+
+def _open_the_year(stage: Stage) -> None:
+    for month in LEARNT_FROM:
+        stage.teller.month = f"{date(2013, month, 1):%b}"
+        stage.once(f"ingest {month}", lambda month=month: _ingest(stage, month))
+    stage.once("train", lambda: _train(stage))
+    stage.once("declare", lambda: _declare(stage))
+    stage.once("first release", lambda: _release_first(stage))
+
+
+def _ingest(stage: Stage, month: int, *, renamed: bool = False) -> None:
+    """Hand the month's file in as a snapshot of the dataset."""
+    file = _month_file(stage.folder, month, renamed=renamed)
+    ana = stage.cast.ana
+    if month == LEARNT_FROM[0]:
+        ana.post("/datasets", {"name": DATASET, "owner": "ana", "description": "Departures from New York, 2013."})
+    body = {
+        "blob": ana.put_blob(file),
+        "format": "parquet",
+        "source": file.name,
+        "period": {"since": to_wire(_first(month)), "until": to_wire(_first(month + 1))},
+        "reason": f"the departures of {_first(month):%B} have landed",
+    }
+    ana.post(f"/datasets/{DATASET}/snapshots", body)
+
+
+def _month_file(folder: Path, month: int, *, renamed: bool) -> Path:
+    file = folder / "incoming" / f"2013-{month:02}{'-renamed' if renamed else ''}.parquet"
+    table = _month_table(month)
+    if renamed:
+        table = table.rename_columns([AS if name == RENAMED else name for name in table.column_names])
+    pq.write_table(table, file, compression="zstd")
+    return file
+
+
+def _month_table(month: int) -> pa.Table:
+    until = date(2013, month + 1, 1) if month < 12 else date(2014, 1, 1)
+    return flights.load(until.isoformat(), since=date(2013, month, 1).isoformat())
+
+
+def _train(stage: Stage) -> None:
+    """Run the pipeline twice: the second time every step is known."""
+    pipeline = project.load("flights.py:flights_late", folder=stage.folder)
+    with stage.teller.doing("training"):
+        first = pipeline.run(stage.cast.ana, until="2013-03-01")
+    stage.teller.say(f"pipeline flights_late: {first.summary()}")
+    again = pipeline.run(stage.cast.ana, until="2013-03-01")
+    stage.teller.say(f"the same again: {again.summary()}")
+
+
+def _declare(stage: Stage) -> None:
+    """Make what mainstay.toml says so."""
+    wanted = tomllib.loads((stage.folder / "mainstay.toml").read_text())
+    owner, ana, why = stage.cast.owner, stage.cast.ana, {"reason": "as declared in mainstay.toml"}
+    for kind, who, path in (("policy", owner, "/policies/{}"), ("deployment", ana, "/deployments"),
+                            ("monitor", ana, "/monitors"), ("trigger", ana, "/triggers")):  # fmt: skip
+        for name, body in wanted[kind].items():
+            named = {} if "{}" in path else {"name": name}
+            who.post(path.format(name), named | body | why)
+
+
+def _release_first(stage: Stage) -> None:
+    body = {"model": "flights-late", "version": 1, "reason": "the first model: better than none"}
+    release = stage.cast.ana.post(f"/deployments/{DEPLOYMENT}/releases", body)
+    judged = _see_through(stage, release["number"])
+    if judged["state"] == "refused":
+        lines = [gate["sentence"] for gate in judged["gates"] if gate["verdict"] != "pass"]
+        raise Conflict(f"the first model was refused, so there is no year to live through: {'; '.join(lines)}.")
+    _until(lambda: stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["agrees"], "the gateway to load release 1")
+
+
+def _live_through(stage: Stage, month: int) -> None:
+    """One month: asked, watched, told, taken in, decided."""
+    stage.once(f"traffic {month}", lambda: _ask_over_http(stage, month))
+    stage.once(f"offline {month}", lambda: _ask_offline(stage, month))
+    until = {"until": to_wire(_first(month + 1))}
+    stage.once(f"watch {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
+    if month == FAULTY_MONTH:
+        stage.once(f"fault {month}", lambda: _inject_fault(stage, month))
+    stage.once(f"ingest {month}", lambda: _ingest(stage, month))
+    stage.once(f"labels {month}", lambda: _tell_truth(stage, month))
+    stage.once(f"judge {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
+    stage.once(f"decide {month}", lambda: _let_decide(stage, month))
+
+
+def _ask_over_http(stage: Stage, month: int) -> None:
+    """A sample of the month's departures, one request each; as many more as a canary under way needs."""
+    rows = _features_of(month)
+    order = _spread(rows.num_rows, ASKED_OVER_HTTP)
+    done = {answer["key"] for answer in _answers(stage.folder, month)}
+    with stage.teller.doing("traffic over HTTP"):
+        for first in range(0, MOST_OVER_HTTP, SLICE):
+            if first >= ASKED_OVER_HTTP and not _canary_is_running(stage):
+                break
+            asked = [row for row in _as_requests(rows.take(order[first : first + SLICE])) if row.key not in done]
+            answers = traffic.send(stage.gateway_url, stage.cast.ana.wire.token or "", DEPLOYMENT, asked)
+            _keep_answers(stage.folder, month, answers)
+    said = _answers(stage.folder, month)
+    _until(lambda: _logged(stage) >= _expected(stage, month), "the predictions to reach the log")
+    variants = sorted({(answer["release"], answer["variant"]) for answer in said})
+    shown = ", ".join(f"{DEPLOYMENT}#{release} ({variant})" for release, variant in variants)
+    stage.teller.say(f"{len(said)} predictions over HTTP, answered by {shown}")
+
+
+def _ask_offline(stage: Stage, month: int) -> None:
+    """The rest of the month, by the same release's offline path, into the same log."""
+    rows = _features_of(month)
+    asked = pa.array([answer["key"] for answer in _answers(stage.folder, month)], pa.string())
+    source, scored = (stage.folder / name / f"2013-{month:02}.parquet" for name in ("incoming/rest", "answers"))
+    source.parent.mkdir(exist_ok=True)
+    pq.write_table(rows.filter(pc.invert(pc.is_in(rows["key"], asked))), source)
+    with stage.teller.doing("scoring the rest offline"):
+        batch = score_file(stage.cast.ana, DEPLOYMENT, source, scored, key="key", at="due")
+    answered = pq.read_table(scored, columns=["_key", "_id"]).to_pylist()
+    _keep_lines(stage.folder, month, [{"key": one["_key"], "id": one["_id"]} for one in answered])
+    stage.teller.say(f"{batch.scored.rows} more predictions offline, by {batch.release}")
+
+
+def _tell_truth(stage: Stage, month: int) -> None:
+    """The labels of the month's flights that landed, by prediction id."""
+    table = _month_table(month)
+    rows = flights.features(table)
+    landed = {
+        key: (label, at)
+        for key, label, at in zip(
+            rows["key"].to_pylist(), rows["late"].to_pylist(), _known_at(rows, table).to_pylist(), strict=True
+        )
+        if label is not None
+    }
+    lines = []
+    for answer in _answers(stage.folder, month):
+        if truth := landed.get(answer["key"]):
+            lines.append(json.dumps({"id": answer["id"], "label": truth[0], "at": to_wire(truth[1])}))
+    with stage.teller.doing("telling the truth"):
+        told = stage.cast.ana.post_bytes(
+            "/feedback", "\n".join(lines).encode(), content_type="application/x-ndjson"
+        )
+    stage.teller.say(f"{told['accepted']} labels joined by prediction id, {rows.num_rows - len(lines)} flights never landed")
+
+
+def _inject_fault(stage: Stage, month: int) -> None:
+    """A labelled fault: the month's file arrives with a renamed column, is refused, and the name is accepted."""
+    stage.teller.say(f"injected fault: {RENAMED!r} is called {AS!r} in this month's file", "bold")
+    try:
+        _ingest(stage, month, renamed=True)
+    except Invalid as refusal:
+        likely = [p["likely_alias"] for p in refusal.facts["problems"] if p["column"] == RENAMED]
+        if not likely or likely[0] is None or likely[0]["column"] != AS:
+            raise Conflict(f"the renamed column was not recognised: {refusal.message}") from refusal
+        stage.teller.say(f"the likely alias is {likely[0]['column']!r} (overlap {likely[0]['overlap']:.2f}); accepted by:")
+        stage.teller.say(f"  mainstay datasets alias {DATASET} {RENAMED} {AS} -m 'renamed upstream'")
+        body = {"column": RENAMED, "alias": AS, "reason": "renamed upstream"}
+        stage.cast.ana.post(f"/datasets/{DATASET}/aliases", body)
+        _ingest(stage, month, renamed=True)
+        stage.progress["done"].append(f"ingest {month}")
+        return
+    raise Conflict("a file with a renamed column was taken in without a word; it should have been refused.")
+
+
+def _let_decide(stage: Stage, month: int) -> None:
+    """Wait for the trigger's decision about the month, and see what it started through to its end."""
+    decision = _until(lambda: _decision_about(stage, _first(month + 1)), "the trigger to decide")
+    while decision["result"] == "pending":
+        if decision["release"]:
+            release = _see_through(stage, int(str(decision["release"]).rpartition("#")[2]))
+            if release["state"] in ("rolling", "live"):
+                return  # next month's traffic will show whether the canary stays
+        time.sleep(0.1)
+        decision = stage.cast.owner.get(f"/decisions/{decision['id']}")
+
+
+def _decision_about(stage: Stage, as_of: datetime) -> dict[str, Any] | None:
+    decisions = stage.cast.owner.get("/decisions")["items"]
+    return next((one for one in decisions if from_wire(one["as_of"]) == as_of and one["trigger"] == TRIGGER), None)
+
+
+def _see_through(stage: Stage, number: int) -> dict[str, Any]:
+    """Wait until a release is judged; where it waits for somebody, bo looks at it and agrees. The release as it is then."""
+    path = f"/releases/{DEPLOYMENT}/{number}"
+    release = _until(lambda: _unless_judging(stage.cast.owner.get(path)), f"release {number} to be judged")
+    if release["state"] != "waiting":
+        return dict(release)
+    seen = next((gate["sentence"] for gate in release["gates"] if gate["gate"].startswith("better")), "all gates")
+    body = {"decision": "approve", "digest": release["digest"], "reason": f"gates looked at: {seen}"}
+    return dict(stage.cast.bo.post(path + "/approvals", body))
+
+
+def _unless_judging(release: dict[str, Any]) -> dict[str, Any] | None:
+    return None if release["state"] == "judging" else release
+
+
+def _canary_is_running(stage: Stage) -> bool:
+    rollout = stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["rollout_now"]
+    return rollout is not None and rollout["state"] == "running"
+
+
+def _features_of(month: int) -> pa.Table:
+    return flights.features(_month_table(month).drop_columns(["arr_delay"])).drop_columns(["late"])
+
+
+def _spread(rows: int, sample: int) -> list[int]:
+    """Every row once, in an order whose first ``sample`` are spread evenly over the month."""
+    step = max(1, rows // sample)
+    return [row for start in range(step) for row in range(start, rows, step)]
+
+
+def _as_requests(rows: pa.Table) -> list[traffic.Asked]:
+    asked = []
+    for row in rows.to_pylist():
+        key, due = row.pop("key"), row.pop("due")
+        asked.append(traffic.Asked(key=key, at=to_wire(due.replace(tzinfo=UTC)), row=row))
+    return asked
+
+
+def _known_at(rows: pa.Table, table: pa.Table) -> Any:
+    """When a flight's fate was known: due, plus its scheduled minutes, plus its delay."""
+    minutes = pc.add(pc.cast(rows["block_min"], pa.int64()), pc.fill_null(pc.cast(table["arr_delay"], pa.int64()), 0))
+    seconds = pc.cast(pc.multiply(minutes, 60), pa.duration("s"))
+    return pc.cast(pc.add(rows["due"], seconds), pa.timestamp("us", tz="UTC"))
+
+
+def _answers(folder: Path, month: int) -> list[dict[str, Any]]:
+    file = folder / "answers" / f"2013-{month:02}.ndjson"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def _keep_answers(folder: Path, month: int, answers: list[traffic.Answered]) -> None:
+    _keep_lines(
+        folder, month, [{"key": a.key, "id": a.id, "release": a.release, "variant": a.variant} for a in answers]
+    )
+
+
+def _keep_lines(folder: Path, month: int, lines: list[dict[str, Any]]) -> None:
+    with (folder / "answers" / f"2013-{month:02}.ndjson").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _logged(stage: Stage) -> int:
+    return int(stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["predictions"])
+
+
+def _expected(stage: Stage, month: int) -> int:
+    return sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
+
+
+def _first(month: int) -> datetime:
+    return datetime(2013 + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)
+
+
+def _until(look: Callable[[], Any], what: str) -> Any:
+    """Look until there is something to see.
+
+    Raises:
+        Unavailable: two minutes went by.
+    """
+    end = time.monotonic() + WAITS_S
+    while time.monotonic() < end:
+        try:
+            if found := look():
+                return found
+        except Unavailable:
+            pass  # the server is being restarted
+        time.sleep(0.05)
+    raise Unavailable(f"waited {WAITS_S:.0f} s for {what}; look at the log above, or at `mainstay audit list`.")
+
+

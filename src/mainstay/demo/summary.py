@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of the year: a table of months, what is live, and predictions to ask why about. All of it from the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mainstay.client.session import Session
+from mainstay.demo.telling import Teller
+from mainstay.domain.clock import from_wire
+
+
+def show_summary(session: Session, teller: Teller, *, seconds: float) -> None:
+    """Print it."""
+    windows = session.get("/monitors/flights/windows")["items"]
+    _show_months(windows, teller)
+    _say_refusals(session, teller)
+    _show_live(session, teller)
+    _show_why(session, teller)
+    teller.console.print(f"\nThe year took {seconds:.1f} s.")
+
+
+def _show_months(windows: list[dict[str, Any]], teller: Teller) -> None:
+    from rich.table import Table
+
+    table = Table(title="2013 as it went", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name, side in (("month", "left"), ("release", "left"), ("n", "right"), ("AUC [95 %]", "left"), ("Brier", "right"),
+                       ("estimate", "right"), ("drift", "left"), ("decision", "left")):  # fmt: skip
+        table.add_column(name, justify=side, no_wrap=name != "decision")  # type: ignore[arg-type]
+    for window in windows:
+        table.add_row(*_cells(window))
+    teller.console.print()
+    teller.console.print(table)
+
+
+def _cells(window: dict[str, Any]) -> list[str]:
+    performance, estimate = window["performance"] or {}, window["estimate"] or {}
+    auc, brier = performance.get("auc") or {}, performance.get("brier") or {}
+    decision = window["decision"] or {}
+    return [
+        f"{from_wire(window['since']):%b}",
+        str(window["release"]),
+        f"{window['n']:,}",
+        "unknown" if auc.get("value") is None else f"{auc['value']:.3f} [{auc['lo']:.3f}, {auc['hi']:.3f}]",
+        "unknown" if brier.get("value") is None else f"{brier['value']:.3f}",
+        "" if estimate.get("auc") is None else f"{estimate['auc']:.3f}",
+        window["drift"]["state"],
+        f"{decision['outcome']}: {decision['sentence']}" if decision else "none",
+    ]
+
+
+def _say_refusals(session: Session, teller: Teller) -> None:
+    releases = session.get("/releases", deployment="flights")["items"]
+    refused = [release["id"] for release in releases if release["state"] == "refused"]
+    if refused:
+        teller.console.print(f"\nRefused by the numbers: {', '.join(reversed(refused))}.")
+    else:
+        teller.console.print("\nNo retrain was refused by the numbers this time.")
+
+
+def _show_live(session: Session, teller: Teller) -> None:
+    teller.console.print("\n[bold]mainstay live[/]")
+    for line in session.get("/live")["items"]:
+        loaded = ", ".join(
+            f"{one['gateway']} has {one['digest'][:12]} {'(matches)' if one['matches'] else '(DIFFERS)'}"
+            for one in line["loaded"]
+        )
+        teller.console.print(
+            f"  {line['environment']}/{line['deployment']}: {line['release']} = {line['version']} at {line['share']:.0%}, "
+            f"digest {line['digest'][:12]}; loaded: {loaded or 'no gateway speaks'}",
+            markup=False,
+        )
+
+
+def _show_why(session: Session, teller: Teller) -> None:
+    teller.console.print("\nPick a prediction and ask:")
+    for release in _of_three_releases(session):
+        teller.console.print(f"  mainstay why {release}", markup=False)
+
+
+def _of_three_releases(session: Session) -> list[str]:
+    """A prediction over HTTP of each of the last three releases that answered."""
+    found: dict[str, str] = {}
+    before = None
+    for _ in range(12):
+        page = session.get("/predictions", deployment="flights", limit=1000, before=before)
+        for prediction in page["items"]:
+            found.setdefault(prediction["release"], prediction["id"])
+        before = page["next"]
+        if len(found) >= 3 or before is None:
+            break
+    return list(found.values())[:3]

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""About: what every page of an object says first: whose it is, how it stands, why it is so, and where it sits in the loop.
+
+The *ribbon* is the loop with this object lit: data → pipeline → run → version → release → deployment → monitor → decision. The
+*because line* is one sentence from the ledger, with links. Both are found by walking stored pointers from the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.names import parse_numbered, parse_subject
+from mainstay.lifecycle.answers import health, hrefs, sentences
+from mainstay.lifecycle.answers.sentences import Piece
+from mainstay.lifecycle.data import datasets, snapshots
+from mainstay.lifecycle.governance import people
+from mainstay.lifecycle.monitoring import alerts, monitors
+from mainstay.lifecycle.registry import lineage, models, versions
+from mainstay.lifecycle.release import releases
+from mainstay.lifecycle.release import tables as release_tables
+from mainstay.lifecycle.serving import deployments, prediction_log
+from mainstay.lifecycle.tracking import runs, search
+from mainstay.lifecycle.triggers import decisions, rules
+from mainstay.store import View, ledger
+
+STATIONS = ("data", "pipeline", "run", "version", "release", "deployment", "monitor", "decision")
+TIMELINE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """One stop of the ribbon. ``state`` is a word of the object's own; ``here``: it is what the page is about."""
+
+    station: str
+    subject: str | None
+    name: str
+    state: str
+    href: str | None
+    here: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """The head of an object's page."""
+
+    subject: str
+    kind: str
+    name: str
+    state: str
+    owner: str | None
+    since: datetime | None
+    because: list[Piece]
+    ribbon: list[Station]
+    timeline: list[ledger.Entry]
+    copy: dict[str, str]
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Where a subject sits: the names of its neighbours at each station, as far as the record tells."""
+
+    owner: str | None = None
+    state: str = "unknown"
+    since: datetime | None = None
+    snapshot: str | None = None
+    dataset: str | None = None
+    pipeline: str | None = None
+    run: str | None = None
+    version: str | None = None
+    release: str | None = None
+    deployment: str | None = None
+    monitor: str | None = None
+    decision: str | None = None
+    states: dict[str, str] = field(default_factory=dict)
+
+
+def ask(view: View, subject: str) -> About:
+    """The head of the page of ``subject``.
+
+    Raises:
+        Invalid: no page is about such a kind. NotFound: there is no such thing.
+    """
+    kind, name = parse_subject(subject)
+    if kind not in _PLACES:
+        raise Invalid(f"no page is about a {kind}; there are pages about {', '.join(_PLACES)}.")
+    place = _PLACES[kind](view, name)
+    return About(
+        subject=subject,
+        kind=kind,
+        name=name,
+        state=place.state,
+        owner=place.owner,
+        since=place.since,
+        because=sentences.because(view, subject),
+        ribbon=_ribbon(place, kind),
+        timeline=list(ledger.search(view, subject=subject, limit=TIMELINE)),
+        copy=hrefs.copy_as(kind, name),
+    )
+
+
+def _dataset(view: View, name: str) -> Place:
+    dataset = datasets.get(view, name)
+    newest = next(iter(snapshots.listed(view, dataset=name, limit=1)), None)
+    place = _snapshot(view, newest.id) if newest else Place()
+    place.dataset, place.owner, place.since = name, dataset.owner, dataset.created_at
+    place.state = "ok" if newest else "empty"
+    return place
+
+
+def _snapshot(view: View, name: str) -> Place:
+    snapshot = snapshots.named(view, name)
+    users = lineage.versions_using_snapshot(view, name)
+    place = _version(view, users[-1][0].id) if users else Place()
+    place.snapshot, place.dataset = snapshot.id, snapshot.dataset
+    place.owner = datasets.get(view, snapshot.dataset).owner
+    place.state, place.since = ("watch" if snapshot.warnings else "ok"), snapshot.created_at
+    return place
+
+
+def _pipeline(view: View, name: str) -> Place:
+    newest = next((run for run in search.find(view, kind="pipeline", limit=1000) if run.name == name), None)
+    if newest is None:
+        raise NotFound(f"no pipeline called {name!r} has run here; `mainstay run FILE.py:{name}` runs it.")
+    place = _run(view, newest.id)
+    place.state = newest.state
+    return place
+
+
+def _run(view: View, identity: str) -> Place:
+    run = runs.get(view, identity)
+    whole = runs.get(view, run.parent) if run.parent else run
+    made = lineage.versions_of_run(view, whole.id)
+    place = _version(view, made[0].id) if made else Place()
+    place.run, place.owner, place.state, place.since = identity, run.actor, run.state, run.started_at
+    place.pipeline = whole.name if whole.kind == "pipeline" else None
+    place.states["run"] = run.state
+    return place
+
+
+def _model(view: View, name: str) -> Place:
+    model = models.get(view, name)
+    newest = next(iter(versions.listed(view, model=name, limit=1)), None)
+    place = _version(view, newest.id) if newest else Place()
+    place.owner, place.since = model.owner, model.created_at
+    place.state = newest.state if newest else "empty"
+    return place
+
+
+def _version(view: View, name: str) -> Place:
+    model, number = parse_numbered(name, "/", kind="version")
+    version = versions.get(view, model=model, number=number)
+    found = release_tables.releases_of_version(view, model, number)
+    place = _deployment(view, found[-1].deployment) if found else Place()
+    place.version, place.release = version.id, found[-1].id if found else None
+    place.run = version.run_id
+    run = runs.get(view, version.run_id)
+    place.pipeline = run.name if run.kind == "pipeline" else None
+    train = [used.id for used in version.snapshots if used.role == "train"] or [used.id for used in version.snapshots]
+    place.snapshot = train[-1] if train else None
+    place.owner, place.state, place.since = models.get(view, model).owner, version.state, version.created_at
+    place.states |= {"version": version.state, "run": run.state}
+    if found:
+        place.states["release"] = found[-1].state
+    return place
+
+
+def _release(view: View, name: str) -> Place:
+    deployment, number = parse_numbered(name, "#", kind="release")
+    release = releases.get(view, deployment=deployment, number=number)
+    place = _version(view, f"{release.model}/{release.version}")
+    place.release, place.deployment = release.id, deployment
+    place.owner = deployments.get(view, deployment).owner
+    place.state, place.since = release.state, release.requested_at
+    place.states["release"] = release.state
+    return place
+
+
+def _deployment(view: View, name: str) -> Place:
+    deployment = deployments.get(view, name)
+    monitor = monitors.of_deployment(view, name)
+    state = health.of_deployment(view, name)
+    decision = next(iter(decisions.listed(view, deployment=name, limit=1)), None)
+    return Place(
+        owner=deployment.owner,
+        state=state,
+        since=deployment.created_at,
+        deployment=name,
+        monitor=monitor.name if monitor else None,
+        decision=decision.id if decision else None,
+        states={"deployment": state, "monitor": state, "decision": decision.outcome if decision else "unknown"},
+    )
+
+
+def _deployment_page(view: View, name: str) -> Place:
+    live = releases.live(view, name)
+    place = _release(view, live.id) if live else _deployment(view, name)
+    here = _deployment(view, name)
+    place.owner, place.state, place.since = here.owner, here.state, here.since
+    return place
+
+
+def _monitor(view: View, name: str) -> Place:
+    monitor = monitors.get(view, name)
+    place = _deployment_page(view, monitor.deployment)
+    place.monitor, place.owner, place.since = name, monitor.owner, monitor.created_at
+    return place
+
+
+def _alert(view: View, identity: str) -> Place:
+    alert = alerts.get(view, identity)
+    place = _monitor(view, alert.monitor)
+    place.state, place.owner, place.since = alert.state, alert.owner, alert.opened_at
+    return place
+
+
+def _trigger(view: View, name: str) -> Place:
+    trigger = rules.get(view, name)
+    place = _deployment_page(view, trigger.deployment)
+    place.state, place.owner, place.since = trigger.mode, trigger.owner, trigger.created_at
+    return place
+
+
+def _decision(view: View, identity: str) -> Place:
+    decision = decisions.get(view, identity)
+    place = _deployment_page(view, decision.deployment)
+    place.decision, place.state, place.since = identity, decision.outcome, decision.at
+    place.states["decision"] = decision.outcome
+    place.owner = rules.get(view, decision.trigger).owner
+    return place
+
+
+def _prediction(view: View, identity: str) -> Place:
+    row, _ = prediction_log.get(view, identity)
+    place = _release(view, f"{row['_deployment']}#{row['_release']}")
+    place.state, place.since = row["_status"], row["_logged_at"]
+    return place
+
+
+def _person(view: View, name: str) -> Place:
+    someone = people.get(view, name)
+    return Place(owner=name, state="disabled" if someone.disabled_at else "active", since=someone.created_at)
+
+
+_PLACES: dict[str, Callable[[View, str], Place]] = {
+    "dataset": _dataset,
+    "snapshot": _snapshot,
+    "pipeline": _pipeline,
+    "run": _run,
+    "model": _model,
+    "version": _version,
+    "release": _release,
+    "deployment": _deployment_page,
+    "monitor": _monitor,
+    "alert": _alert,
+    "trigger": _trigger,
+    "decision": _decision,
+    "prediction": _prediction,
+    "person": _person,
+}
+
+_HERE = {
+    "dataset": "data",
+    "snapshot": "data",
+    "model": "version",
+    "alert": "monitor",
+    "trigger": "decision",
+    "prediction": "deployment",
+}
+
+
+def _ribbon(place: Place, kind: str) -> list[Station]:
+    here = _HERE.get(kind, kind)
+    names: dict[str, Any] = {
+        "data": ("snapshot", place.snapshot) if place.snapshot else ("dataset", place.dataset),
+        "pipeline": ("pipeline", place.pipeline),
+        "run": ("run", place.run),
+        "version": ("version", place.version),
+        "release": ("release", place.release),
+        "deployment": ("deployment", place.deployment),
+        "monitor": ("monitor", place.monitor),
+        "decision": ("decision", place.decision),
+    }
+    return [_station(station, *names[station], place, station == here) for station in STATIONS]
+
+
+def _station(station: str, kind: str, name: str | None, place: Place, here: bool) -> Station:
+    if name is None:
+        return Station(station=station, subject=None, name="none yet", state="unknown", href=None, here=here)
+    subject = f"{kind}:{name}"
+    shown = name[:8] if kind in ("run", "decision") else name
+    state = place.states.get(station, "ok")
+    return Station(station=station, subject=subject, name=shown, state=state, href=hrefs.of(subject), here=here)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The because line: one sentence from the ledger under every title. Who, what, when, and what caused it, each a link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainstay.lifecycle.answers import hrefs
+from mainstay.store import View, ledger
+
+FURTHEST = 3
+
+# How an event reads in a sentence: "{verb} by {actor} on {day}".
+_VERBS = {
+    "workspace.made": "made",
+    "person.added": "added",
+    "dataset.created": "created",
+    "snapshot.taken": "taken in",
+    "batch.refused": "refused",
+    "contract.changed": "contract changed",
+    "run.started": "started",
+    "run.finished": "finished",
+    "model.created": "created",
+    "version.registered": "registered",
+    "version.marked": "marked",
+    "alias.moved": "alias moved",
+    "release.requested": "requested",
+    "release.judged": "judged",
+    "release.approved": "approved",
+    "release.rejected": "rejected",
+    "release.failed": "failed to be judged",
+    "approval.given": "decided on",
+    "rollout.started": "rollout started",
+    "rollout.moved": "given more traffic",
+    "rollout.paused": "paused",
+    "rollout.resumed": "resumed",
+    "rollout.completed": "made live",
+    "rollout.aborted": "taken back",
+    "deployment.declared": "declared",
+    "segment.sealed": "log sealed",
+    "monitor.declared": "declared",
+    "window.judged": "judged",
+    "alert.opened": "opened",
+    "alert.acknowledged": "acknowledged",
+    "alert.resolved": "resolved",
+    "alert.muted": "muted",
+    "review.done": "reviewed",
+    "trigger.declared": "declared",
+    "decision.made": "decided",
+    "decision.ended": "ended",
+    "policy.changed": "changed",
+}
+
+# What keeps a subject busy says nothing about why it is as it is.
+_NOISE = ("segment.*", "window.judged", "review.*", "token.*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A stretch of the sentence; with ``href`` a link."""
+
+    text: str
+    href: str | None = None
+
+
+def because(view: View, subject: str) -> list[Piece]:
+    """The newest telling event of ``subject``, and the chain of what caused it, as one sentence."""
+    entry = _newest_telling(view, subject)
+    if entry is None:
+        return []
+    pieces = [Piece(text=_capital(_verb(entry))), *_who_and_when(entry)]
+    if entry.reason:
+        pieces.append(Piece(text=f" ({entry.reason})"))
+    pieces += _causes(view, entry)
+    return [*pieces, Piece(text=".")]
+
+
+def _causes(view: View, entry: ledger.Entry) -> list[Piece]:
+    pieces: list[Piece] = []
+    for _ in range(FURTHEST):
+        cause = view.event(entry.because) if entry.because else None
+        if cause is None:
+            break
+        pieces.append(Piece(text=" because "))
+        pieces.append(Piece(text=_shown(cause.subject), href=hrefs.of(cause.subject)))
+        pieces.append(Piece(text=f" was {_verb(cause)}"))
+        entry = cause
+    return pieces
+
+
+def _who_and_when(entry: ledger.Entry) -> list[Piece]:
+    return [
+        Piece(text=" by "),
+        Piece(text=entry.actor, href="/people"),
+        Piece(text=f" on {entry.at:%-d %b %Y at %H:%M} UTC"),
+    ]
+
+
+def _newest_telling(view: View, subject: str) -> ledger.Entry | None:
+    for entry in ledger.search(view, subject=subject, limit=50):
+        if not any(entry.kind == noise or (noise[-1] == "*" and entry.kind.startswith(noise[:-1])) for noise in _NOISE):
+            return entry
+    return None
+
+
+def _verb(entry: ledger.Entry) -> str:
+    return _VERBS.get(entry.kind, entry.kind.partition(".")[2])
+
+
+def _shown(subject: str) -> str:
+    kind, _, name = subject.partition(":")
+    return f"{kind} {name[:12] if len(name) == 32 else name}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

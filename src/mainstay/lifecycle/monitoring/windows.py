@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows: which stretches of the calendar are over, and which of them must be judged, or judged again.
+
+In: what the prediction log holds by event time. Out: stretches. The surprising thing is the clock: monitoring lives
+in the stream's own time, that of its latest prediction plus whatever passed since that was logged. A stream that is
+live is a moment behind ours, a year that is replayed in a minute is years behind, and both close their windows
+rightly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainstay.domain.clock import parse_duration
+from mainstay.domain.monitoring import Monitor, Stretch, Window, stretch_at, stretches_between
+from mainstay.lifecycle.monitoring import tables
+from mainstay.store import View
+
+#: So long after its end a window is judged though nothing later has come: predictions travel for a while.
+GRACE = timedelta(hours=2)
+#: New labels make a window be judged again at once when their share grew by this much; fewer wait a minute.
+STEP = 0.1
+SETTLED = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Where a deployment's stream of predictions begins, where it is, and its time now."""
+
+    first: datetime
+    last: datetime
+    now: datetime
+
+
+def clock_of(view: View, deployment: str) -> Clock | None:
+    """The deployment's stream; None before its first prediction."""
+    extent = tables.extent(view, deployment)
+    if extent is None:
+        return None
+    passed = max(timedelta(0), view.now() - extent.sealed_at)
+    return Clock(first=extent.first, last=extent.last, now=extent.last + passed)
+
+
+def mark_of(view: View, deployment: str, stretch: Stretch) -> str:
+    """What there is to judge, in short: parts, rows, labels. Another mark may mean another result; the same cannot."""
+    logged = tables.logged_between(view, deployment, stretch.since, stretch.until)
+    labels = tables.labels_between(view, logged.lowest, logged.highest) if logged.parts else 0
+    return f"{logged.parts}/{logged.rows}/{labels}"
+
+
+def closed(view: View, monitor: Monitor, until: datetime | None = None) -> list[Stretch]:
+    """Stretches with predictions that are over, oldest first.
+
+    A stretch is over when something later was predicted, when it ended two hours ago in the stream's time, or when it
+    ends by ``until``, which is how somebody says that nothing more will come.
+    """
+    clock = clock_of(view, monitor.deployment)
+    if clock is None:
+        return []
+    end = max(clock.now - GRACE, stretch_at(monitor.window, clock.last).since, until or clock.first)
+    found = stretches_between(monitor.window, clock.first, clock.last)
+    return [
+        s for s in found if s.until <= end and tables.logged_between(view, monitor.deployment, s.since, s.until).parts
+    ]
+
+
+def stale(view: View, monitor: Monitor, until: datetime | None = None) -> list[Stretch]:
+    """Closed stretches that were never judged, or that something has changed in since."""
+    judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
+    found = {stretch.id: stretch for stretch in closed(view, monitor, until)}
+    # Closed once is closed: a window that somebody had judged by hand stays so, though nothing later has come yet.
+    found |= {row.id: stretch_at(monitor.window, row.since) for row in judged.values()}
+    return [
+        stretch
+        for stretch in sorted(found.values(), key=lambda s: s.since)
+        if stretch.id not in judged or mark_for(view, monitor, stretch) != judged[stretch.id].mark
+    ]
+
+
+def due(view: View, monitor: Monitor) -> list[Stretch]:
+    """Those stale stretches that are worth judging now: while labels trickle in, not each of them is."""
+    judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
+    return [s for s in stale(view, monitor) if s.id not in judged or _is_worth_it(view, monitor, s, judged[s.id].mark)]
+
+
+def mark_for(view: View, monitor: Monitor, stretch: Stretch) -> str:
+    """`mark_of`, and what the monitor adds to it: its rules, and whether the labels' time is over."""
+    rules = f"{monitor.tolerance:g}/{monitor.label_coverage:g}/{monitor.error_limit:g}/{monitor.latency_limit_ms}"
+    late = "late" if is_late(view, monitor, stretch) else "early"
+    return f"{mark_of(view, monitor.deployment, stretch)}/{late}/{rules}/{','.join(monitor.slices)}"
+
+
+def is_late(view: View, monitor: Monitor, stretch: Stretch) -> bool:
+    """Whether the labels of ``stretch`` have had all the time that the monitor gives them."""
+    if monitor.label_delay is None:
+        return False
+    clock = clock_of(view, monitor.deployment)
+    return clock is not None and clock.now >= stretch.until + parse_duration(monitor.label_delay)
+
+
+def before(view: View, monitor: Monitor, stretch: Stretch, limit: int) -> list[Window]:
+    """The judged windows before ``stretch``, newest first."""
+    return tables.windows_before(view, monitor.name, monitor.window, stretch.since, limit)
+
+
+def listed(view: View, monitor: Monitor) -> list[Window]:
+    """Every judged window, oldest first."""
+    return tables.windows_of(view, monitor.name, monitor.window)
+
+
+def latest(view: View, monitor: Monitor, as_of: datetime | None = None) -> Window | None:
+    """The newest judged window, or the newest that was over at ``as_of``."""
+    if as_of is None:
+        found = tables.windows_of(view, monitor.name, monitor.window)
+        return found[-1] if found else None
+    return tables.window_before(view, monitor.name, monitor.window, as_of)
+
+
+def name_of(window: Window) -> str:
+    """For people: ``April 2013``."""
+    return stretch_at(window.kind, window.since).name
+
+
+def _is_worth_it(view: View, monitor: Monitor, stretch: Stretch, judged_mark: str) -> bool:
+    parts, rows, labels, rest = judged_mark.split("/", 3)
+    now_parts, now_rows, now_labels, now_rest = mark_for(view, monitor, stretch).split("/", 3)
+    if (parts, rows, rest) != (now_parts, now_rows, now_rest):
+        return True
+    row = tables.window(view, monitor.name, monitor.window, stretch.id)
+    grown = (int(now_labels) - int(labels)) / max(1, int(rows))
+    ripe = row is not None and not row.is_mature and int(now_labels) >= monitor.label_coverage * row.n
+    return grown >= STEP or ripe or row is None or view.now() - row.judged_at >= SETTLED

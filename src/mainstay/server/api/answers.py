@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers, over HTTP."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from mainstay.lifecycle.answers import about, find, home, live, why
+from mainstay.server.routes import Routes
+from mainstay.store import View
+
+routes = Routes("answers")
+
+
+class Live(msgspec.Struct):
+    items: list[live.Line]
+
+
+class WhyOut(msgspec.Struct):
+    subject: str
+    steps: list[why.Step]
+    edges: list[tuple[int, int, str]]
+    chain_ok: bool | None
+    ms: float
+
+
+class Found(msgspec.Struct):
+    items: list[dict[str, Any]]
+
+
+@routes.get("/live", permission="read")
+def show_live(view: View) -> Live:
+    """What is live everywhere, as reported by what is loaded, beside what should be."""
+    return Live(items=live.ask(view))
+
+
+@routes.get("/why/{subject:path}", permission="read")
+def show_why(view: View, subject: str, verify: bool = False) -> WhyOut:
+    """The chain behind a prediction id, or any ``kind:name``; with ``verify`` every blob on the way is hashed again."""
+    began = time.perf_counter()
+    found = why.ask(view, subject, verify=verify)
+    took = round((time.perf_counter() - began) * 1000, 1)
+    return WhyOut(subject=found.subject, steps=found.steps, edges=found.edges, chain_ok=found.chain_ok, ms=took)
+
+
+@routes.get("/about", permission="read")
+def show_about(view: View, subject: str) -> about.About:
+    """The head of an object's page: state, owner, because line, ribbon, timeline, and the same as commands."""
+    return about.ask(view, subject)
+
+
+@routes.get("/home", permission="read")
+def show_home(view: View) -> home.Home:
+    """The first page: live, changed, waiting, overdue, health."""
+    return home.ask(view)
+
+
+@routes.get("/search", permission="read")
+def search(view: View, q: str, limit: int = 20) -> Found:
+    """Things whose name or id begins with, or contains, ``q``."""
+    return Found(items=find.ask(view, q, limit=limit))

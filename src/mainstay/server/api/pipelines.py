@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pipelines, steps and leased jobs, over HTTP: what the engine and its workers ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mainstay.domain.errors import Invalid
+from mainstay.domain.pipelines import Input, Output, Pipeline, Step
+from mainstay.lifecycle.pipelines import executions, results, work
+from mainstay.lifecycle.tracking import runs
+from mainstay.server.routes import Body, Routes
+from mainstay.store import Change, Ingest, View, jobs
+
+routes = Routes("pipelines")
+
+LONGEST_LEASE_S = 24 * 3600
+
+
+class LookupIn(Body):
+    keys: list[str]
+
+
+class StepIn(Body):
+    pipeline_run: str
+    name: str
+    key: str
+    key_parts: dict[str, Any]
+    why: str
+    state: str
+    seconds: float
+    hit_of: str | None = None
+    upstream: list[str] = msgspec.field(default_factory=list)
+    inputs: list[Input] = msgspec.field(default_factory=list)
+    outputs: list[Output] = msgspec.field(default_factory=list)
+    error: str | None = None
+    cacheable: bool = False
+
+
+class JobIn(Body):
+    kind: str
+    body: dict[str, Any]
+
+
+class LeaseIn(Body):
+    worker: str
+    kinds: list[str]
+    seconds: float = 30.0
+
+
+class HeartbeatIn(Body):
+    worker: str
+    seconds: float = 30.0
+
+
+class JobEndIn(Body):
+    worker: str
+    ok: bool
+    result: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class Hit(msgspec.Struct):
+    run_id: str
+    outputs: list[Output]
+
+
+class Hits(msgspec.Struct):
+    hits: dict[str, Hit]
+
+
+class Committed(msgspec.Struct):
+    run_id: str
+    hit_of: str | None
+    outputs: list[Output]
+
+
+class LastRun(msgspec.Struct):
+    id: str
+    state: str
+    started_at: datetime
+
+
+class PipelineOut(msgspec.Struct, kw_only=True):
+    name: str
+    entry: str
+    first_seen_at: datetime
+    runs: int
+    last_run: LastRun
+
+
+class Pipelines(msgspec.Struct):
+    items: list[PipelineOut]
+    next: str | None
+
+
+class Steps(msgspec.Struct):
+    steps: dict[str, Step]
+
+
+class Leased(msgspec.Struct):
+    job: jobs.Job | None
+
+
+class Jobs(msgspec.Struct):
+    items: list[jobs.Job]
+
+
+@routes.get("/pipelines", permission="read")
+def list_pipelines(view: View, after: str = "", limit: int = 100) -> Pipelines:
+    """Every pipeline that was run here, by name, with its newest run."""
+    found = executions.seen(view, after=after, limit=limit)
+    items = [_pipeline(view, each) for each in found]
+    return Pipelines(items=items, next=found[-1].name if len(found) == limit else None)
+
+
+@routes.get("/pipelines/{name}", permission="read")
+def show_pipeline(view: View, name: str) -> PipelineOut:
+    """One pipeline with its newest run."""
+    return _pipeline(view, executions.named(view, name))
+
+
+@routes.get("/pipelines/{name}/steps", permission="read")
+def last_steps(view: View, name: str) -> Steps:
+    """The newest good execution of each step, with the parts of its key: what a plan compares with."""
+    return Steps(steps=executions.last_steps(view, name))
+
+
+@routes.ingest("/steps/lookup", permission="read")
+def lookup(view: View, body: LookupIn) -> Hits:
+    """The results that are there for some keys, each with every byte in place."""
+    found = results.lookup(view, body.keys)
+    return Hits(hits={key: Hit(each.run_id, list(each.outputs)) for key, each in found.items()})
+
+
+@routes.post("/steps/commit", permission="write", status=201)
+def commit(change: Change, body: StepIn) -> Committed:
+    """Put one execution of a step on record: its run, its links and its result, or nothing."""
+    step = executions.commit_step(
+        change,
+        pipeline_run=body.pipeline_run,
+        name=body.name,
+        key=body.key,
+        key_parts=body.key_parts,
+        why=body.why,
+        state=body.state,
+        seconds=body.seconds,
+        hit_of=body.hit_of,
+        upstream=body.upstream,
+        inputs=body.inputs,
+        outputs=body.outputs,
+        error=body.error,
+        cacheable=body.cacheable,
+    )
+    return Committed(run_id=step.run_id, hit_of=step.hit_of, outputs=list(step.outputs))
+
+
+@routes.post("/jobs", permission="write", status=201)
+def ask(change: Change, body: JobIn) -> jobs.Job:
+    """Ask for work, such as ``run_pipeline``; a worker will take it."""
+    return work.ask(change, kind=body.kind, body=body.body)
+
+
+@routes.get("/jobs", permission="read")
+def list_jobs(view: View, state: str = "", limit: int = 100) -> Jobs:
+    """Jobs, newest first."""
+    return Jobs(items=list(jobs.listed(view, state=state or None, limit=limit)))
+
+
+@routes.get("/jobs/{job_id}", permission="read")
+def show_job(view: View, job_id: str) -> jobs.Job:
+    """One job."""
+    return jobs.get(view, job_id)
+
+
+@routes.ingest("/jobs/lease", permission="work")
+def lease(ingest: Ingest, body: LeaseIn) -> Leased:
+    """The oldest waiting job of some kinds, for this worker and for so many seconds; null if none waits."""
+    seconds = _lease_seconds(body.seconds)
+    return Leased(jobs.lease(ingest, worker=body.worker, kinds=body.kinds, seconds=seconds))
+
+
+@routes.ingest("/jobs/{job_id}/heartbeat", permission="work")
+def heartbeat(ingest: Ingest, job_id: str, body: HeartbeatIn) -> jobs.Job:
+    """Keep a lease for so many seconds more. 409: it ran out, and the work is somebody else's now."""
+    return jobs.renew(ingest, job_id, worker=body.worker, seconds=_lease_seconds(body.seconds))
+
+
+@routes.ingest("/jobs/{job_id}/finish", permission="work")
+def finish_job(ingest: Ingest, job_id: str, body: JobEndIn) -> jobs.Job:
+    """End a job with its result, or with what went wrong."""
+    if body.ok == (body.error is not None):
+        raise Invalid(f"job {job_id} ends either ok or with an error; both or neither was said.")
+    return jobs.finish(ingest, job_id, worker=body.worker, result=body.result, error=body.error)
+
+
+def _lease_seconds(seconds: float) -> float:
+    if not 1 <= seconds <= LONGEST_LEASE_S:
+        raise Invalid(f"a lease of {seconds} seconds is not possible; from 1 to {LONGEST_LEASE_S} are.")
+    return seconds
+
+
+def _pipeline(view: View, pipeline: Pipeline) -> PipelineOut:
+    last = runs.get(view, pipeline.last_run)
+    return PipelineOut(
+        name=pipeline.name,
+        entry=pipeline.entry,
+        first_seen_at=pipeline.first_seen_at,
+        runs=pipeline.runs,
+        last_run=LastRun(last.id, last.state, last.started_at),
+    )

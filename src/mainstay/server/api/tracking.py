@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiments and runs, over HTTP. ``log`` is the hot path: decoded straight into typed points, no event, one
+transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mainstay.domain.clock import from_wire, to_wire
+from mainstay.domain.errors import Invalid
+from mainstay.domain.pipelines import Input, Output, Step
+from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run
+from mainstay.lifecycle.data import lineage
+from mainstay.lifecycle.pipelines import executions
+from mainstay.lifecycle.tracking import experiments, links, logs, runs, search
+from mainstay.server.routes import Body, Routes
+from mainstay.store import Change, Ingest, View
+
+routes = Routes("tracking")
+
+
+class ExperimentIn(Body):
+    name: str
+
+
+class RunIn(Body):
+    name: str
+    experiment: str = experiments.DEFAULT
+    kind: str = "run"
+    parent: str | None = None
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    code: dict[str, Any] | None = None
+    environment: dict[str, Any] | None = None
+    seeds: dict[str, Any] | None = None
+    hardware: dict[str, Any] | None = None
+
+
+class MetricIn(Body):
+    key: str
+    value: float | None
+    step: int | None = None
+    at: str | None = None
+
+
+class LogIn(Body):
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    metrics: list[MetricIn] = msgspec.field(default_factory=list)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class ArtifactIn(Body):
+    path: str
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+
+
+class LinksIn(Body):
+    inputs: list[Input] = msgspec.field(default_factory=list)
+    outputs: list[Output] = msgspec.field(default_factory=list)
+
+
+class FinishIn(Body):
+    state: str
+    error: str | None = None
+
+
+class End(msgspec.Struct):
+    """One end of a link."""
+
+    kind: str
+    ref: str
+    name: str
+
+
+class RunBrief(msgspec.Struct, kw_only=True):
+    id: str
+    experiment: str
+    name: str
+    kind: str
+    parent: str | None
+    state: str
+    actor: str
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: float | None
+    reason: str
+    because: int | None
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    code: dict[str, Any] | None
+    error: str | None
+
+
+class RunOut(RunBrief, kw_only=True):
+    environment: dict[str, Any] | None
+    seeds: dict[str, Any] | None
+    hardware: dict[str, Any] | None
+    artifacts: list[Artifact]
+    inputs: list[End]
+    outputs: list[End]
+    steps: list[Step]
+    step: Step | None  # what this run was, if it was a step
+
+
+class Runs(msgspec.Struct):
+    items: list[RunBrief]
+    next: str | None
+
+
+class Experiments(msgspec.Struct):
+    items: list[Experiment]
+    next: int | None
+
+
+class PointOut(msgspec.Struct):
+    step: int
+    at: datetime
+    value: float
+
+
+class History(msgspec.Struct):
+    points: list[PointOut]
+    next: str | None
+
+
+@routes.post("/experiments", permission="write", status=201)
+def create_experiment(change: Change, body: ExperimentIn) -> Experiment:
+    """Name a question that runs will answer."""
+    return experiments.create(change, name=body.name)
+
+
+@routes.get("/experiments", permission="read")
+def list_experiments(view: View, after: int = -1, limit: int = 100) -> Experiments:
+    """Experiments, in the order in which they were made."""
+    found = experiments.listed(view, after=after, limit=limit)
+    return Experiments(items=found, next=found[-1].id if len(found) == limit else None)
+
+
+@routes.post("/runs", permission="write", status=201)
+def start(change: Change, body: RunIn) -> RunOut:
+    """Begin a run. An experiment that is new is made; a pipeline that is new becomes known."""
+    run = executions.start(
+        change,
+        name=body.name,
+        experiment=body.experiment,
+        kind=body.kind,
+        parent=body.parent,
+        params=body.params,
+        tags=body.tags,
+        code=body.code,
+        environment=body.environment,
+        seeds=body.seeds,
+        hardware=body.hardware,
+    )
+    return _run(change, run)
+
+
+@routes.get("/runs", permission="read")
+def list_runs(
+    view: View,
+    kind: str = "",
+    experiment: str = "",
+    state: str = "",
+    parent: str = "",
+    filter: str = "",
+    after: str | None = None,
+    limit: int = 100,
+) -> Runs:
+    """Runs, newest first. ``filter``: comparisons joined by ``and``, such as ``metrics.auc > 0.7 and params.depth =
+    6``."""
+    found = search.find(
+        view,
+        kind=kind or None,
+        experiment=experiment or None,
+        state=state or None,
+        parent=parent or None,
+        filter=filter,
+        after=after,
+        limit=limit,
+    )
+    logged = logs.of_runs(view, [run.id for run in found])
+    names = experiments.names(view, {run.experiment for run in found})
+    items = [RunBrief(**_brief(run, names[run.experiment], logged[run.id])) for run in found]
+    return Runs(items=items, next=found[-1].id if len(found) == limit else None)
+
+
+@routes.get("/runs/{run_id}", permission="read")
+def show(view: View, run_id: str) -> RunOut:
+    """One run with all that is known of it."""
+    return _run(view, runs.get(view, run_id))
+
+
+@routes.ingest("/runs/{run_id}/log", permission="write")
+def log(ingest: Ingest, run_id: str, body: LogIn) -> dict[str, int]:
+    """Parameters, points of metrics and tags: all of them are kept, or none."""
+    now = ingest.now()
+    points = [_point(metric, now) for metric in body.metrics]
+    logs.log(ingest, run_id, params=body.params, metrics=points, tags=body.tags)
+    return {"params": len(body.params), "metrics": len(points), "tags": len(body.tags)}
+
+
+@routes.ingest("/runs/{run_id}/artifacts", permission="write", status=201)
+def add_artifact(ingest: Ingest, run_id: str, body: ArtifactIn) -> Artifact:
+    """Name an uploaded blob as a file of the run."""
+    named = Artifact(path=body.path, digest=body.digest, size=body.size, media_type=body.media_type)
+    return logs.add_artifact(ingest, run_id, named)
+
+
+@routes.ingest("/runs/{run_id}/links", permission="write")
+def link(ingest: Ingest, run_id: str, body: LinksIn) -> dict[str, int]:
+    """Say what the run read and made: snapshots and versions by id, anything else by digest."""
+    executions.link(ingest, run_id, inputs=body.inputs, outputs=body.outputs)
+    return {"inputs": len(body.inputs), "outputs": len(body.outputs)}
+
+
+@routes.post("/runs/{run_id}/finish", permission="write")
+def finish(change: Change, run_id: str, body: FinishIn) -> RunOut:
+    """End a run; its record is closed, and the digests of all it logged enter the ledger."""
+    return _run(change, runs.finish(change, run_id, state=body.state, error=body.error))
+
+
+@routes.get("/runs/{run_id}/metrics/{key:path}", permission="read")
+def show_metric(view: View, run_id: str, key: str, after: str | None = None, limit: int = 1000) -> History:
+    """Every point of one metric, by step. ``after`` is the ``next`` of the page before."""
+    found = logs.history(view, run_id, key, after=_place(after) if after else None, limit=limit)
+    points = [PointOut(step=point.step, at=point.at, value=point.value) for point in found]
+    return History(points=points, next=_token(found[-1]) if len(found) == limit else None)
+
+
+def _point(metric: MetricIn, now: datetime) -> Point:
+    if metric.value is None:
+        raise Invalid(f"metric {metric.key!r} has no value; only finite numbers are kept, leave the point out.")
+    at = now if metric.at is None else from_wire(metric.at, what=f"time of metric {metric.key!r}")
+    return Point(key=metric.key, value=metric.value, step=metric.step or 0, at=at)
+
+
+def _token(point: Point) -> str:
+    return f"{point.step}~{to_wire(point.at)}~{point.value!r}"
+
+
+def _place(token: str) -> tuple[int, datetime, float]:
+    try:
+        step, at, value = token.split("~")
+        return int(step), from_wire(at), float(value)
+    except ValueError as error:
+        raise Invalid(f"'after' is {token[:80]!r}; the 'next' of an earlier answer is expected.") from error
+
+
+def _run(view: View, run: Run) -> RunOut:
+    linked = links.of(view, run.id)
+    made = [End("snapshot", each.id, each.id) for each in lineage.made_by(view, run.id)]
+    outputs = [_end(each) for each in linked if each.way == "out"]
+    return RunOut(
+        **_brief(run, experiments.get(view, run.experiment).name, logs.of(view, run.id)),
+        environment=runs.environment_of(view, run),
+        seeds=run.seeds,
+        hardware=run.hardware,
+        artifacts=logs.artifacts_of(view, run.id),
+        inputs=[_end(each) for each in linked if each.way == "in"],
+        outputs=outputs + [end for end in made if end.ref not in {each.ref for each in outputs}],
+        steps=executions.steps_of(view, run.id),
+        step=executions.find(view, run.id),
+    )
+
+
+def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "experiment": experiment,
+        "name": run.name,
+        "kind": run.kind,
+        "parent": run.parent,
+        "state": run.state,
+        "actor": run.actor,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "seconds": run.seconds,
+        "reason": run.reason,
+        "because": run.because,
+        "params": logged.params,
+        "metrics": logged.metrics,
+        "tags": logged.tags,
+        "code": run.code,
+        "error": run.error,
+    }
+
+
+def _end(link: Link) -> End:
+    return End(link.kind, link.ref, link.name)

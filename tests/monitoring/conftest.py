@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a house in which a model is live, watched by the month."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from live_house import LiveHouse
+
+
+@pytest.fixture(scope="session")
+def new_house(tmp_path_factory: pytest.TempPathFactory) -> LiveHouse:
+    made = LiveHouse(tmp_path_factory.mktemp("house") / "made")
+    made.store.close()
+    return made
+
+
+@pytest.fixture
+def house(new_house: LiveHouse, tmp_path: Path) -> Iterator[LiveHouse]:
+    moved = new_house.moved_to(tmp_path / "house")
+    yield moved
+    moved.store.close()

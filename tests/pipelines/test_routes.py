@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps and jobs over HTTP, as the engine and its workers ask."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import httpx
+
+from mainstay.domain.digests import digest_of
+
+TABLE = hashlib.sha256(b"table").hexdigest()
+
+
+def begin(web: httpx.Client, name: str) -> str:
+    web.put(f"/blobs/{TABLE}", content=b"table")
+    body = {"name": name, "kind": "pipeline", "code": {"entry": f"flights.py:{name}"}}
+    return str(web.post("/runs", json=body).json()["id"])
+
+
+def step(run: str, word: str, **more: Any) -> dict[str, Any]:
+    return {
+        "pipeline_run": run,
+        "name": "features",
+        "key": digest_of(word),
+        "key_parts": {"step": "features"},
+        "why": "new",
+        "state": "succeeded",
+        "seconds": 0.5,
+        "outputs": [{"name": "table", "kind": "arrow", "digest": TABLE, "size": 5, "rows": 2}],
+        "cacheable": True,
+    } | more
+
+
+def test_a_step_that_was_committed_is_a_hit_and_shown_with_its_run(web: httpx.Client) -> None:
+    run, key = begin(web, "hit"), digest_of("hit")
+    assert web.post("/steps/lookup", json={"keys": [key]}).json() == {"hits": {}}
+
+    made = web.post("/steps/commit", json=step(run, "hit"))
+
+    assert made.status_code == 201
+    found = web.post("/steps/lookup", json={"keys": [key, digest_of("other")]}).json()["hits"]
+    assert found == {key: {"run_id": made.json()["run_id"], "outputs": made.json()["outputs"]}}
+    (shown,) = web.get(f"/runs/{run}").json()["steps"]
+    assert (shown["name"], shown["state"], shown["why"], shown["key_parts"]) == (
+        "features",
+        "succeeded",
+        "new",
+        {"step": "features"},
+    )
+    own = web.get(f"/runs/{shown['run_id']}").json()
+    assert (own["kind"], own["parent"], own["step"]["key"]) == ("step", run, key)
+    assert web.get("/pipelines/hit/steps").json()["steps"]["features"]["key"] == key
+
+
+def test_a_commit_that_is_sent_again_is_answered_alike(web: httpx.Client) -> None:
+    run = begin(web, "again")
+    headers = {"Idempotency-Key": "again-1"}
+
+    first = web.post("/steps/commit", json=step(run, "again"), headers=headers)
+    repeated = web.post("/steps/commit", json=step(run, "again"), headers=headers)
+    anew = web.post("/steps/commit", json=step(run, "again"))
+
+    assert first.json() == repeated.json() == anew.json()
+    assert len(web.get(f"/runs/{run}").json()["steps"]) == 1
+
+
+def test_a_bad_commit_changes_nothing(web: httpx.Client) -> None:
+    run = begin(web, "bad")
+    missing = [{"name": "table", "kind": "arrow", "digest": "0" * 64, "size": 5}]
+
+    for more, status in (
+        ({"outputs": missing}, 404),
+        ({"state": "done"}, 422),
+        ({"pipeline_run": "0" * 32}, 404),
+        ({"key": "x"}, 422),
+        ({"unheard": 1}, 422),
+        ({"seconds": "1"}, 422),
+    ):
+        assert web.post("/steps/commit", json=step(run, "bad", **more)).status_code == status
+    assert web.post("/steps/lookup", json={"keys": ["a"] * 1_001}).status_code == 413
+    assert web.get(f"/runs/{run}").json()["steps"] == []
+
+
+def test_pipelines_are_listed_with_their_newest_run(web: httpx.Client) -> None:
+    begin(web, "listed")
+    newest = begin(web, "listed")
+
+    shown = web.get("/pipelines/listed").json()
+    assert (shown["runs"], shown["last_run"]["id"], shown["entry"]) == (2, newest, "flights.py:listed")
+    assert shown in web.get("/pipelines").json()["items"]
+    assert web.get("/pipelines/unseen").status_code == web.get("/pipelines/unseen/steps").status_code == 404
+
+
+def test_a_job_goes_from_hand_to_hand(web: httpx.Client) -> None:
+    asked = web.post("/jobs", json={"kind": "count", "body": {"to": 3}, "reason": "why not"}).json()
+    lease = {"worker": "w1", "kinds": ["count"], "seconds": 30}
+
+    leased = web.post("/jobs/lease", json=lease).json()["job"]
+    nothing = web.post("/jobs/lease", json=lease | {"worker": "w2"}).json()["job"]
+    beat = web.post(f"/jobs/{asked['id']}/heartbeat", json={"worker": "w1", "seconds": 60})
+    strange = web.post(f"/jobs/{asked['id']}/heartbeat", json={"worker": "w2", "seconds": 60})
+    done = web.post(f"/jobs/{asked['id']}/finish", json={"worker": "w1", "ok": True, "result": {"counted": 3}})
+
+    assert (leased["id"], leased["body"], leased["attempt"], nothing) == (asked["id"], {"to": 3}, 1, None)
+    assert beat.json()["leased_until"] > leased["leased_until"]
+    assert strange.status_code == 409
+    assert (done.json()["state"], web.get(f"/jobs/{asked['id']}").json()["result"]) == ("done", {"counted": 3})
+    assert web.post(f"/jobs/{asked['id']}/finish", json={"worker": "w1", "ok": True}).status_code == 409
+
+
+def test_a_job_can_fail_with_one_sentence(web: httpx.Client) -> None:
+    asked = web.post("/jobs", json={"kind": "fail", "body": {}}).json()
+    web.post("/jobs/lease", json={"worker": "w", "kinds": ["fail"]})
+    end = {"worker": "w", "ok": False}
+
+    assert web.post(f"/jobs/{asked['id']}/finish", json=end).status_code == 422
+    failed = web.post(f"/jobs/{asked['id']}/finish", json=end | {"error": "no such column"}).json()
+    assert (failed["state"], failed["error"]) == ("failed", "no such column")
+    assert failed in web.get("/jobs", params={"state": "failed"}).json()["items"]
+
+
+def test_a_lease_has_a_sensible_length(web: httpx.Client) -> None:
+    for seconds in (0, -1, 10**9):
+        body = {"worker": "w", "kinds": ["none"], "seconds": seconds}
+        assert web.post("/jobs/lease", json=body).status_code == 422

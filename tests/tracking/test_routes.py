@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import httpx
+import pytest
+
+
+def start(web: httpx.Client, **facts: Any) -> str:
+    answer = web.post("/runs", json={"name": "train", **facts})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def test_a_run_tells_all_that_was_said_of_it(web: httpx.Client) -> None:
+    plot = hashlib.sha256(b"plot").hexdigest()
+    web.put(f"/blobs/{plot}", content=b"plot")
+    run = start(web, experiment="late", params={"depth": 6}, environment={"python": "3.11"}, reason="curious")
+    metrics = [{"key": "val/auc", "value": 0.5 + n / 10, "step": n, "at": "2013-01-01T00:00:00Z"} for n in range(3)]
+
+    logged = web.post(f"/runs/{run}/log", json={"params": {"rate": 0.1}, "metrics": metrics, "tags": {"team": "ops"}})
+    artifact = {"path": "plots/roc.png", "digest": plot, "size": 4, "media_type": "image/png"}
+    named = web.post(f"/runs/{run}/artifacts", json=artifact)
+    linked = web.post(
+        f"/runs/{run}/links", json={"outputs": [{"name": "plot", "kind": "png", "digest": plot, "size": 4}]}
+    )
+    ended = web.post(f"/runs/{run}/finish", json={"state": "succeeded"})
+
+    assert [answer.status_code for answer in (logged, named, linked, ended)] == [200, 201, 200, 200]
+    shown = web.get(f"/runs/{run}").json()
+    assert shown == ended.json()
+    assert (shown["experiment"], shown["state"], shown["reason"]) == ("late", "succeeded", "curious")
+    assert (shown["params"], shown["metrics"], shown["tags"]) == (
+        {"depth": 6, "rate": 0.1},
+        {"val/auc": 0.7},
+        {"team": "ops"},
+    )
+    assert shown["artifacts"] == [artifact]
+    assert shown["outputs"] == [{"kind": "artifact", "ref": plot, "name": "plot"}]
+    assert shown["environment"]["python"] == "3.11"
+    points = web.get(f"/runs/{run}/metrics/val/auc").json()["points"]
+    assert [(point["step"], point["value"]) for point in points] == [(0, 0.5), (1, 0.6), (2, 0.7)]
+
+
+def test_history_pages_by_its_own_token(web: httpx.Client) -> None:
+    run = start(web)
+    web.post(f"/runs/{run}/log", json={"metrics": [{"key": "loss", "value": n / 7, "step": n} for n in range(7)]})
+
+    found, after = [], None
+    while True:
+        page = web.get(f"/runs/{run}/metrics/loss", params={"limit": 3} | ({"after": after} if after else {})).json()
+        found += [point["step"] for point in page["points"]]
+        after = page["next"]
+        if after is None:
+            break
+
+    assert found == list(range(7))
+    assert web.get(f"/runs/{run}/metrics/loss", params={"after": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"metrics":[{"key":"auc","value":NaN}]}', 400),
+        (b'{"metrics":[{"key":"auc","value":1e999}]}', 400),
+        (b'{"metrics":[{"key":"auc","value":null}]}', 422),
+        (b'{"metrics":[{"key":"auc","value":"0.5"}]}', 422),
+        (b'{"metrics":[{"key":"auc","value":1,"step":9223372036854775808}]}', 400),
+        (b'{"metrics":[{"key":"auc","value":1,"at":"noon"}]}', 422),
+        (b'{"metrics":[{"key":"","value":1}]}', 422),
+        (b'{"params":{"a":1},"params":{"a":2}}', 400),
+        (b'{"tags":{"a":1}}', 422),
+        (b'{"metric":[]}', 422),
+        (b"[]", 400),
+    ],
+)
+def test_a_bad_log_is_one_clear_error_and_leaves_nothing(web: httpx.Client, body: bytes, status: int) -> None:
+    run = start(web)
+
+    answer = web.post(f"/runs/{run}/log", content=body)
+
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    shown = web.get(f"/runs/{run}").json()
+    assert (shown["params"], shown["metrics"], shown["tags"]) == ({}, {}, {})
+
+
+def test_another_value_for_a_parameter_is_409(web: httpx.Client) -> None:
+    run = start(web, params={"depth": 6})
+
+    assert web.post(f"/runs/{run}/log", json={"params": {"depth": 6}}).status_code == 200
+    assert web.post(f"/runs/{run}/log", json={"params": {"depth": 7}}).status_code == 409
+
+
+def test_a_run_that_has_ended_is_closed(web: httpx.Client) -> None:
+    run = start(web)
+    web.post(f"/runs/{run}/finish", json={"state": "failed", "error": "no column"})
+
+    assert web.post(f"/runs/{run}/log", json={"metrics": [{"key": "a", "value": 1}]}).status_code == 409
+    assert web.post(f"/runs/{run}/finish", json={"state": "succeeded"}).status_code == 409
+    assert web.get(f"/runs/{run}").json()["error"] == "no column"
+
+
+def test_runs_are_listed_filtered_and_paged(web: httpx.Client) -> None:
+    made = [start(web, experiment="paging", params={"n": n}) for n in range(3)]
+
+    first = web.get("/runs", params={"experiment": "paging", "limit": 2}).json()
+    rest = web.get("/runs", params={"experiment": "paging", "limit": 2, "after": first["next"]}).json()
+    chosen = web.get("/runs", params={"filter": "params.n = 1", "experiment": "paging"}).json()
+
+    assert [run["id"] for run in first["items"] + rest["items"]] == made[::-1]
+    assert [(run["id"], run["params"], run["experiment"]) for run in chosen["items"]] == [(made[1], {"n": 1}, "paging")]
+    assert web.get("/runs", params={"filter": "what?"}).status_code == 422
+    assert web.get("/runs", params={"experiment": "none"}).status_code == 404
+    assert web.get("/runs", params={"state": ""}).status_code == 200
+    assert web.get(f"/runs/{'0' * 32}").status_code == 404
+
+
+def test_experiments_are_listed_and_made_once(web: httpx.Client) -> None:
+    made = web.post("/experiments", json={"name": "a question"})
+
+    assert (made.status_code, web.post("/experiments", json={"name": "a question"}).status_code) == (201, 409)
+    items = web.get("/experiments").json()["items"]
+    assert (items[0]["id"], items[0]["name"]) == (0, "Default")
+    assert made.json() in items
