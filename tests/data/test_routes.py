@@ -55,12 +55,13 @@ def test_a_blob_is_new_once_and_comes_back_as_it_was(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("0" * 64, 422), ("A" * 64, 422), ("..%2f..%2fetc%2fpasswd", 405), ("abc", 422)]
+    ("name", "status"), [("0" * 64, 422), ("A" * 64, 422), ("..%2f..%2fetc%2fpasswd", None), ("abc", 422)]
 )
-def test_bytes_are_kept_under_their_own_digest_only(web: httpx.Client, name: str, status: int) -> None:
+def test_bytes_are_kept_under_their_own_digest_only(web: httpx.Client, name: str, status: int | None) -> None:
     answer = web.put(f"/blobs/{name}", content=b"other bytes")
 
-    assert answer.status_code == status
+    # What leaves the blobs' path is no route of ours at all.
+    assert answer.status_code in ((404, 405) if status is None else (status,))
     assert web.get(f"/blobs/{'0' * 64}").status_code == web.head(f"/blobs/{'0' * 64}").status_code == 404
 
 

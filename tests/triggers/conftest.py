@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "monitoring")]
-from live_house import LiveHouse
+for folder in ("triggers", "monitoring"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+from live_house import LiveHouse  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop closes: from a judged window through a run and a release to the end of the decision, and survives every kill."""
+"""The loop closes: from a judged window through a run and a release to the end of the decision, whatever dies."""
 
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ def test_a_release_waits_while_another_is_on_its_way(house: LiveHouse) -> None:
     pass_month(house, 4, is_bad=True)
     follow(house)
     run_pipeline(house)
+    by_hand = house.register().number
     with house.store.change(actor="bo", reason="by hand") as change:
-        other = deployments.release(change, name="flights", model="late", version=house.register().number)
+        other = deployments.release(change, name="flights", model="late", version=by_hand)
     follow(house)
     assert made(house)[0].release is None
 
@@ -166,7 +167,7 @@ def whole_loop(house: LiveHouse, kill: Callable[[], None]) -> None:
     look()
 
 
-@pytest.mark.parametrize("step", range(1, 13))
+@pytest.mark.parametrize("step", range(1, 9))
 def test_a_kill_at_any_write_neither_loses_nor_repeats_a_step(
     house: LiveHouse, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_kill_at_any_write_neither_loses_nor_repeats_a_step(
     whole_loop(house, lambda: None)
 
     [decision] = made(house)
+    assert is_killed
     assert (decision.outcome, decision.result, decision.release) == ("start", "passed", 2)
     assert take_job(house) is None
     with house.store.view() as view:

@@ -6,32 +6,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from live_house import LiveHouse, month
 from seasons import follow
-from starlette.testclient import TestClient
 
-from mainstay.lifecycle.governance import tokens
-from mainstay.server.app import make_app
+from mainstay.client.inprocess import URL, InProcess
 
 
 @pytest.fixture
-def client(house: LiveHouse) -> Iterator[TestClient]:
-    with house.store.change(actor="ana") as change:
-        secret = tokens.issue(change, name="ana").secret
-    headers = {"Authorization": f"Bearer {secret}"}
-    with TestClient(make_app(house.store, loops=False), base_url="http://127.0.0.1:7777", headers=headers) as client:
+def client(house: LiveHouse) -> Iterator[httpx.Client]:
+    transport = InProcess(house.folder, loops=False)
+    headers = {"Authorization": f"Bearer {transport.token}"}
+    with httpx.Client(transport=transport, base_url=URL, headers=headers) as client:
         yield client
 
 
-def get(client: TestClient, path: str) -> Any:
+def get(client: httpx.Client, path: str) -> Any:
     answer = client.get(f"/api{path}")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def post(client: TestClient, path: str, body: dict[str, Any], status: int = 200) -> Any:
+def post(client: httpx.Client, path: str, body: dict[str, Any], status: int = 200) -> Any:
     answer = client.post(f"/api{path}", json=body)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -41,7 +39,7 @@ def missing(columns: dict[str, Any]) -> None:
     columns["z"][::4] = np.nan
 
 
-def test_a_month_from_declaration_to_decision_over_http(house: LiveHouse, client: TestClient) -> None:
+def test_a_month_from_declaration_to_decision_over_http(house: LiveHouse, client: httpx.Client) -> None:
     monitor = {"name": "flights", "deployment": "flights", "owner": "ana", "window": "1mo", "review": "7d"}
     assert post(client, "/monitors", monitor, 201)["state"] == "unknown"
     trigger = {
@@ -84,7 +82,7 @@ def test_a_month_from_declaration_to_decision_over_http(house: LiveHouse, client
     assert shown["baseline"]["rows"] == 12_000 and shown["alerts"] >= 1
 
 
-def test_people_act_on_alerts_and_reviews_over_http(house: LiveHouse, client: TestClient) -> None:
+def test_people_act_on_alerts_and_reviews_over_http(house: LiveHouse, client: httpx.Client) -> None:
     house.predict(month(4), 27, 500, spoil=missing)
     post(client, "/monitors/flights/judge", {"until": "2013-05-01"})
     alert = get(client, "/alerts")["items"][0]["id"]
@@ -114,14 +112,14 @@ def test_people_act_on_alerts_and_reviews_over_http(house: LiveHouse, client: Te
         ("/triggers", {"name": "t", "deployment": "flights", "when": "x y", "pipeline": "a.py:b", "owner": "ana"}, 422),
     ],
 )
-def test_a_wrong_request_gets_one_sentence(client: TestClient, path: str, body: dict[str, Any], status: int) -> None:
+def test_a_wrong_request_gets_one_sentence(client: httpx.Client, path: str, body: dict[str, Any], status: int) -> None:
     error = post(client, path, body, status)["error"]
 
     assert error["message"].rstrip().endswith((".", "…", "}"))
 
 
 @pytest.mark.parametrize("data", [b"[1]", b"{", b'"x"', b'{"until": 7}'])
-def test_a_judge_request_that_is_no_object_is_refused(client: TestClient, data: bytes) -> None:
+def test_a_judge_request_that_is_no_object_is_refused(client: httpx.Client, data: bytes) -> None:
     answer = client.post("/api/monitors/flights/judge", content=data, headers={"content-type": "application/json"})
 
     assert answer.status_code in (400, 422), answer.text

@@ -21,8 +21,11 @@ export class ApiError extends Error {
 async function failure(answer: Response): Promise<ApiError> {
   const text = await answer.text();
   try {
-    const { error } = JSON.parse(text) as { error?: { kind?: string; message?: string; facts?: Record<string, unknown>; request_id?: string } };
-    if (error?.message) return new ApiError(answer.status, error.kind ?? "error", error.message, error.facts, error.request_id ?? null);
+    const { error } = JSON.parse(text) as {
+      error?: { kind?: string; message?: string; facts?: Record<string, unknown>; request_id?: string };
+    };
+    if (error?.message)
+      return new ApiError(answer.status, error.kind ?? "error", error.message, error.facts, error.request_id ?? null);
   } catch {
     // Not our server's shape: a proxy, or a server that is just starting. The status is all there is to say.
   }
@@ -35,7 +38,11 @@ async function send(path: string, init: RequestInit): Promise<Response> {
     answer = await fetch(path, { credentials: "same-origin", ...init });
   } catch (reason) {
     if (reason instanceof DOMException && reason.name === "AbortError") throw reason;
-    throw new ApiError(0, "unavailable", "The server does not answer. `mainstay up` starts it; this page then goes on by itself.");
+    throw new ApiError(
+      0,
+      "unavailable",
+      "The server does not answer. `mainstay up` starts it; this page then goes on by itself.",
+    );
   }
   if (!answer.ok) throw await failure(answer);
   return answer;
@@ -72,7 +79,8 @@ export function at(...parts: (string | number)[]): string {
 
 export function query(path: string, params: Record<string, string | number | null | undefined>): string {
   const words = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) if (value !== null && value !== undefined && value !== "") words.set(name, String(value));
+  for (const [name, value] of Object.entries(params))
+    if (value !== null && value !== undefined && value !== "") words.set(name, String(value));
   const text = words.toString();
   return text ? `${path}?${text}` : path;
 }
@@ -123,7 +131,10 @@ async function ask(path: string, item: Kept): Promise<void> {
     }
   } catch (reason) {
     if (!asking.signal.aborted) {
-      item.error = reason instanceof ApiError ? reason : new ApiError(0, "error", `The answer to ${path} could not be read: ${String(reason)}`);
+      item.error =
+        reason instanceof ApiError
+          ? reason
+          : new ApiError(0, "error", `The answer to ${path} could not be read: ${String(reason)}`);
       for (const reader of item.readers) reader();
     }
   } finally {

@@ -57,7 +57,10 @@ function Lazy({ pattern, load, params }: { pattern: string; load: () => Promise<
         loaded.set(pattern, page);
         redraw((n) => n + 1);
       },
-      (reason: unknown) => setFailed(new Error(`This part of the page could not be fetched; reloading the tab fetches the current one. (${String(reason)})`)),
+      (reason: unknown) =>
+        setFailed(
+          new Error(`This part of the page could not be fetched; reloading the tab fetches the current one. (${String(reason)})`),
+        ),
     );
   }, [pattern]);
   const Page = loaded.get(pattern);
@@ -78,10 +81,14 @@ export function App() {
   const { path } = usePlace();
   return (
     <>
-      <a class="skip" href="#main">Skip to the content</a>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
       <Rail path={path} />
       <main id="main" tabIndex={-1}>
-        <Guard name={path}><Routed path={path} /></Guard>
+        <Guard name={path}>
+          <Routed path={path} />
+        </Guard>
       </main>
       <Palette />
     </>

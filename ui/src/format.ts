@@ -319,7 +319,12 @@ export function plain(value: unknown): string {
     return value.length ? value.map(plain).join(", ") : "none";
   }
   if (Array.isArray(value)) return value.map(plain).join("; ");
-  return Object.entries(value as object).map(([name, inner]) => `${name} ${typeof inner === "object" && inner !== null && !Array.isArray(inner) ? `(${plain(inner)})` : plain(inner)}`).join(", ");
+  return Object.entries(value as object)
+    .map(
+      ([name, inner]) =>
+        `${name} ${typeof inner === "object" && inner !== null && !Array.isArray(inner) ? `(${plain(inner)})` : plain(inner)}`,
+    )
+    .join(", ");
 }
 
 const IMPORTANCE = /^importance[./]/;

@@ -2,8 +2,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, alike, bytes, count, decimal, duration, figure, interval, percent, period, plain, releaseHref, releaseId, share, shortId, shortPeriod, signed, subjectHref,
-  subjectName, toneOf, versionId, worst,
+  ago,
+  alike,
+  bytes,
+  count,
+  decimal,
+  duration,
+  figure,
+  interval,
+  percent,
+  period,
+  plain,
+  releaseHref,
+  releaseId,
+  share,
+  shortId,
+  shortPeriod,
+  signed,
+  subjectHref,
+  subjectName,
+  toneOf,
+  versionId,
+  worst,
 } from "../src/format.ts";
 
 test("a missing number is said to be unknown and never shown as 0", () => {

@@ -38,7 +38,16 @@ test("words in quotation marks belong together", () => {
 
 test("missing values come last whichever way a column is sorted", () => {
   const values = [2, null, 1];
-  assert.deepEqual([...values].sort((a, b) => order(a, b, false)), [1, 2, null]);
-  assert.deepEqual([...values].sort((a, b) => order(a, b, true)), [2, 1, null]);
-  assert.deepEqual(["flights#10", "flights#9"].sort((a, b) => order(a, b, false)), ["flights#9", "flights#10"]);
+  assert.deepEqual(
+    [...values].sort((a, b) => order(a, b, false)),
+    [1, 2, null],
+  );
+  assert.deepEqual(
+    [...values].sort((a, b) => order(a, b, true)),
+    [2, 1, null],
+  );
+  assert.deepEqual(
+    ["flights#10", "flights#9"].sort((a, b) => order(a, b, false)),
+    ["flights#9", "flights#10"],
+  );
 });

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``mainstay`` command.
 
-Each command lives in a file of its own and is imported only when it runs: ``--help`` must answer before anybody wonders.
-A command reads its arguments, asks the API, and prints: words for people, or with ``--json`` the API's own answer.
+Each command lives in a file of its own and is imported only when it runs: ``--help`` must answer before anybody
+wonders. A command reads its arguments, asks the API, and prints: words for people, or with ``--json``
+the API's own answer.
 Exit status: 0 done, 1 refused or failed, 2 not understood.
 """
 

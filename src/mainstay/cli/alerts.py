@@ -97,9 +97,11 @@ def mute(session: Session, as_json: bool, because: dict[str, Any], alert: str, u
 
 def _act(session: Session, text: str, act: str, body: dict[str, Any], as_json: bool) -> None:
     done = session.post(references.path("alerts", references.alert(session, text), act), body)
-    printing.answer(
-        done, as_json, lambda alert: printing.say(f"{alert['monitor']}:{alert['key']} is {alert['state']}: {alert['title']}")
-    )
+    printing.answer(done, as_json, _say)
+
+
+def _say(alert: dict[str, Any]) -> None:
+    printing.say(f"{alert['monitor']}:{alert['key']} is {alert['state']}: {words.one_line(alert['title'])}")
 
 
 def _show(alert: dict[str, Any]) -> None:

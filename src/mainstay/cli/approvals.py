@@ -39,9 +39,7 @@ def reject(session: Session, as_json: bool, because: dict[str, Any], release: st
     _decide(session, release, "reject", digest=digest, because=because, as_json=as_json)
 
 
-def _decide(
-    session: Session, text: str, decision: str, *, digest: str, because: dict[str, Any], as_json: bool
-) -> None:
+def _decide(session: Session, text: str, decision: str, *, digest: str, because: dict[str, Any], as_json: bool) -> None:
     seen = references.waiting_release(session, text)
     if not seen["digest"].startswith(digest):
         raise Conflict(

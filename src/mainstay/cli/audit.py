@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "No event like that. The ledger holds every change of state, with who, why and because of what.", "mainstay audit list"
+    "No event like that. The ledger holds every change of state, with who, why and because of what.",
+    "mainstay audit list",
 )
 COLUMNS = (
     Column("event", lambda event: str(event["seq"]), "number"),

@@ -51,7 +51,7 @@ def connected_to_work(function: Command) -> Command:
 
 
 def reasoned(*, required: bool) -> Callable[[Command], Command]:
-    """Give a command ``because``: the fields with which a change says why. A required reason is asked for on a terminal."""
+    """Give a command ``because``: the fields with which a change says why. A required one is asked for."""
 
     def mark(function: Command) -> Command:
         @functools.wraps(function)
@@ -122,4 +122,3 @@ def _connected(function: Command, insists_s: float | None) -> Command:
     for option in reversed(_OPTIONS):
         call = option(call)
     return call
-

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay datasets``: named sources of rows, each state that was taken in, and the contract that the next must meet."""
+"""``mainstay datasets``: named sources of rows, each state taken in, and the contract that the next must meet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 EMPTY = Empty(
-    "No dataset yet. A dataset is a named source; each file taken in becomes a snapshot: immutable, digested, profiled, "
-    "and held to the contract.",
+    "No dataset yet. A dataset is a named source; each file taken in becomes a snapshot: immutable, digested, "
+    "profiled, and held to the contract.",
     "mainstay datasets add NAME FILE.parquet",
 )
 COLUMNS = (
@@ -27,7 +27,7 @@ COLUMNS = (
     Column("owner", lambda dataset: dataset["owner"]),
     Column("snapshots", lambda dataset: words.count(len(dataset["snapshots"])), "number"),
     Column("rows", lambda dataset: words.count(dataset["rows_total"]), "number"),
-    Column("newest", lambda dataset: words.ago(dataset["snapshots"][0]["created_at"]) if dataset["snapshots"] else "none"),
+    Column("newest", lambda dataset: _newest(dataset["snapshots"])),
     Column("description", lambda dataset: dataset["description"], "prose"),
 )
 SNAPSHOTS = (
@@ -50,7 +50,7 @@ CONTRACT = (
 )
 REFUSALS = (
     Column("refused", lambda refusal: words.ago(refusal["at"])),
-    Column("since then", lambda refusal: f"became {refusal['resolved_by']}" if refusal["resolved_by"] else "unresolved"),
+    Column("since then", lambda refusal: f"is {refusal['resolved_by']}" if refusal["resolved_by"] else "unresolved"),
     Column("what was wrong", lambda refusal: refusal["sentence"], "prose"),
 )
 PROFILE = (
@@ -210,6 +210,10 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
+
+
+def _newest(snapshots: list[dict[str, Any]]) -> str:
+    return words.ago(snapshots[0]["created_at"]) if snapshots else "none"
 
 
 def _range(low: Any, high: Any) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "No decision yet. Each time a trigger is asked, its answer is kept here with the facts behind it, also the answer no.",
+    "No decision yet. Each time a trigger is asked, its answer is kept with the facts behind it, also the answer no.",
     "mainstay triggers ask NAME",
 )
 COLUMNS = (
@@ -78,7 +78,7 @@ def _answer(session: Session, text: str, act: str, because: dict[str, Any], as_j
 
 def print_decision(decision: dict[str, Any]) -> None:
     """A decision whole."""
-    made = {"job": decision["job"], "run": decision["run_id"], "version": decision["version"], "release": decision["release"]}
+    made = {name: decision[name] for name in ("job", "run_id", "version", "release")}
     printing.print_facts(
         [
             ("decision", decision["id"]),
@@ -91,7 +91,7 @@ def print_decision(decision: dict[str, Any]) -> None:
             ("because", f"event {decision['because']}" if decision["because"] else "nothing: asked by hand"),
             ("result", printing.state(decision["result"])),
             *([("which says", decision["result_sentence"])] if decision["result_sentence"] else []),
-            *((name, found) for name, found in made.items() if found),
+            *((name.removesuffix("_id"), found) for name, found in made.items() if found),
             *((f"fact {name}", words.value(value)) for name, value in decision["facts"].items()),
         ]
     )

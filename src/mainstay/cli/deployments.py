@@ -24,7 +24,7 @@ COLUMNS = (
     Column("model", lambda deployment: deployment["model"]),
     Column("live", lambda deployment: deployment["release"] or "nothing"),
     Column("version", lambda deployment: deployment["version"] or "none"),
-    Column("gateways", lambda deployment: _agreement(deployment["agrees"])),
+    Column("gateways", lambda deployment: _agreement(deployment)),
     Column("predictions", lambda deployment: words.count(deployment["predictions"]), "number"),
     Column("policy", lambda deployment: deployment["policy"]),
     Column("owner", lambda deployment: deployment["owner"]),
@@ -115,7 +115,7 @@ def _show(deployment: dict[str, Any]) -> None:
             ("owner", deployment["owner"]),
             ("policy", deployment["policy"]),
             ("live", f"{deployment['release']} = {deployment['version']}" if deployment["release"] else "nothing"),
-            ("gateways", _agreement(deployment["agrees"])),
+            ("gateways", _agreement(deployment)),
             ("rollout", f"{rules['strategy']} in steps of {words.listed([f'{step} %' for step in rules['steps']])}"),
             ("guards", words.listed(list(rules["guards"]))),
             ("predictions", words.count(deployment["predictions"])),
@@ -127,10 +127,14 @@ def _show(deployment: dict[str, Any]) -> None:
     printing.print_table(loaded, LOADED, title="is loaded")
     printing.print_table(deployment["releases"], releases.COLUMNS, title="releases")
     if not deployment["releases"]:
-        printing.say(f"Nothing was released here yet: mainstay release {deployment['model']}@candidate --to {deployment['name']}")
+        command = f"mainstay release {deployment['model']}@candidate --to {deployment['name']}"
+        printing.say(f"Nothing was released here yet: {command}")
 
 
-def _agreement(agrees: bool | None) -> printing.Cell:
+def _agreement(deployment: dict[str, Any]) -> printing.Cell:
+    agrees = deployment["agrees"]
+    if not deployment["release"]:
+        return printing.Cell("· nothing to load")
     if agrees is None:
         return printing.Cell("? unknown: no gateway speaks", "magenta")
     return printing.Cell("✓ agree", "green") if agrees else printing.Cell("✗ DIFFER", "red")

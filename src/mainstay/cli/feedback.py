@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 LINES_AT_ONCE = 50_000
+SHAPE = '{"id": "…", "label": 1}'
 COUNTS = ("accepted", "revised", "duplicate")
 
 
@@ -27,7 +28,7 @@ COUNTS = ("accepted", "revised", "duplicate")
     "--input",
     "source",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help='Many at once: a file of lines such as {"id": "…", "label": 1}.',
+    help=f"Many at once: a file of lines such as {SHAPE}.",
 )
 @connected
 def feedback(
@@ -47,7 +48,7 @@ def feedback(
 def _tell_many(session: Session, source: Path) -> dict[str, Any]:
     lines = [line for line in source.read_bytes().splitlines() if line.strip()]
     if not lines:
-        raise Invalid(f"{source.name} has no lines; one such as {{\"id\": \"…\", \"label\": 1}} a prediction is expected.")
+        raise Invalid(f"{source.name} has no lines; {SHAPE} is expected, one a prediction.")
     total: dict[str, Any] = {name: 0 for name in COUNTS} | {"refused": []}
     for first in range(0, len(lines), LINES_AT_ONCE):
         content = b"\n".join(lines[first : first + LINES_AT_ONCE])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay jobs``: work that the server wants done by a worker, such as a pipeline run or the judging of a release."""
+"""``mainstay jobs``: work that the server wants done by a worker: a pipeline to run, a release to judge."""
 
 from __future__ import annotations
 

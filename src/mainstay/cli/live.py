@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "Nothing is live. A release puts a model version, with its data, configuration and policy, behind a named endpoint.",
+    "Nothing is live. A release puts a model version, with its data, configuration and policy, behind a deployment.",
     "mainstay release MODEL@candidate --to DEPLOYMENT",
 )
 COLUMNS = (

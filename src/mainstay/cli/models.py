@@ -24,8 +24,8 @@ COLUMNS = (
     Column("tier", lambda model: model["tier"]),
     Column("versions", lambda model: words.count(len(model["versions"])), "number"),
     Column("aliases", lambda model: _aliases(model)),
-    Column("newest", lambda model: words.ago(model["versions"][0]["created_at"]) if model["versions"] else "none"),
-    Column("its metrics", lambda model: words.numbers(model["versions"][0]["metrics"]) if model["versions"] else "", "prose"),
+    Column("newest", lambda model: words.ago(_newest(model)["created_at"]) if model["versions"] else "none"),
+    Column("its metrics", lambda model: words.numbers(_newest(model)["metrics"]) if model["versions"] else "", "prose"),
 )
 VERSIONS = (
     Column("version", lambda version: version["id"]),
@@ -77,7 +77,7 @@ def show(session: Session, as_json: bool, name: str) -> None:
 @click.argument("name")
 @click.argument("alias")
 @click.argument("version", type=click.IntRange(1))
-@click.option("--expected", type=click.IntRange(0), help="The version it names now; 0 for none. Refused if it does not.")
+@click.option("--expected", type=click.IntRange(0), help="The version it names now; 0 for none.")
 @reasoned(required=False)
 @connected
 def alias(
@@ -123,6 +123,11 @@ def _show_version(version: dict[str, Any]) -> None:
     )
     printing.print_table(version["files"].items(), FILES, title="files")
     printing.print_table(version["signature"].get("inputs", []), INPUTS, title="signature")
+
+
+def _newest(model: dict[str, Any]) -> dict[str, Any]:
+    newest: dict[str, Any] = model["versions"][0]
+    return newest
 
 
 def _aliases(model: dict[str, Any]) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "No monitor yet. A monitor compares each window of traffic with what the model learned from, and names who must look; "
-    "one is made as soon as something is live.",
+    "No monitor yet. A monitor compares each window of traffic with what the model learned from, and names who must "
+    "look; one is made as soon as something is live.",
     "mainstay release MODEL@candidate --to DEPLOYMENT",
 )
 NO_WINDOW = Empty(
@@ -31,7 +31,7 @@ COLUMNS = (
     Column("window", lambda monitor: monitor["window"]),
     Column("judged", lambda monitor: words.count(monitor["windows"]), "number"),
     Column("alerts", lambda monitor: words.count(monitor["alerts"]), "number"),
-    Column("looked at", lambda monitor: words.ago(monitor["last_reviewed_at"]) if monitor["last_reviewed_at"] else "never"),
+    Column("looked at", lambda monitor: _looked_at(monitor)),
     Column("review", lambda monitor: _review(monitor)),
     Column("owner", lambda monitor: monitor["owner"]),
 )
@@ -126,7 +126,7 @@ def judge(session: Session, as_json: bool, name: str, until: str | None, reason:
     """Judge every window that has ended and is not judged yet, or whose labels have come since."""
     body = {"until": to_wire(from_wire(until, what="--until"))} if until else {}
     found = session.post(references.path("monitors", name, "judge"), body | {"reason": reason})
-    nothing = Empty(f"Nothing of {name} came out otherwise than it was judged before.", f"mainstay monitors show {name}")
+    nothing = Empty(f"Nothing of {name} came out otherwise than before.", f"mainstay monitors show {name}")
     printing.print_list(found, WINDOWS, nothing, as_json=as_json)
 
 
@@ -155,20 +155,26 @@ def _show(monitor: dict[str, Any]) -> None:
             ("tolerance", f"AUC may fall by {monitor['tolerance']:g}"),
             ("latency limit", f"{monitor['latency_limit_ms']:g} ms" if monitor["latency_limit_ms"] else "none"),
             ("error limit", words.share(monitor["error_limit"])),
-            ("baseline", f"{baseline['version']}, {baseline['rows']:,} rows" if baseline else "unknown: nothing is live"),
+            ("baseline", f"{baseline['version']}, {baseline['rows']:,} rows" if baseline else "unknown"),
             ("alerts", words.counted(monitor["alerts"], "unresolved alert")),
             ("review", _review(monitor)),
-            *(("looked at", f"{words.when(one['at'])} by {one['actor']}: {one['decision']}, {one['note']}") for one in last),
+            ("looked at", _looked_at(monitor)),
+            *((one["decision"], f"{one['actor']}: {one['note']}") for one in last),
         ]
     )
 
 
 def _review(monitor: dict[str, Any]) -> Cell:
     due = words.ago(monitor["review_due_at"])
-    return Cell(f"✗ overdue since {due.removesuffix(' ago')}", "red") if monitor["review_overdue"] else Cell(f"due {due}")
+    return Cell(f"✗ was due {due}", "red") if monitor["review_overdue"] else Cell(f"due {due}")
+
+
+def _looked_at(monitor: dict[str, Any]) -> str:
+    return words.ago(monitor["last_reviewed_at"]) if monitor["last_reviewed_at"] else "never"
 
 
 def _worst(window: dict[str, Any]) -> str:
-    """The verdict that makes the window's state."""
-    found = next((verdict for verdict in window["verdicts"] if verdict["state"] == window["state"]), None)
-    return found["title"] if found and window["state"] != "ok" else ""
+    """The verdict that makes the window's state; known performance says more than anything else."""
+    found = [verdict for verdict in window["verdicts"] if verdict["state"] == window["state"]]
+    found.sort(key=lambda verdict: verdict["key"] != "performance")
+    return found[0]["title"] if found and window["state"] != "ok" else ""

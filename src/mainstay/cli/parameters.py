@@ -2,7 +2,8 @@
 """Parameters of a pipeline on the command line: any option that is not ours, as text by name.
 
 In: what is left of the command line. Out: name → text; the pipeline's annotations make values of it. ``--until X``,
-``--until=X`` and ``-p until=X`` are the same; an option without a value is ``true``, ``--no-fresh`` makes ``fresh`` false.
+``--until=X`` and ``-p until=X`` are the same; an option without a value is ``true``, and ``--no-fresh`` makes ``fresh``
+false.
 """
 
 from __future__ import annotations

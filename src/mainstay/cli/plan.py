@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("step", lambda item: item["label"]),
     Column("", lambda item: _verdict(item["why"])),
-    Column("why", lambda item: item["sentence"], "prose"),
+    Column("why", lambda item: "" if item["why"] == "hit" else item["sentence"], "prose"),
 )
 
 

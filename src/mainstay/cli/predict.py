@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay predict``: ask a deployment about a few rows over HTTP, or answer a whole file offline into the same log."""
+"""``mainstay predict``: ask a deployment about a few rows, or answer a whole file offline into the same log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from mainstay.cli import parameters, printing, progress, references, words
 from mainstay.cli.connection import connected_to_work
 from mainstay.cli.printing import Column
 from mainstay.domain import strict_json
-from mainstay.domain.errors import Conflict, Invalid, MainstayError
+from mainstay.domain.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from mainstay.client.session import Session
     from mainstay.gateway.batch import Batch
 
+IN_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+OUT_FILE = click.Path(path_type=Path, dir_okay=False)
 ANSWERS = (
     Column("prediction", lambda answer: answer["id"]),
     Column("value", lambda answer: words.value(answer["value"])),
@@ -29,9 +31,9 @@ ANSWERS = (
 @click.command()
 @click.argument("deployment")
 @click.argument("rows", nargs=-1, metavar="[ROW]...")
-@click.option("--row", "fields", multiple=True, metavar="COLUMN=VALUE", help="A column of a row; once for each column.")
-@click.option("--input", "source", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Parquet or Arrow.")
-@click.option("--output", "destination", type=click.Path(path_type=Path, dir_okay=False), help="Where the answers go.")
+@click.option("--row", "fields", multiple=True, metavar="COLUMN=VALUE", help="One column of a row; once for each.")
+@click.option("--input", "source", type=IN_FILE, help="A Parquet or Arrow file of rows.")
+@click.option("--output", "destination", type=OUT_FILE, help="Where the answers go (Parquet).")
 @click.option("--key", help="The row's key; with --input the name of the column that holds it.")
 @click.option("--at", help="With --input: the column that holds the event time.")
 @click.option("--no-log", is_flag=True, help="With --input: leave the predictions out of the prediction log.")
@@ -69,7 +71,13 @@ def predict(
 
 
 def _ask(
-    session: Session, deployment: str, rows: list[dict[str, Any]], *, key: str | None, gateway_url: str | None, as_json: bool
+    session: Session,
+    deployment: str,
+    rows: list[dict[str, Any]],
+    *,
+    key: str | None,
+    gateway_url: str | None,
+    as_json: bool,
 ) -> None:
     from mainstay.client import sdk
     from mainstay.client import session as sessions
@@ -77,15 +85,16 @@ def _ask(
     session.gateway_url = gateway_url or session.gateway_url
     sessions.use(session)
     try:
-        printing.answer(sdk.predict(references.path(deployment)[1:], rows, key=key), as_json, _show)
+        found = sdk.predict(references.path(deployment)[1:], rows, key=key)
+        printing.answer(found, as_json, lambda answer: _show(deployment, answer))
     finally:
         sessions.use(None)
 
 
-def _show(answer: dict[str, Any]) -> None:
+def _show(deployment: str, answer: dict[str, Any]) -> None:
     printing.print_table(answer["predictions"], ANSWERS)
-    version = f" = {answer['version']}" if answer.get("version") else ""
-    printing.say(f"answered by {answer['release']}{version} ({answer['variant']})", "dim")
+    release = f"{deployment}#{answer['release']} = {answer['version']}"
+    printing.say(f"answered by {release} ({answer['variant']})", "dim")
 
 
 def _answer_file(
@@ -102,7 +111,7 @@ def _answer_file(
     from mainstay.gateway.batch import score_file
 
     if not destination.resolve().parent.is_dir():
-        raise Invalid(f"there is no folder {destination.parent.name!r} to write {destination.name} into; make it first.")
+        raise Invalid(f"there is no folder {destination.parent.name!r} to put {destination.name} into; make it first.")
     with progress.doing(f"answering the rows of {source.name} by deployment {deployment}", err=as_json):
         done = score_file(session, deployment, source, destination, key=key, at=at, log=log)
     document = {"release": done.release, "version": done.version, "part": done.part, "output": str(destination)}
@@ -126,13 +135,10 @@ def _say_scored(done: Batch, destination: Path) -> None:
 
 def _read(text: str) -> list[dict[str, Any]]:
     """The row, or rows, of one argument."""
-    try:
-        found = strict_json.loads(text.encode())
-    except MainstayError as error:
-        raise Invalid(f"row {text[:60]!r} is no JSON: {error.message}") from error
+    found = strict_json.loads(text, what=f"row {text[:60]!r}")
     rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
-        raise Invalid(f"row {text[:60]!r} is no JSON object; one such as {{\"carrier\": \"UA\"}} is expected.")
+        raise Invalid(f'row {text[:60]!r} is no JSON object; one such as {{"carrier": "UA"}} is expected.')
     return rows
 
 

@@ -36,7 +36,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its heading, how a row's cell is found, and ``kind``: text, number (right) or prose (may be wrapped)."""
+    """A column: its heading, how a row's cell is found, and its kind: text, number (right), prose (wrapped)."""
 
     name: str
     of: Callable[[Any], Cell | str]

@@ -14,7 +14,12 @@ from mainstay.cli import printing, words
 if TYPE_CHECKING:
     from mainstay.engine.execution import Notice
 
-_MARKS = {"hit": ("✓ hit", "green"), "done": ("✓ ran", "green"), "failed": ("✗ failed", "red"), "warning": ("▲ note", "yellow")}
+_MARKS = {
+    "hit": ("✓ hit", "green"),
+    "done": ("✓ ran", "green"),
+    "failed": ("✗ failed", "red"),
+    "warning": ("▲ note", "yellow"),
+}
 
 
 class Steps:
@@ -43,8 +48,9 @@ class Steps:
             self._start(f"{notice.label}  {text}")
         elif notice.what in _MARKS:
             word, colour = _MARKS[notice.what]
-            took = f"  {words.seconds(notice.seconds)}" if notice.seconds else ""
-            self._line(f"  {word:<8}  {notice.label}  {text}{took}", colour)
+            said = [notice.label, *([text] if text != "hit" else [])]
+            said += [words.seconds(notice.seconds)] if notice.seconds else []
+            self._line(f"  {word:<8}  {'  '.join(said)}", colour)
 
     def _start(self, text: str) -> None:
         if self._status is None:

@@ -21,7 +21,7 @@ Found = dict[str, Any]
 MOST = 1000
 _NUMBERED = re.compile(r"(?P<name>.+)[#@/](?P<number>[1-9][0-9]{0,17})")
 _ID = re.compile(r"[0-9a-f]{32}")
-_MARKED = ((re.compile(r".+#[0-9]+"), "release"), (re.compile(r".+/[0-9]+"), "version"), (re.compile(r".+@.+"), "snapshot"))
+_MARKED = ((re.compile(r".+#[0-9]+"), "release"), (re.compile(r".+/[0-9]+"), "version"))
 
 
 def path(*parts: object) -> str:
@@ -107,14 +107,15 @@ def _newest_release(session: Session, deployment: str) -> Found:
     if not there:
         session.get(path("deployments", deployment))  # says so if there is no such deployment
         raise NotFound(
-            f"deployment {deployment!r} has no release yet; `mainstay release MODEL@candidate --to {deployment}` asks for one."
+            f"deployment {deployment!r} has no release yet; "
+            f"`mainstay release MODEL@candidate --to {deployment}` asks for one."
         )
     newest: Found = there[0]
     return newest
 
 
 def rollout(session: Session, text: str) -> Found:
-    """A rollout by its id, that of release ``flights#7``, or the one of deployment ``flights``: under way, else the last.
+    """A rollout by its id, that of release ``flights#7``, or deployment ``flights``'s: under way, else the last.
 
     Raises:
         NotFound: there is none.
@@ -178,12 +179,15 @@ def suggestion(session: Session, text: str) -> str:
 def _decision_of(session: Session, trigger: str, which: str) -> str:
     session.get(path("triggers", trigger))  # says so if there is no such trigger
     there = session.get("/decisions", trigger=trigger, limit=MOST)["items"]
-    waiting = [each for each in there if each["outcome"] == "suggest" and not each["job"] and each["result"] == "pending"]
-    fitting = waiting if which == "waiting" else there
+    fitting = [each for each in there if _waits(each)] if which == "waiting" else there
     if not fitting:
         lack = "no suggestion that waits for an answer" if which == "waiting" else "no decision yet"
         raise NotFound(f"trigger {trigger!r} has {lack}; `mainstay triggers ask {trigger}` asks it now.")
     return str(fitting[0]["id"])
+
+
+def _waits(decision: Found) -> bool:
+    return decision["outcome"] == "suggest" and not decision["job"] and decision["result"] == "pending"
 
 
 def run(session: Session, text: str) -> str:
@@ -212,4 +216,20 @@ def subject(session: Session, text: str) -> str:
     for pattern, kind in _MARKED:
         if pattern.fullmatch(text):
             return f"{kind}:{text}"
+    if "@" in text:
+        return _snapshot_or_version(session, text)
+    session.get(path("deployments", text))  # says so if there is no such deployment
     return f"deployment:{text}"
+
+
+def _snapshot_or_version(session: Session, text: str) -> str:
+    """``flights@3`` names a snapshot, and ``flights-late@3`` a version: a dataset or a model is called so."""
+    try:
+        return f"snapshot:{session.get(path('snapshots', text))['id']}"
+    except NotFound as refusal:
+        try:
+            model, number = version(session, text)
+            session.get(path("models", model))
+        except NotFound:
+            raise refusal from None
+        return f"version:{model}/{number}"

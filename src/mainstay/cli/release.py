@@ -49,7 +49,7 @@ def _judged(session: Session, found: dict[str, Any], timeout: float) -> dict[str
     end = time.monotonic() + timeout
     while found["state"] == "judging":
         if time.monotonic() > end:
-            raise Unavailable(f"release {found['id']} was not judged within {timeout:g} s; `mainstay jobs list` shows why.")
+            raise Unavailable(f"{found['id']} was not judged within {timeout:g} s; `mainstay jobs list` shows why.")
         time.sleep(LOOKS_EVERY_S)
         found = references.release(session, found["id"])
     return found
@@ -59,6 +59,7 @@ def _say(asked: dict[str, Any], *, is_embedded: bool) -> None:
     if asked["state"] != "judging":
         releases.print_release_and_next(asked)
         return
-    printing.say(f"release {asked['id']} of {asked['model']}/{asked['version']} is being judged; its digest is {asked['digest']}")
+    what = f"release {asked['id']} of {asked['model']}/{asked['version']}"
+    printing.say(f"{what} is being judged; its digest is {asked['digest']}")
     worker = " A worker judges it: `mainstay up` runs one." if is_embedded else ""
     printing.say(f"`mainstay releases show {asked['id']}` says how it went.{worker}")

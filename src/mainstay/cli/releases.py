@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "No release yet. A release puts a model version, with its data, configuration and policy, behind a deployment: gates "
-    "judge it, a second person approves, the traffic moves in steps.",
+    "No release yet. A release puts a model version, with its data, configuration and policy, behind a deployment: "
+    "gates judge it, a second person approves, the traffic moves in steps.",
     "mainstay release MODEL@candidate --to DEPLOYMENT",
 )
 COLUMNS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay rollback``: go back to a release that was live before, its model, data pointers and configuration together."""
+"""``mainstay rollback``: go back to a release that was live before: model, data and configuration together."""
 
 from __future__ import annotations
 

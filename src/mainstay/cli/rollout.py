@@ -63,11 +63,11 @@ def abort(session: Session, as_json: bool, because: dict[str, Any], rollout: str
 def _act(session: Session, text: str, act: str, because: dict[str, Any], as_json: bool) -> None:
     found = references.rollout(session, text)
     done = session.post(references.path("rollouts", found["id"], act), because)
-    printing.answer(
-        done,
-        as_json,
-        lambda now: printing.say(f"rollout of {now['release']} is {now['state']} at {words.share(now['share'])} of the traffic"),
-    )
+    printing.answer(done, as_json, _say)
+
+
+def _say(now: dict[str, Any]) -> None:
+    printing.say(f"rollout of {now['release']} is {now['state']} at {words.share(now['share'])} of the traffic")
 
 
 def _show(rollout: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def _show(rollout: dict[str, Any]) -> None:
             ("kind", rollout["kind"]),
             ("state", printing.state(rollout["state"])),
             ("share", f"{words.share(rollout['share'])}, in step {rollout['step'] + 1} of {words.listed(steps)}"),
-            ("guards", f"{words.listed(rollout['guards'])}, after {rollout['min_predictions']:,} predictions in each step"),
+            ("guards", f"{words.listed(rollout['guards'])}, after {rollout['min_predictions']:,} predictions a step"),
             ("started", words.when(rollout["started_at"])),
             ("ended", words.when(rollout["ended_at"]) if rollout["ended_at"] else "not yet"),
             ("reason", rollout["reason"] or "none given"),

@@ -52,7 +52,7 @@ def runs() -> None:
 @click.option("--kind", type=click.Choice(["run", "pipeline", "step"]), help="Only of this kind.")
 @click.option("--experiment", help="Only of this experiment.")
 @click.option("--state", help="Only in this state: running, succeeded, failed, cached.")
-@click.option("--filter", "only", help="Such as \"metrics.auc > 0.7 and params.depth = 6\".")
+@click.option("--filter", "only", help='Such as "metrics.auc > 0.7 and params.depth = 6".')
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @connected
 def list_(

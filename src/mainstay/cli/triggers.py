@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mainstay.client.session import Session
 
 EMPTY = Empty(
-    "No trigger yet. A trigger is a rule: when a window is judged and a condition holds, a pipeline runs, or is suggested.",
+    "No trigger yet. A trigger is a rule: when a window is judged and a condition holds, a pipeline runs.",
     "mainstay triggers put NAME --deployment DEPLOYMENT --when CONDITION",
 )
 COLUMNS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay why SUBJECT``: the chain behind a prediction, a version, a release … as a tree, each step with who and when."""
+"""``mainstay why SUBJECT``: the chain behind a prediction, a version, a release …, each step with who and when."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from mainstay.cli.connection import connected
 if TYPE_CHECKING:
     from mainstay.client.session import Session
 
+WHOLE = ("✓ the ledger's chain is whole", "green")
+BROKEN = ("✗ THE LEDGER'S CHAIN IS BROKEN", "red")
 _VERIFIED = {True: ("  ✓ verified", "green"), False: ("  ✗ DOES NOT VERIFY", "red"), None: ("", "")}
 
 
@@ -40,8 +42,7 @@ def _show(chain: dict[str, Any], verify: bool) -> None:
     told = f"{words.counted(len(chain['steps']), 'step')} in {chain['ms']:g} ms"
     printing.say(told + (f", {unknown} of them unknown" if unknown else ""), "dim")
     if verify:
-        whole = chain["chain_ok"]
-        printing.say("✓ the ledger's chain is whole" if whole else "✗ THE LEDGER'S CHAIN IS BROKEN", "green" if whole else "red")
+        printing.say(*(WHOLE if chain["chain_ok"] else BROKEN))
 
 
 @dataclass(kw_only=True)
@@ -57,7 +58,7 @@ class _Tree:
 
     def _print(self, place: int, *, label: str, head: str, tail: str) -> None:
         step = self.steps[place]
-        title = f"{label} {step['title']}" if label else step["title"]
+        title = step["title"] if step["title"].startswith(label) else f"{label} {step['title']}"
         if place in self._drawn:
             printing.say(f"{head}{words.one_line(title)} (above)")
             return
@@ -67,8 +68,8 @@ class _Tree:
         if facts := _facts(step):
             printing.print_wrapped(facts, indent=tail + ("│  " if below else "   "))
         for number, (there, name) in enumerate(below, 1):
-            last = number == len(below)
-            self._print(there, label=name, head=tail + ("└─ " if last else "├─ "), tail=tail + ("   " if last else "│  "))
+            branch, trunk = ("└─ ", "   ") if number == len(below) else ("├─ ", "│  ")
+            self._print(there, label=name, head=tail + branch, tail=tail + trunk)
 
     def _print_head(self, step: dict[str, Any], line: str) -> None:
         by = f" by {words.one_line(step['actor'])}" if step["actor"] else ""

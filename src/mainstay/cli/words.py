@@ -7,7 +7,7 @@ What is not known is called so; it is never blank and never zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from mainstay.domain.clock import from_wire, utc_now
@@ -21,7 +21,7 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 def ago(moment: str | None, *, now: datetime | None = None) -> str:
     """A moment as seen from now; never "yesterday", which depends on where the reader sits.
 
-    >>> ago("2026-01-01T00:00:00Z", now=datetime(2026, 1, 1, 3, tzinfo=UTC))
+    >>> ago("2026-01-01T00:00:00Z", now=from_wire("2026-01-01T03:00:00Z"))
     '3 h ago'
     """
     if not moment:

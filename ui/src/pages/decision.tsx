@@ -16,13 +16,50 @@ export function DecisionPage({ id }: { id: string }) {
   const title = data ? `${data.trigger ?? "trigger"}: ${kindWords(data.outcome)}` : shortId(id);
   return (
     <ObjectPage
-      subject={`decision:${id}`} kind="Decision" name={title} plainName={title} state={data?.outcome} made={data?.at} loading={!data} error={error}
-      aside={<>{data?.as_of && <span>about data until <b>{data.as_of.slice(0, 10)}</b></span>}<span>mode <b>{data?.mode ?? "unknown"}</b></span><Id id={id} label="decision id" /></>}
+      subject={`decision:${id}`}
+      kind="Decision"
+      name={title}
+      plainName={title}
+      state={data?.outcome}
+      made={data?.at}
+      loading={!data}
+      error={error}
+      aside={
+        <>
+          {data?.as_of && (
+            <span>
+              about data until <b>{data.as_of.slice(0, 10)}</b>
+            </span>
+          )}
+          <span>
+            mode <b>{data?.mode ?? "unknown"}</b>
+          </span>
+          <Id id={id} label="decision id" />
+        </>
+      }
       acts={
-        data?.outcome === "suggest" && !data.run_id && (data.result === "none" || data.result === "pending") && (
+        data?.outcome === "suggest" &&
+        !data.run_id &&
+        (data.result === "none" || data.result === "pending") && (
           <>
-            <Act label="Decline" title="Leave it as it is" path={at("/api/decisions", id, "decline")} cli={`mainstay decisions decline ${id} -m "…"`} preview={<p>{data.sentence}</p>} />
-            <Act label="Accept" title="Run the pipeline now" tone="primary" path={at("/api/decisions", id, "accept")} reason="optional" cli={`mainstay decisions accept ${id}`} preview={<p>{data.sentence} A yes runs the pipeline; what it makes goes through the gate like any other version.</p>} />
+            <Act
+              label="Decline"
+              title="Leave it as it is"
+              path={at("/api/decisions", id, "decline")}
+              cli={`mainstay decisions decline ${id} -m "…"`}
+              preview={<p>{data.sentence}</p>}
+            />
+            <Act
+              label="Accept"
+              title="Run the pipeline now"
+              tone="primary"
+              path={at("/api/decisions", id, "accept")}
+              reason="optional"
+              cli={`mainstay decisions accept ${id}`}
+              preview={
+                <p>{data.sentence} A yes runs the pipeline; what it makes goes through the gate like any other version.</p>
+              }
+            />
           </>
         )
       }
@@ -44,14 +81,21 @@ function Why({ decision }: { decision: Decision }) {
     <div class="stack">
       <section>
         <h2>Condition</h2>
-        <pre class="condition" tabIndex={0}>{decision.condition ?? "unknown"}</pre>
+        <pre class="condition" tabIndex={0}>
+          {decision.condition ?? "unknown"}
+        </pre>
       </section>
       <section>
         <h2>What it read</h2>
         {!facts.length && <Empty title="No fact is on record" />}
         <FactSigns facts={read.length ? read : rest} />
       </section>
-      {read.length > 0 && rest.length > 0 && <details><summary>What else was known ({rest.length})</summary><FactSigns facts={rest} /></details>}
+      {read.length > 0 && rest.length > 0 && (
+        <details>
+          <summary>What else was known ({rest.length})</summary>
+          <FactSigns facts={rest} />
+        </details>
+      )}
     </div>
   );
 }
@@ -65,7 +109,13 @@ function FactSigns({ facts }: { facts: [string, unknown][] }) {
     <ul class="fact-signs">
       {facts.map(([name, value]) => (
         <li key={name}>
-          {typeof value === "boolean" ? <Sign tone={value ? "accent" : "plain"} label={value ? "true" : "false"} /> : value === null ? <Sign tone="unknown" label="unknown" /> : <span />}
+          {typeof value === "boolean" ? (
+            <Sign tone={value ? "accent" : "plain"} label={value ? "true" : "false"} />
+          ) : value === null ? (
+            <Sign tone="unknown" label="unknown" />
+          ) : (
+            <span />
+          )}
           <code>{name}</code>
           <b>{typeof value === "object" && value !== null ? <Value value={value} /> : plain(value)}</b>
         </li>
@@ -85,14 +135,51 @@ function After({ decision }: { decision: Decision }) {
   return (
     <FactList
       facts={[
-        ["result", decision.result ? <><Word word={decision.result} /> {decision.result_sentence}</> : <Unknown />],
+        [
+          "result",
+          decision.result ? (
+            <>
+              <Word word={decision.result} /> {decision.result_sentence}
+            </>
+          ) : (
+            <Unknown />
+          ),
+        ],
         ["run", decision.run_id ? <Subject subject={subjectOf("run", decision.run_id)} /> : <span class="quiet">none yet</span>],
-        ["version", decision.version ? <Subject subject={subjectOf("version", decision.version)} /> : <span class="quiet">none yet</span>],
-        ["release", decision.release != null ? <Subject subject={subjectOf("release", releaseId(decision.release, decision.deployment) ?? "")} /> : <span class="quiet">none yet</span>],
-        ["trigger", decision.trigger ? <Subject subject={`trigger:${decision.trigger}`}>{decision.trigger}</Subject> : <Unknown />],
-        ["deployment", decision.deployment ? <Subject subject={`deployment:${decision.deployment}`}>{decision.deployment}</Subject> : <Unknown />],
-        ["asked by", <><Person name={decision.actor} /> <When at={decision.at} /></>],
-        ["because", decision.because != null ? <a href={`/ledger?seq=${decision.because}`}>event {decision.because}</a> : <Unknown />],
+        [
+          "version",
+          decision.version ? <Subject subject={subjectOf("version", decision.version)} /> : <span class="quiet">none yet</span>,
+        ],
+        [
+          "release",
+          decision.release != null ? (
+            <Subject subject={subjectOf("release", releaseId(decision.release, decision.deployment) ?? "")} />
+          ) : (
+            <span class="quiet">none yet</span>
+          ),
+        ],
+        [
+          "trigger",
+          decision.trigger ? <Subject subject={`trigger:${decision.trigger}`}>{decision.trigger}</Subject> : <Unknown />,
+        ],
+        [
+          "deployment",
+          decision.deployment ? (
+            <Subject subject={`deployment:${decision.deployment}`}>{decision.deployment}</Subject>
+          ) : (
+            <Unknown />
+          ),
+        ],
+        [
+          "asked by",
+          <>
+            <Person name={decision.actor} /> <When at={decision.at} />
+          </>,
+        ],
+        [
+          "because",
+          decision.because != null ? <a href={`/ledger?seq=${decision.because}`}>event {decision.because}</a> : <Unknown />,
+        ],
       ]}
     />
   );

@@ -6,7 +6,9 @@ export function Missing({ path }: { path: string }) {
   return (
     <section>
       <h1>No such page</h1>
-      <Empty title={`Nothing is at ${path}.`}>The search (Ctrl K) finds things by name, id or digest; <a href="/">Home</a> shows what is live.</Empty>
+      <Empty title={`Nothing is at ${path}.`}>
+        The search (Ctrl K) finds things by name, id or digest; <a href="/">Home</a> shows what is live.
+      </Empty>
     </section>
   );
 }

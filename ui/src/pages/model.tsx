@@ -17,7 +17,9 @@ export function metricOf(version: Version, key: string): { value: number | null;
   const raw = version.metrics?.[key];
   if (isNumber(raw)) return { value: raw, lo: bound(version.metrics?.[`${key}_lo`]), hi: bound(version.metrics?.[`${key}_hi`]) };
   const inner = raw as { value?: unknown; lo?: unknown; hi?: unknown } | null | undefined;
-  return typeof inner === "object" && inner ? { value: bound(inner.value), lo: bound(inner.lo), hi: bound(inner.hi) } : { value: null, lo: null, hi: null };
+  return typeof inner === "object" && inner
+    ? { value: bound(inner.value), lo: bound(inner.lo), hi: bound(inner.hi) }
+    : { value: null, lo: null, hi: null };
 }
 
 function bound(value: unknown): number | null {
@@ -26,7 +28,10 @@ function bound(value: unknown): number | null {
 
 export function metricNames(versions: Version[]): string[] {
   const names = [...new Set(versions.flatMap((version) => Object.keys(version.metrics ?? {})))];
-  return names.filter((name) => !/_(lo|hi)$/.test(name) && !isImportance(name) && versions.some((version) => metricOf(version, name).value !== null));
+  return names.filter(
+    (name) =>
+      !/_(lo|hi)$/.test(name) && !isImportance(name) && versions.some((version) => metricOf(version, name).value !== null),
+  );
 }
 
 export function ModelPage({ name }: { name: string }) {
@@ -36,21 +41,92 @@ export function ModelPage({ name }: { name: string }) {
   const champion = data?.aliases?.["champion"];
   return (
     <ObjectPage
-      subject={`model:${name}`} kind="Model" name={name} plainName={name} owner={data?.owner} loading={!data} error={error}
-      aside={<>{data?.tier && <span>tier <b>{data.tier}</b></span>}{aliases.map(([alias, number]) => <span key={alias}>{alias} <b><a href={`/models/${name}/${number}`}>{name}/{number}</a></b></span>)}</>}
+      subject={`model:${name}`}
+      kind="Model"
+      name={name}
+      plainName={name}
+      owner={data?.owner}
+      loading={!data}
+      error={error}
+      aside={
+        <>
+          {data?.tier && (
+            <span>
+              tier <b>{data.tier}</b>
+            </span>
+          )}
+          {aliases.map(([alias, number]) => (
+            <span key={alias}>
+              {alias}{" "}
+              <b>
+                <a href={`/models/${name}/${number}`}>
+                  {name}/{number}
+                </a>
+              </b>
+            </span>
+          ))}
+        </>
+      }
       above={data?.description && <p class="lead">{data.description}</p>}
       acts={
         versions.length > 0 && (
           <Act
-            label="Move alias" title={`Move an alias of ${name}`} path={at("/api/models", name, "aliases", "champion")} body={champion === undefined ? {} : { expected: champion }}
-            fields={[{ name: "version", label: "champion points at version", kind: "number", value: String(versions[0]?.number ?? 1) }]} cli={(values) => `mainstay models alias ${name} champion ${values["version"]}`}
-            preview={(values) => <Difference lines={[["champion", champion === undefined ? "nothing" : `${name}/${champion}`, `${name}/${values["version"]}`]]} />}
+            label="Move alias"
+            title={`Move an alias of ${name}`}
+            path={at("/api/models", name, "aliases", "champion")}
+            body={champion === undefined ? {} : { expected: champion }}
+            fields={[
+              { name: "version", label: "champion points at version", kind: "number", value: String(versions[0]?.number ?? 1) },
+            ]}
+            cli={(values) => `mainstay models alias ${name} champion ${values["version"]}`}
+            preview={(values) => (
+              <Difference
+                lines={[["champion", champion === undefined ? "nothing" : `${name}/${champion}`, `${name}/${values["version"]}`]]}
+              />
+            )}
           />
         )
       }
       tabs={[
-        { id: "versions", label: "Versions", count: versions.length, body: () => (versions.length ? <><MetricsOverTime versions={versions} /><Table name="" label="versions" rows={versions} columns={columns(name, versions)} href={(version) => `/models/${name}/${version.number}`} /></> : <Empty title="No version yet" command="mainstay run flights.py:flights_late">A run registers one with <code>ms.register("{name}", model)</code>.</Empty>) },
-        { id: "aliases", label: "Aliases", count: aliases.length, body: () => (aliases.length ? <ul class="plain-list">{aliases.map(([alias, number]) => <li key={alias}><b>{alias}</b> points at <Subject subject={`version:${name}/${number}`} /></li>)}</ul> : <Empty title="No alias yet">An alias is a movable name on a version, such as champion.</Empty>) },
+        {
+          id: "versions",
+          label: "Versions",
+          count: versions.length,
+          body: () =>
+            versions.length ? (
+              <>
+                <MetricsOverTime versions={versions} />
+                <Table
+                  name=""
+                  label="versions"
+                  rows={versions}
+                  columns={columns(name, versions)}
+                  href={(version) => `/models/${name}/${version.number}`}
+                />
+              </>
+            ) : (
+              <Empty title="No version yet" command="mainstay run flights.py:flights_late">
+                A run registers one with <code>ms.register("{name}", model)</code>.
+              </Empty>
+            ),
+        },
+        {
+          id: "aliases",
+          label: "Aliases",
+          count: aliases.length,
+          body: () =>
+            aliases.length ? (
+              <ul class="plain-list">
+                {aliases.map(([alias, number]) => (
+                  <li key={alias}>
+                    <b>{alias}</b> points at <Subject subject={`version:${name}/${number}`} />
+                  </li>
+                ))}
+              </ul>
+            ) : (
+              <Empty title="No alias yet">An alias is a movable name on a version, such as champion.</Empty>
+            ),
+        },
       ]}
     />
   );
@@ -58,18 +134,74 @@ export function ModelPage({ name }: { name: string }) {
 
 function columns(model: string, versions: Version[]): Column<Version>[] {
   return [
-    { key: "version", label: "Version", value: (version) => version.number, cell: (version) => version.id ?? `${model}/${version.number}` },
+    {
+      key: "version",
+      label: "Version",
+      value: (version) => version.number,
+      cell: (version) => version.id ?? `${model}/${version.number}`,
+    },
     { key: "state", label: "State", value: (version) => version.state, cell: (version) => <Word word={version.state} /> },
     ...metricNames(versions).map((name, index): Column<Version> => {
       const write = alike(versions.map((version) => metricOf(version, name).value));
-      return { key: name, label: name, value: (version) => metricOf(version, name).value, cell: (version) => write(metricOf(version, name).value), right: true, hidden: index > 2 };
+      return {
+        key: name,
+        label: name,
+        value: (version) => metricOf(version, name).value,
+        cell: (version) => write(metricOf(version, name).value),
+        right: true,
+        hidden: index > 2,
+      };
     }),
-    { key: "releases", label: "Releases", value: (version) => version.releases?.join(", "), cell: (version) => (version.releases?.length ? version.releases.map((release) => <a key={release} class="gap-right" href={releaseHref(release) ?? "#"}>{release}</a>) : <span class="quiet">never released</span>) },
-    { key: "run", label: "Run", value: (version) => version.run_id, cell: (version) => (version.run_id ? <Subject subject={`run:${version.run_id}`} /> : "–") },
-    { key: "age", label: "Age", value: (version) => version.age_days, cell: (version) => days(version.age_days), right: true },
-    { key: "digest", label: "Digest", value: (version) => version.digest, cell: (version) => <Id id={version.digest} label="digest" />, hidden: true },
-    { key: "by", label: "By", value: (version) => version.actor, cell: (version) => <Person name={version.actor} /> },
-    { key: "made", label: "Registered", value: (version) => version.created_at, cell: (version) => <When at={version.created_at} /> },
+    {
+      key: "releases",
+      label: "Releases",
+      value: (version) => version.releases?.join(", "),
+      cell: (version) =>
+        version.releases?.length ? (
+          version.releases.map((release) => (
+            <a key={release} class="gap-right" href={releaseHref(release) ?? "#"}>
+              {release}
+            </a>
+          ))
+        ) : (
+          <span class="quiet">never released</span>
+        ),
+    },
+    {
+      key: "run",
+      roomy: true,
+      label: "Run",
+      value: (version) => version.run_id,
+      cell: (version) => (version.run_id ? <Subject subject={`run:${version.run_id}`} /> : "–"),
+    },
+    {
+      key: "age",
+      roomy: true,
+      label: "Age",
+      value: (version) => version.age_days,
+      cell: (version) => days(version.age_days),
+      right: true,
+    },
+    {
+      key: "digest",
+      label: "Digest",
+      value: (version) => version.digest,
+      cell: (version) => <Id id={version.digest} label="digest" />,
+      hidden: true,
+    },
+    {
+      key: "by",
+      hidden: true,
+      label: "By",
+      value: (version) => version.actor,
+      cell: (version) => <Person name={version.actor} />,
+    },
+    {
+      key: "made",
+      label: "Registered",
+      value: (version) => version.created_at,
+      cell: (version) => <When at={version.created_at} />,
+    },
   ];
 }
 
@@ -83,12 +215,34 @@ function MetricsOverTime({ versions }: { versions: Version[] }) {
   return (
     <div class="stack">
       <Chart
-        title={chosen} unit="on each version's own later-in-time holdout; the holdouts differ" numeric times={oldest.map((version) => version.number ?? 0)} height={200}
-        names={oldest.map((version) => version.id ?? `version ${version.number}`)} write={(value) => figure(value)}
-        series={[{ label: chosen, values: found.map((one) => one.value), ...(hasBand ? { lo: found.map((one) => one.lo), hi: found.map((one) => one.hi) } : {}) }]}
-        notes={oldest.map((version) => `${version.state ?? "state unknown"}${version.releases?.length ? ` · ${version.releases.join(", ")}` : ""}`)}
+        title={chosen}
+        unit="on each version's own later-in-time holdout; the holdouts differ"
+        numeric
+        times={oldest.map((version) => version.number ?? 0)}
+        height={200}
+        names={oldest.map((version) => version.id ?? `version ${version.number}`)}
+        write={(value) => figure(value)}
+        series={[
+          {
+            label: chosen,
+            values: found.map((one) => one.value),
+            ...(hasBand ? { lo: found.map((one) => one.lo), hi: found.map((one) => one.hi) } : {}),
+          },
+        ]}
+        notes={oldest.map(
+          (version) =>
+            `${version.state ?? "state unknown"}${version.releases?.length ? ` · ${version.releases.join(", ")}` : ""}`,
+        )}
       />
-      {names.length > 1 && <div class="segments" role="group" aria-label="Metric">{names.map((name) => <button key={name} type="button" aria-pressed={name === chosen} onClick={() => choose(name)}>{name}</button>)}</div>}
+      {names.length > 1 && (
+        <div class="segments" role="group" aria-label="Metric">
+          {names.map((name) => (
+            <button key={name} type="button" aria-pressed={name === chosen} onClick={() => choose(name)}>
+              {name}
+            </button>
+          ))}
+        </div>
+      )}
       <p class="quiet">{count(versions.length)} versions, oldest at the left.</p>
     </div>
   );

@@ -13,14 +13,50 @@ export function releaseColumns(releases: Release[], deployment?: string): Column
   const hasGates = releases.some((release) => release.gates?.length);
   const hasApprovals = releases.some((release) => release.approvals?.length);
   return [
-    { key: "release", label: "Release", value: (release) => release.number, cell: (release) => release.id ?? releaseId(release.number, release.deployment ?? deployment) },
+    {
+      key: "release",
+      label: "Release",
+      value: (release) => release.number,
+      cell: (release) => release.id ?? releaseId(release.number, release.deployment ?? deployment),
+    },
     { key: "state", label: "State", value: (release) => release.state, cell: (release) => <Word word={release.state} /> },
-    { key: "version", label: "Version", value: (release) => versionId(release.version, release.model), cell: (release) => { const id = versionId(release.version, release.model); return id ? <Subject subject={`version:${id}`} /> : "–"; } },
+    {
+      key: "version",
+      label: "Version",
+      value: (release) => versionId(release.version, release.model),
+      cell: (release) => {
+        const id = versionId(release.version, release.model);
+        return id ? <Subject subject={`version:${id}`} /> : "–";
+      },
+    },
     ...(hasGates ? [{ key: "gate", label: "Gate", value: gateText, hint: "Checks passed, of those asked" }] : []),
-    ...(hasApprovals ? [{ key: "approved", label: "Approved by", value: (release: Release) => release.approvals?.filter((one) => one.decision === "approve").map((one) => one.actor).join(", ") || null }] : []),
-    { key: "by", label: "Asked by", value: (release) => release.requested_by, cell: (release) => <Person name={release.requested_by} /> },
+    ...(hasApprovals
+      ? [
+          {
+            key: "approved",
+            label: "Approved by",
+            value: (release: Release) =>
+              release.approvals
+                ?.filter((one) => one.decision === "approve")
+                .map((one) => one.actor)
+                .join(", ") || null,
+          },
+        ]
+      : []),
+    {
+      key: "by",
+      roomy: true,
+      label: "Asked by",
+      value: (release) => release.requested_by,
+      cell: (release) => <Person name={release.requested_by} />,
+    },
     { key: "reason", label: "Reason", value: (release) => release.reason, wide: true },
-    { key: "at", label: "Asked", value: (release) => release.requested_at, cell: (release) => <When at={release.requested_at} /> },
+    {
+      key: "at",
+      label: "Asked",
+      value: (release) => release.requested_at,
+      cell: (release) => <When at={release.requested_at} />,
+    },
   ];
 }
 
@@ -37,11 +73,27 @@ export function Releases() {
   const { data, error } = useGet<Page<Release>>("/api/releases?limit=1000");
   return (
     <ListPage
-      title="Releases" about="What went live, what was refused and what waits: model version, data, configuration and policy as one numbered whole." path="/api/releases" cli="mainstay releases list"
-      error={error} loading={!data} empty={!data?.items.length}
-      nothing={<Empty title="No release yet" command="mainstay release MODEL@VERSION --to DEPLOYMENT">A release puts a model version behind a deployment: the gate judges it, a second person approves, the traffic moves in steps.</Empty>}
+      title="Releases"
+      about="What went live, what was refused and what waits: model version, data, configuration and policy as one numbered whole."
+      path="/api/releases"
+      cli="mainstay releases list"
+      error={error}
+      loading={!data}
+      empty={!data?.items.length}
+      nothing={
+        <Empty title="No release yet" command="mainstay release MODEL@VERSION --to DEPLOYMENT">
+          A release puts a model version behind a deployment: the gate judges it, a second person approves, the traffic moves in
+          steps.
+        </Empty>
+      }
     >
-      <Table name="" label="releases" rows={data?.items ?? []} columns={releaseColumns(data?.items ?? [])} href={(release) => hrefOfRelease(release)} />
+      <Table
+        name=""
+        label="releases"
+        rows={data?.items ?? []}
+        columns={releaseColumns(data?.items ?? [])}
+        href={(release) => hrefOfRelease(release)}
+      />
     </ListPage>
   );
 }

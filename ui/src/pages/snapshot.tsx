@@ -15,12 +15,82 @@ export function SnapshotPage({ id }: { id: string }) {
   const warnings = Array.isArray(data?.warnings) ? data.warnings : [];
   return (
     <ObjectPage
-      subject={`snapshot:${id}`} kind="Snapshot" name={id} plainName={id} made={data?.created_at} loading={!data} error={error} state={data ? "ok" : undefined}
-      aside={<><span>rows <b>{count(data?.rows)}</b></span><span>size <b>{bytes(data?.size)}</b></span>{data?.period && <span>period <b>{period(data.period.since, data.period.until)}</b></span>}</>}
+      subject={`snapshot:${id}`}
+      kind="Snapshot"
+      name={id}
+      plainName={id}
+      made={data?.created_at}
+      loading={!data}
+      error={error}
+      state={data ? "ok" : undefined}
+      aside={
+        <>
+          <span>
+            rows <b>{count(data?.rows)}</b>
+          </span>
+          <span>
+            size <b>{bytes(data?.size)}</b>
+          </span>
+          {data?.period && (
+            <span>
+              period <b>{period(data.period.since, data.period.until)}</b>
+            </span>
+          )}
+        </>
+      }
       tabs={[
-        { id: "profile", label: "Profile", count: columns.length || undefined, body: () => (columns.length ? <div class="profile">{columns.map((column) => <ProfileCard key={column.name} column={column} />)}</div> : <Empty title="There is no profile to show">{data?.profile_unknown}</Empty>) },
-        ...(warnings.length ? [{ id: "warnings", label: "Warnings", count: warnings.length, body: () => <ul class="verdicts">{warnings.map((one, index) => <li key={index}><State state="watch" small /><div><b><code>{one.column}</code> {kindWords(one.problem)}</b><p class="quiet">{one.sentence ?? `found ${plain(one.found)}, expected ${plain(one.expected)}`}</p></div></li>)}</ul> }] : []),
-        { id: "schema", label: "Schema", count: data?.schema?.length, body: () => <FactList facts={(data?.schema ?? []).map((column) => [column.name, <code key={column.name}>{column.type ?? "unknown"}</code>])} /> },
+        {
+          id: "profile",
+          label: "Profile",
+          count: columns.length || undefined,
+          body: () =>
+            columns.length ? (
+              <div class="profile">
+                {columns.map((column) => (
+                  <ProfileCard key={column.name} column={column} />
+                ))}
+              </div>
+            ) : (
+              <Empty title="There is no profile to show">{data?.profile_unknown}</Empty>
+            ),
+        },
+        ...(warnings.length
+          ? [
+              {
+                id: "warnings",
+                label: "Warnings",
+                count: warnings.length,
+                body: () => (
+                  <ul class="verdicts">
+                    {warnings.map((one, index) => (
+                      <li key={index}>
+                        <State state="watch" small />
+                        <div>
+                          <b>
+                            <code>{one.column}</code> {kindWords(one.problem)}
+                          </b>
+                          <p class="quiet">{one.sentence ?? `found ${plain(one.found)}, expected ${plain(one.expected)}`}</p>
+                        </div>
+                      </li>
+                    ))}
+                  </ul>
+                ),
+              },
+            ]
+          : []),
+        {
+          id: "schema",
+          label: "Schema",
+          count: data?.schema?.length,
+          body: () => (
+            <FactList
+              facts={(data?.schema ?? []).map((column) => [
+                column.name,
+                <code key={column.name}>{column.type ?? "unknown"}</code>,
+              ])}
+            />
+          ),
+        },
         { id: "origin", label: "Origin", body: () => data && <Origin snapshot={data} /> },
       ]}
     />
@@ -32,13 +102,47 @@ function Origin({ snapshot }: { snapshot: Snapshot }) {
     <FactList
       facts={[
         ["source", snapshot.source ?? <Unknown />],
-        ["taken in", <><When at={snapshot.created_at} /> by <Person name={snapshot.actor} /></>],
-        ["run", snapshot.run_id ? <Subject subject={`run:${snapshot.run_id}`} /> : <span class="quiet">taken in directly, by no run</span>],
+        [
+          "taken in",
+          <>
+            <When at={snapshot.created_at} /> by <Person name={snapshot.actor} />
+          </>,
+        ],
+        [
+          "run",
+          snapshot.run_id ? (
+            <Subject subject={`run:${snapshot.run_id}`} />
+          ) : (
+            <span class="quiet">taken in directly, by no run</span>
+          ),
+        ],
         ["contract version", plain(snapshot.contract_version)],
         ["digest", <Id id={snapshot.digest} label="digest" />],
         ["bytes", <Id id={snapshot.blob} label="blob digest" />],
-        ["used by", snapshot.used_by?.length ? snapshot.used_by.map((user) => <span key={user} class="gap-right"><Subject subject={user} /></span>) : <span class="quiet">nothing yet</span>],
-        ["made from", snapshot.parents?.length ? snapshot.parents.map((parent) => <span key={parent} class="gap-right"><Subject subject={parent.includes(":") ? parent : `snapshot:${parent}`} /></span>) : <span class="quiet">nothing earlier</span>],
+        [
+          "used by",
+          snapshot.used_by?.length ? (
+            snapshot.used_by.map((user) => (
+              <span key={user} class="gap-right">
+                <Subject subject={user} />
+              </span>
+            ))
+          ) : (
+            <span class="quiet">nothing yet</span>
+          ),
+        ],
+        [
+          "made from",
+          snapshot.parents?.length ? (
+            snapshot.parents.map((parent) => (
+              <span key={parent} class="gap-right">
+                <Subject subject={parent.includes(":") ? parent : `snapshot:${parent}`} />
+              </span>
+            ))
+          ) : (
+            <span class="quiet">nothing earlier</span>
+          ),
+        ],
       ]}
     />
   );
@@ -50,27 +154,60 @@ function ProfileCard({ column }: { column: ProfileColumn }) {
   const edges = column.histogram?.edges;
   return (
     <section class="profile-card" aria-label={column.name}>
-      <header><h2 class="minor"><code>{column.name}</code></h2><span class="quiet">{column.kind}</span></header>
-      {edges?.length
-        ? <><Histogram edges={edges} counts={column.histogram?.counts} label={column.name} /><p class="ends"><span>{figure(edges[0])}</span><span>{figure(edges.at(-1))}</span></p></>
-        : top.length
-          ? (
-            <ul class="tops">
-              {top.slice(0, 4).map((one) => (
-                <li key={plain(one.value)} title={`${count(one.count)} rows`}>
-                  <span>{plain(one.value)}</span><i style={{ width: `${(one.count / most) * 100}%` }} /><b>{column.n ? percent(one.count / column.n) : count(one.count)}</b>
-                </li>
-              ))}
-            </ul>
-          )
-          : <p class="quiet">No histogram is kept for this column.</p>}
+      <header>
+        <h2 class="minor">
+          <code>{column.name}</code>
+        </h2>
+        <span class="quiet">{column.kind}</span>
+      </header>
+      {edges?.length ? (
+        <>
+          <Histogram edges={edges} counts={column.histogram?.counts} label={column.name} />
+          <p class="ends">
+            <span>{figure(edges[0])}</span>
+            <span>{figure(edges.at(-1))}</span>
+          </p>
+        </>
+      ) : top.length ? (
+        <ul class="tops">
+          {top.slice(0, 4).map((one) => (
+            <li key={plain(one.value)} title={`${count(one.count)} rows`}>
+              <span>{plain(one.value)}</span>
+              <i style={{ width: `${(one.count / most) * 100}%` }} />
+              <b>{column.n ? percent(one.count / column.n) : count(one.count)}</b>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p class="quiet">No histogram is kept for this column.</p>
+      )}
       <p class="profile-numbers">
-        <span>n <b>{count(column.n)}</b></span>
-        <span class={isNumber(column.null_share) && column.null_share > 0.2 ? "tone-watch" : ""}>missing <b>{percent(column.null_share)}</b></span>
-        {isNumber(column.mean) && <span>mean <b>{figure(column.mean)}</b></span>}
-        {isNumber(column.sd) && <span>sd <b>{figure(column.sd)}</b></span>}
-        {column.minimum != null && <span>min <b>{plain(column.minimum)}</b></span>}
-        {column.maximum != null && <span>max <b>{plain(column.maximum)}</b></span>}
+        <span>
+          n <b>{count(column.n)}</b>
+        </span>
+        <span class={isNumber(column.null_share) && column.null_share > 0.2 ? "tone-watch" : ""}>
+          missing <b>{percent(column.null_share)}</b>
+        </span>
+        {isNumber(column.mean) && (
+          <span>
+            mean <b>{figure(column.mean)}</b>
+          </span>
+        )}
+        {isNumber(column.sd) && (
+          <span>
+            sd <b>{figure(column.sd)}</b>
+          </span>
+        )}
+        {column.minimum != null && (
+          <span>
+            min <b>{plain(column.minimum)}</b>
+          </span>
+        )}
+        {column.maximum != null && (
+          <span>
+            max <b>{plain(column.maximum)}</b>
+          </span>
+        )}
       </p>
     </section>
   );

@@ -13,19 +13,47 @@ import { metricNames, metricOf } from "./model.tsx";
 
 export function VersionPage({ name, number }: { name: string; number: string }) {
   const { data, error } = useGet<Version>(at("/api/models", name, "versions", number));
-  const deployments = useGet<Page<Deployment>>("/api/deployments").data?.items.filter((deployment) => deployment.model === name) ?? [];
+  const deployments =
+    useGet<Page<Deployment>>("/api/deployments").data?.items.filter((deployment) => deployment.model === name) ?? [];
   const id = `${name}/${number}`;
   return (
     <ObjectPage
-      subject={`version:${id}`} kind="Version" name={id} plainName={id} state={data?.state} made={data?.created_at} loading={!data} error={error}
-      aside={<><span>format <b>{data?.format ?? "unknown"}</b></span><span>age <b>{days(data?.age_days)}</b></span><Id id={data?.digest} label="digest" /></>}
+      subject={`version:${id}`}
+      kind="Version"
+      name={id}
+      plainName={id}
+      state={data?.state}
+      made={data?.created_at}
+      loading={!data}
+      error={error}
+      aside={
+        <>
+          <span>
+            format <b>{data?.format ?? "unknown"}</b>
+          </span>
+          <span>
+            age <b>{days(data?.age_days)}</b>
+          </span>
+          <Id id={data?.digest} label="digest" />
+        </>
+      }
       above={data?.description && <p class="lead">{data.description}</p>}
       acts={
         deployments.length > 0 && (
           <Act
-            label="Release" title={`Release ${id}`} tone="primary" path={at("/api/deployments", deployments[0]?.name ?? "", "releases")} body={{ model: name, version: Number(number) }}
-            cli={`mainstay release ${name}@${number} --to ${deployments[0]?.name}`} done={(answer) => goToRelease(answer)}
-            preview={<p>The gate of <b>{deployments[0]?.name}</b> judges {id} against what is live. If it passes, it waits for approval; then the rollout begins.</p>}
+            label="Release"
+            title={`Release ${id}`}
+            tone="primary"
+            path={at("/api/deployments", deployments[0]?.name ?? "", "releases")}
+            body={{ model: name, version: Number(number) }}
+            cli={`mainstay release ${name}@${number} --to ${deployments[0]?.name}`}
+            done={(answer) => goToRelease(answer)}
+            preview={
+              <p>
+                The gate of <b>{deployments[0]?.name}</b> judges {id} against what is live. If it passes, it waits for approval;
+                then the rollout begins.
+              </p>
+            }
           />
         )
       }
@@ -54,16 +82,35 @@ function Metrics({ version }: { version: Version }) {
       <div class="tiles">
         {names.map((name) => {
           const { value, lo, hi } = metricOf(version, name);
-          return <div class="tile" key={name}><span>{name}</span><b>{figure(value)}</b>{lo !== null && hi !== null && <small title="95 % interval">[{figure(lo)}, {figure(hi)}]</small>}</div>;
+          return (
+            <div class="tile" key={name}>
+              <span>{name}</span>
+              <b>{figure(value)}</b>
+              {lo !== null && hi !== null && (
+                <small title="95 % interval">
+                  [{figure(lo)}, {figure(hi)}]
+                </small>
+              )}
+            </div>
+          );
         })}
       </div>
-      {weights.length > 0 && <section><h2>What it leans on</h2><Weights weights={weights} /></section>}
+      {weights.length > 0 && (
+        <section>
+          <h2>What it leans on</h2>
+          <Weights weights={weights} />
+        </section>
+      )}
     </>
   );
 }
 
 function fieldsOf(part: unknown): { name: string; type: string; values: string }[] {
-  const list = Array.isArray(part) ? part : typeof part === "object" && part ? Object.entries(part).map(([name, type]) => (typeof type === "object" && type ? { name, ...type } : { name, type })) : [];
+  const list = Array.isArray(part)
+    ? part
+    : typeof part === "object" && part
+      ? Object.entries(part).map(([name, type]) => (typeof type === "object" && type ? { name, ...type } : { name, type }))
+      : [];
   return list.map((field: unknown, index) => {
     const known = (typeof field === "object" && field ? field : { name: String(field) }) as Facts;
     return { name: String(known["name"] ?? `field ${index + 1}`), type: plain(known["type"]), values: valuesText(known) };
@@ -76,28 +123,66 @@ const MOST_VALUES = 12;
 function valuesText({ name: _name, type: _type, categories, minimum, maximum, nullable, required, ...rest }: Facts): string {
   const words: string[] = [];
   if (Array.isArray(categories) && categories.length) {
-    words.push(categories.slice(0, MOST_VALUES).map(plain).join(", ") + (categories.length > MOST_VALUES ? ` … ${categories.length} values` : ""));
+    words.push(
+      categories.slice(0, MOST_VALUES).map(plain).join(", ") +
+        (categories.length > MOST_VALUES ? ` … ${categories.length} values` : ""),
+    );
   }
-  if (minimum != null || maximum != null) words.push(`${minimum == null ? "…" : plain(minimum)} to ${maximum == null ? "…" : plain(maximum)}`);
+  if (minimum != null || maximum != null)
+    words.push(`${minimum == null ? "…" : plain(minimum)} to ${maximum == null ? "…" : plain(maximum)}`);
   if (nullable === true) words.push("may be missing");
   if (required === false) words.push("may be left out");
-  for (const [key, value] of Object.entries(rest)) if (value !== null && value !== "" && !(Array.isArray(value) && !value.length)) words.push(`${key} ${plain(value)}`);
+  for (const [key, value] of Object.entries(rest))
+    if (value !== null && value !== "" && !(Array.isArray(value) && !value.length)) words.push(`${key} ${plain(value)}`);
   return words.join(" · ");
 }
 
 function Signature({ signature }: { signature: unknown }) {
-  if (typeof signature !== "object" || !signature) return <Empty title="This version carries no signature">The signature says which columns a request must have and what comes back.</Empty>;
+  if (typeof signature !== "object" || !signature)
+    return (
+      <Empty title="This version carries no signature">
+        The signature says which columns a request must have and what comes back.
+      </Empty>
+    );
   const { inputs, outputs, ...rest } = signature as Facts;
-  const parts: [string, unknown][] = [["Takes", inputs], ["Gives", outputs]];
+  const parts: [string, unknown][] = [
+    ["Takes", inputs],
+    ["Gives", outputs],
+  ];
   return (
     <div class="stack">
-      {parts.map(([title, part]) => part !== undefined && (
-        <section key={title}>
-          <h2>{title}</h2>
-          <div class="table-frame"><table aria-label={title}><thead><tr><th scope="col">Column</th><th scope="col">Type</th><th scope="col">Values</th></tr></thead>
-            <tbody>{fieldsOf(part).map((field) => <tr key={field.name}><td><code>{field.name}</code></td><td><code>{field.type}</code></td><td class="wide quiet">{field.values || "any"}</td></tr>)}</tbody></table></div>
-        </section>
-      ))}
+      {parts.map(
+        ([title, part]) =>
+          part !== undefined && (
+            <section key={title}>
+              <h2>{title}</h2>
+              <div class="table-frame">
+                <table aria-label={title}>
+                  <thead>
+                    <tr>
+                      <th scope="col">Column</th>
+                      <th scope="col">Type</th>
+                      <th scope="col">Values</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {fieldsOf(part).map((field) => (
+                      <tr key={field.name}>
+                        <td>
+                          <code>{field.name}</code>
+                        </td>
+                        <td>
+                          <code>{field.type}</code>
+                        </td>
+                        <td class="wide quiet">{field.values || "any"}</td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </section>
+          ),
+      )}
       {Object.keys(rest).length > 0 && <PlainFacts facts={rest} empty="" />}
     </div>
   );
@@ -110,8 +195,31 @@ function Origin({ version }: { version: Version }) {
       <FactList
         facts={[
           ["run", version.run_id ? <Subject subject={`run:${version.run_id}`}>{shortId(version.run_id)}</Subject> : <Unknown />],
-          ["snapshots", snapshots.length ? snapshots.map((one) => <span key={`${one.id}${one.role}`} class="gap-right"><Subject subject={`snapshot:${one.id}`} />{one.role && <span class="quiet"> {one.role}</span>}</span>) : <Unknown />],
-          ["releases", version.releases?.length ? version.releases.map((release) => <span key={release} class="gap-right"><Subject subject={`release:${release}`} /></span>) : <span class="quiet">never released</span>],
+          [
+            "snapshots",
+            snapshots.length ? (
+              snapshots.map((one) => (
+                <span key={`${one.id}${one.role}`} class="gap-right">
+                  <Subject subject={`snapshot:${one.id}`} />
+                  {one.role && <span class="quiet"> {one.role}</span>}
+                </span>
+              ))
+            ) : (
+              <Unknown />
+            ),
+          ],
+          [
+            "releases",
+            version.releases?.length ? (
+              version.releases.map((release) => (
+                <span key={release} class="gap-right">
+                  <Subject subject={`release:${release}`} />
+                </span>
+              ))
+            ) : (
+              <span class="quiet">never released</span>
+            ),
+          ],
           ["environment", <Value value={version.environment} />],
         ]}
       />
@@ -123,7 +231,34 @@ function Files({ files }: { files: Version["files"] }) {
   const entries = Object.entries(files ?? {});
   if (!entries.length) return <Empty title="No file is recorded" />;
   return (
-    <div class="table-frame"><table aria-label="Files"><thead><tr><th scope="col">File</th><th scope="col" class="right">Size</th><th scope="col">Digest</th></tr></thead>
-      <tbody>{entries.map(([name, file]) => { const digest = typeof file === "string" ? file : file?.digest; return <tr key={name}><td><code>{name}</code></td><td class="right">{bytes(typeof file === "string" ? null : file?.size)}</td><td><Id id={digest} label="digest" /></td></tr>; })}</tbody></table></div>
+    <div class="table-frame">
+      <table aria-label="Files">
+        <thead>
+          <tr>
+            <th scope="col">File</th>
+            <th scope="col" class="right">
+              Size
+            </th>
+            <th scope="col">Digest</th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map(([name, file]) => {
+            const digest = typeof file === "string" ? file : file?.digest;
+            return (
+              <tr key={name}>
+                <td>
+                  <code>{name}</code>
+                </td>
+                <td class="right">{bytes(typeof file === "string" ? null : file?.size)}</td>
+                <td>
+                  <Id id={digest} label="digest" />
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
   );
 }

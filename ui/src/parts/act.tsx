@@ -32,7 +32,20 @@ interface Props {
 }
 
 export function Act(props: Props) {
-  const { label, title, path, body = {}, fields = [], reason = "asked", reasonName = "reason", cli, tone = "plain", preview, done, disabled } = props;
+  const {
+    label,
+    title,
+    path,
+    body = {},
+    fields = [],
+    reason = "asked",
+    reasonName = "reason",
+    cli,
+    tone = "plain",
+    preview,
+    done,
+    disabled,
+  } = props;
   const sheet = useRef<HTMLDialogElement>(null);
   const [open, setOpen] = useState(false);
   const [values, setValues] = useState<Record<string, string>>({});
@@ -40,8 +53,17 @@ export function Act(props: Props) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError | null>(null);
 
-  const whole = { ...Object.fromEntries(fields.map((field) => [field.name, field.value ?? (field.kind === "choice" ? (field.choices?.[0] ?? "") : "")])), ...values };
-  const typed = Object.fromEntries(fields.filter((field) => whole[field.name] !== "").map((field) => [field.name, field.kind === "number" ? numberOr(whole[field.name] ?? "") : whole[field.name]]));
+  const whole = {
+    ...Object.fromEntries(
+      fields.map((field) => [field.name, field.value ?? (field.kind === "choice" ? (field.choices?.[0] ?? "") : "")]),
+    ),
+    ...values,
+  };
+  const typed = Object.fromEntries(
+    fields
+      .filter((field) => whole[field.name] !== "")
+      .map((field) => [field.name, field.kind === "number" ? numberOr(whole[field.name] ?? "") : whole[field.name]]),
+  );
   const request = { ...body, ...typed, ...(reason !== "none" && why ? { [reasonName]: why } : {}) };
   const lacking = (reason === "asked" && !why.trim()) || fields.some((field) => !field.optional && !whole[field.name]);
 
@@ -66,8 +88,8 @@ export function Act(props: Props) {
       close();
       setWhy("");
       done?.(answer);
-    } catch (reason_) {
-      setError(reason_ instanceof ApiError ? reason_ : new ApiError(0, "error", String(reason_)));
+    } catch (trouble) {
+      setError(trouble instanceof ApiError ? trouble : new ApiError(0, "error", String(trouble)));
     } finally {
       setBusy(false);
     }
@@ -75,7 +97,9 @@ export function Act(props: Props) {
 
   return (
     <>
-      <button type="button" class={`button button-${tone}`} onClick={show} disabled={Boolean(disabled)} title={disabled}>{label}</button>
+      <button type="button" class={`button button-${tone}`} onClick={show} disabled={Boolean(disabled)} title={disabled}>
+        {label}
+      </button>
       {open && (
         <dialog ref={sheet} class="sheet" aria-label={title} onClose={() => setOpen(false)}>
           <form onSubmit={act}>
@@ -84,15 +108,35 @@ export function Act(props: Props) {
             {fields.map((field) => (
               <label key={field.name} class="field">
                 <span>{field.label}</span>
-                {field.kind === "choice"
-                  ? <select value={whole[field.name]} onChange={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })}>{field.choices?.map((choice) => <option key={choice}>{choice}</option>)}</select>
-                  : <input type="text" inputMode={field.kind === "number" ? "decimal" : "text"} value={whole[field.name]} onInput={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })} />}
+                {field.kind === "choice" ? (
+                  <select
+                    value={whole[field.name]}
+                    onChange={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })}
+                  >
+                    {field.choices?.map((choice) => (
+                      <option key={choice}>{choice}</option>
+                    ))}
+                  </select>
+                ) : (
+                  <input
+                    type="text"
+                    inputMode={field.kind === "number" ? "decimal" : "text"}
+                    value={whole[field.name]}
+                    onInput={(event) => setValues({ ...values, [field.name]: event.currentTarget.value })}
+                  />
+                )}
               </label>
             ))}
             {reason !== "none" && (
               <label class="field">
                 <span>Reason{reason === "optional" ? " (may be left out)" : ", for the ledger"}</span>
-                <textarea rows={2} value={why} required={reason === "asked"} onInput={(event) => setWhy(event.currentTarget.value)} placeholder="In words that will make sense in a year" />
+                <textarea
+                  rows={2}
+                  value={why}
+                  required={reason === "asked"}
+                  onInput={(event) => setWhy(event.currentTarget.value)}
+                  placeholder="In words that will make sense in a year"
+                />
               </label>
             )}
             {error && <ErrorNote error={error} />}
@@ -101,8 +145,17 @@ export function Act(props: Props) {
               <Forms forms={{ cli: typeof cli === "function" ? cli(whole) : (cli ?? null), curl: curlPost(path, request) }} />
             </details>
             <div class="sheet-foot">
-              <button type="button" class="button" onClick={close}>Leave it</button>
-              <button type="submit" class={`button button-${tone === "danger" ? "danger" : "primary"}`} disabled={busy || lacking} title={lacking ? "A reason is asked for" : undefined}>{busy ? "Working …" : label}</button>
+              <button type="button" class="button" onClick={close}>
+                Leave it
+              </button>
+              <button
+                type="submit"
+                class={`button button-${tone === "danger" ? "danger" : "primary"}`}
+                disabled={busy || lacking}
+                title={lacking ? "A reason is asked for" : undefined}
+              >
+                {busy ? "Working …" : label}
+              </button>
             </div>
           </form>
         </dialog>
@@ -128,7 +181,12 @@ export function Difference({ lines }: { lines: [string, ComponentChildren, Compo
   return (
     <dl class="difference">
       {lines.map(([name, before, after]) => (
-        <div key={name}><dt>{name}</dt><dd><span class="before">{before}</span> <span aria-hidden="true">→</span> <b>{after}</b></dd></div>
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <span class="before">{before}</span> <span aria-hidden="true">→</span> <b>{after}</b>
+          </dd>
+        </div>
       ))}
     </dl>
   );

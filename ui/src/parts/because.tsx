@@ -6,7 +6,15 @@ export function Because({ phrases }: { phrases: Phrase[] | undefined }) {
   if (!phrases?.length) return <p class="because quiet">The ledger holds no reason for this yet.</p>;
   return (
     <p class="because">
-      {phrases.map((phrase, index) => (phrase.href ? <a key={index} href={phrase.href}>{phrase.text}</a> : <span key={index}>{phrase.text}</span>))}
+      {phrases.map((phrase, index) =>
+        phrase.href ? (
+          <a key={index} href={phrase.href}>
+            {phrase.text}
+          </a>
+        ) : (
+          <span key={index}>{phrase.text}</span>
+        ),
+      )}
     </p>
   );
 }

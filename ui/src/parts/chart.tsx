@@ -46,7 +46,16 @@ export interface ChartProps {
 }
 
 interface Inks {
-  ink: string; muted: string; grid: string; surface: string; accent: string; second: string; third: string; alert: string; watch: string; hatch: string;
+  ink: string;
+  muted: string;
+  grid: string;
+  surface: string;
+  accent: string;
+  second: string;
+  third: string;
+  alert: string;
+  watch: string;
+  hatch: string;
 }
 
 function inks(box: HTMLElement): Inks {
@@ -58,15 +67,26 @@ function inks(box: HTMLElement): Inks {
     return getComputedStyle(probe).color;
   };
   const found: Inks = {
-    ink: read("ink"), muted: read("muted"), grid: read("grid"), surface: read("surface"), accent: read("accent"), second: read("second"), third: read("third"),
-    alert: read("alert"), watch: read("watch"), hatch: read("hatch"),
+    ink: read("ink"),
+    muted: read("muted"),
+    grid: read("grid"),
+    surface: read("surface"),
+    accent: read("accent"),
+    second: read("second"),
+    third: read("third"),
+    alert: read("alert"),
+    watch: read("watch"),
+    hatch: read("hatch"),
   };
   probe.remove();
   return found;
 }
 
 function faded(colour: string, alpha: number): string {
-  const parts = /rgba?\(([^)]+)\)/.exec(colour)?.[1]?.split(/[\s,/]+/).filter(Boolean);
+  const parts = /rgba?\(([^)]+)\)/
+    .exec(colour)?.[1]
+    ?.split(/[\s,/]+/)
+    .filter(Boolean);
   return parts ? `rgba(${parts.slice(0, 3).join(",")},${alpha})` : colour;
 }
 
@@ -104,12 +124,31 @@ export function Chart(props: ChartProps) {
     <figure class="chart">
       <figcaption class="chart-head">
         <div>
-          <b>{props.title}</b>{props.unit && <span class="quiet"> {props.unit}</span>}
+          <b>{props.title}</b>
+          {props.unit && <span class="quiet"> {props.unit}</span>}
           {props.about && <p class="quiet chart-about">{props.about}</p>}
         </div>
         <div class="chart-tools">
-          <button type="button" class="button button-quiet" title="Download as PNG" aria-label={`Download ${props.title} as PNG`} onClick={() => plot.current && savePng(plot.current, props)}><Icon name="download" size={14} />PNG</button>
-          <button type="button" class="button button-quiet" title="Download as CSV" aria-label={`Download ${props.title} as CSV`} onClick={() => saveCsv(props)}><Icon name="download" size={14} />CSV</button>
+          <button
+            type="button"
+            class="button button-quiet"
+            title="Download as PNG"
+            aria-label={`Download ${props.title} as PNG`}
+            onClick={() => plot.current && savePng(plot.current, props)}
+          >
+            <Icon name="download" size={14} />
+            PNG
+          </button>
+          <button
+            type="button"
+            class="button button-quiet"
+            title="Download as CSV"
+            aria-label={`Download ${props.title} as CSV`}
+            onClick={() => saveCsv(props)}
+          >
+            <Icon name="download" size={14} />
+            CSV
+          </button>
         </div>
       </figcaption>
       <Readout {...props} index={index} live={at !== null} />
@@ -124,18 +163,40 @@ function lastIndex(series: Series[]): number {
   return length - 1;
 }
 
-function Readout({ names, series, write, notes, hatched, times, index, live, reference }: ChartProps & { index: number; live: boolean }) {
+function Readout({
+  names,
+  series,
+  write,
+  notes,
+  hatched,
+  times,
+  index,
+  live,
+  reference,
+}: ChartProps & { index: number; live: boolean }) {
   const time = times[index];
   const gap = time === undefined ? undefined : hatched?.find((part) => time >= part.from && time <= part.to);
   return (
     <div class="readout" aria-hidden="true">
-      <span class="readout-when">{live ? "" : "latest: "}{names[index] ?? "–"}</span>
+      <span class="readout-when">
+        {live ? "" : "latest: "}
+        {names[index] ?? "–"}
+      </span>
       {series.map((one, place) => (
-        <span key={one.label} class={`readout-item key-${one.tone ?? ["accent", "second", "third", "muted"][Math.min(place, 3)]} look-${one.look ?? "line"}`}>
-          <i />{one.label} <b>{valueText(one, index, write)}</b>
+        <span
+          key={one.label}
+          class={`readout-item key-${one.tone ?? ["accent", "second", "third", "muted"][Math.min(place, 3)]} look-${one.look ?? "line"}`}
+        >
+          <i />
+          {one.label} <b>{valueText(one, index, write)}</b>
         </span>
       ))}
-      {reference?.map((one) => <span key={one.label} class="readout-item key-reference"><i />{one.label} <b>{write(one.value)}</b></span>)}
+      {reference?.map((one) => (
+        <span key={one.label} class="readout-item key-reference">
+          <i />
+          {one.label} <b>{write(one.value)}</b>
+        </span>
+      ))}
       {(notes?.[index] || gap) && <span class="quiet">{notes?.[index] ?? gap?.why}</span>}
     </div>
   );
@@ -174,21 +235,60 @@ function options(props: ChartProps, colours: Inks, width: number, setAt: (index:
       points: { size: 8, width: 2 },
       y: false,
     },
-    scales: { x: { time: !numeric, range: (_plot, min, max) => xRange(props, min, max) }, y: { range: (plot) => yRange(plot, props) } },
+    scales: {
+      x: { time: !numeric, range: (_plot, min, max) => xRange(props, min, max) },
+      y: { range: (plot) => yRange(plot, props) },
+    },
     axes: [
-      { stroke: colours.muted, font, grid: { show: false }, ticks: { stroke: colours.grid, width: 1, size: 4 }, size: 28, space: 56, ...(numeric ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] } : { values: monthNames }) },
-      { stroke: colours.muted, font, grid: { stroke: colours.grid, width: 1 }, ticks: { show: false }, size: 60, gap: 6, space: 36, values: (_plot, splits) => level(splits, write) },
+      {
+        stroke: colours.muted,
+        font,
+        grid: { show: false },
+        ticks: { stroke: colours.grid, width: 1, size: 4 },
+        size: 28,
+        space: 56,
+        ...(numeric
+          ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] }
+          : { values: monthNames }),
+      },
+      {
+        stroke: colours.muted,
+        font,
+        grid: { stroke: colours.grid, width: 1 },
+        ticks: { show: false },
+        size: 60,
+        gap: 6,
+        space: 36,
+        values: (_plot, splits) => level(splits, write),
+      },
     ],
     series: [
       {},
       ...series.map((one, index): uPlot.Series => {
         const ink = toneInk(one, index, colours);
-        if (one.look === "bars") return { label: one.label, stroke: ink, fill: faded(ink, 0.55), width: 0, paths: uPlot.paths.bars?.({ size: [0.62, 34] }) as uPlot.Series.PathBuilder, points: { show: false } };
+        if (one.look === "bars")
+          return {
+            label: one.label,
+            stroke: ink,
+            fill: faded(ink, 0.55),
+            width: 0,
+            paths: uPlot.paths.bars?.({ size: [0.62, 34] }) as uPlot.Series.PathBuilder,
+            points: { show: false },
+          };
         return {
-          label: one.label, stroke: ink, width: 2, spanGaps: false,
+          label: one.label,
+          stroke: ink,
+          width: 2,
+          spanGaps: false,
           ...(one.look === "dashed" ? { dash: [6, 4] } : {}),
           ...(one.look === "steps" ? { paths: uPlot.paths.stepped?.({ align: 1 }) as uPlot.Series.PathBuilder } : {}),
-          points: { show: few, size: one.look === "dashed" ? 5 : 7, width: 1.5, stroke: ink, fill: one.look === "dashed" ? ink : colours.surface },
+          points: {
+            show: few,
+            size: one.look === "dashed" ? 5 : 7,
+            width: 1.5,
+            stroke: ink,
+            fill: one.look === "dashed" ? ink : colours.surface,
+          },
         };
       }),
     ],
@@ -204,7 +304,11 @@ const ROW_PX = 15;
 
 /** Room above the plot: a row for releases, and another for alerts and decisions, so that neither hides the other. */
 function head({ marks }: ChartProps): number {
-  return 8 + (marks?.some((mark) => mark.kind === "release") ? ROW_PX : 0) + (marks?.some((mark) => mark.kind !== "release") ? ROW_PX : 0);
+  return (
+    8 +
+    (marks?.some((mark) => mark.kind === "release") ? ROW_PX : 0) +
+    (marks?.some((mark) => mark.kind !== "release") ? ROW_PX : 0)
+  );
 }
 
 /** The ticks of one axis with the same number of digits. */
@@ -267,7 +371,8 @@ function drawUnder(plot: uPlot, { series, hatched, times, reference }: ChartProp
   ctx.clip();
   for (const part of hatched ?? []) hatch(plot, part.from, part.to, colours.hatch);
   series.forEach((one, index) => {
-    if (one.lo && one.hi) band(plot, times, one.lo, one.hi, faded(toneInk(one, index, colours), one.look === "dashed" ? 0.1 : 0.16));
+    if (one.lo && one.hi)
+      band(plot, times, one.lo, one.hi, faded(toneInk(one, index, colours), one.look === "dashed" ? 0.1 : 0.16));
   });
   for (const one of reference ?? []) {
     const y = Math.round(plot.valToPos(one.value, "y", true)) + 0.5;
@@ -376,11 +481,17 @@ function savePng(plot: uPlot, { title, unit }: ChartProps): void {
 }
 
 function saveCsv({ title, times, names, series, numeric }: ChartProps): void {
-  const columns = series.flatMap((one) => [one.label, ...(one.lo ? [`${one.label} low`] : []), ...(one.hi ? [`${one.label} high`] : [])]);
+  const columns = series.flatMap((one) => [
+    one.label,
+    ...(one.lo ? [`${one.label} low`] : []),
+    ...(one.hi ? [`${one.label} high`] : []),
+  ]);
   const rows = times.map((time, index) => [
     numeric ? String(time) : new Date(time * 1000).toISOString(),
     names[index] ?? "",
-    ...series.flatMap((one) => [one.values[index], ...(one.lo ? [one.lo[index]] : []), ...(one.hi ? [one.hi[index]] : [])]).map((value) => (isNumber(value) ? String(value) : "")),
+    ...series
+      .flatMap((one) => [one.values[index], ...(one.lo ? [one.lo[index]] : []), ...(one.hi ? [one.hi[index]] : [])])
+      .map((value) => (isNumber(value) ? String(value) : "")),
   ]);
   const text = [[numeric ? "step" : "at", "window", ...columns], ...rows].map((row) => row.map(quoted).join(",")).join("\n");
   save(new Blob([`${text}\n`], { type: "text/csv" }), `${fileName(title)}.csv`);
@@ -391,7 +502,10 @@ function quoted(cell: string): string {
 }
 
 function fileName(title: string): string {
-  return title.toLowerCase().replace(/[^\w]+/g, "-").replace(/^-|-$/g, "");
+  return title
+    .toLowerCase()
+    .replace(/[^\w]+/g, "-")
+    .replace(/^-|-$/g, "");
 }
 
 function save(blob: Blob, name: string): void {

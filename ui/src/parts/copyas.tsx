@@ -5,7 +5,11 @@ import type { CopyForms } from "../types.ts";
 import { Icon } from "./icons.tsx";
 import { copyText } from "./words.tsx";
 
-const LABELS: [keyof CopyForms, string][] = [["cli", "Command line"], ["python", "Python"], ["curl", "curl"]];
+const LABELS: [keyof CopyForms, string][] = [
+  ["cli", "Command line"],
+  ["python", "Python"],
+  ["curl", "curl"],
+];
 
 /** A list of the API in all three forms. `path` begins with /api. */
 export function listForms(path: string, cli?: string): CopyForms {
@@ -38,7 +42,8 @@ export function Forms({ forms }: { forms: CopyForms }) {
             <span class="form-label">{label}</span>
             <pre tabIndex={0}>{text}</pre>
             <button type="button" class="button button-small" onClick={() => copy(name, text)} aria-label={`Copy as ${label}`}>
-              <Icon name={done === name ? "check" : "copy"} size={14} />{done === name ? "copied" : "copy"}
+              <Icon name={done === name ? "check" : "copy"} size={14} />
+              {done === name ? "copied" : "copy"}
             </button>
           </div>
         );
@@ -65,9 +70,14 @@ export function CopyAs({ forms }: { forms: CopyForms | undefined }) {
   return (
     <div class="copyas" ref={box}>
       <button type="button" class="button" aria-expanded={open} onClick={() => setOpen(!open)} disabled={!forms}>
-        <Icon name="copy" size={14} />Copy as
+        <Icon name="copy" size={14} />
+        Copy as
       </button>
-      {open && forms && <div class="popover"><Forms forms={forms} /></div>}
+      {open && forms && (
+        <div class="popover">
+          <Forms forms={forms} />
+        </div>
+      )}
     </div>
   );
 }

@@ -45,15 +45,29 @@ const LEFT = 48;
 const BOTTOM = 26;
 const TOP = 8;
 
-export function Distribution({ answer, windowName, baselineName }: { answer: ColumnAnswer; windowName: string; baselineName: string }) {
+export function Distribution({
+  answer,
+  windowName,
+  baselineName,
+}: {
+  answer: ColumnAnswer;
+  windowName: string;
+  baselineName: string;
+}) {
   const cells = cellsOf(answer);
   if (!cells.length) return <Empty title="No distribution is kept for this column in this window." />;
   const numeric = cells.every((cell) => isNumber(cell.from) && isNumber(cell.to) && (cell.to ?? 0) > (cell.from ?? 0));
   return (
     <figure class="distribution">
       <figcaption class="readout">
-        <span class="readout-item key-muted look-bars"><i />{baselineName}</span>
-        <span class="readout-item key-accent"><i />{windowName}</span>
+        <span class="readout-item key-muted look-bars">
+          <i />
+          {baselineName}
+        </span>
+        <span class="readout-item key-accent">
+          <i />
+          {windowName}
+        </span>
         <span class="quiet">{numeric && !even(cells) ? "density: area is the share of rows" : "share of rows per cell"}</span>
       </figcaption>
       {numeric ? <Steps cells={cells} /> : <Bars cells={cells} />}
@@ -70,7 +84,8 @@ function Steps({ cells }: { cells: Cell[] }) {
   const min = cells[0]?.from ?? 0;
   const max = cells.at(-1)?.to ?? 1;
   const flat = even(cells);
-  const height = (cell: Cell, share: number | null) => (isNumber(share) ? (flat ? share : share / ((cell.to ?? 1) - (cell.from ?? 0))) : 0);
+  const height = (cell: Cell, share: number | null) =>
+    isNumber(share) ? (flat ? share : share / ((cell.to ?? 1) - (cell.from ?? 0))) : 0;
   const tall = Math.max(...cells.flatMap((cell) => [height(cell, cell.baseline), height(cell, cell.window)])) || 1;
   const x = (value: number) => LEFT + ((value - min) / (max - min)) * (WIDTH - LEFT - 8);
   const y = (value: number) => TOP + (1 - value / tall) * (HEIGHT - TOP - BOTTOM);
@@ -82,14 +97,27 @@ function Steps({ cells }: { cells: Cell[] }) {
       {[0, 0.5, 1].map((part) => (
         <g key={part}>
           <line class="grid" x1={LEFT} x2={WIDTH - 8} y1={y(tall * part)} y2={y(tall * part)} />
-          <text x={LEFT - 6} y={y(tall * part) + 4} class="tick end">{flat ? percent(tall * part) : figure(Number((tall * part).toPrecision(2)))}</text>
+          <text x={LEFT - 6} y={y(tall * part) + 4} class="tick end">
+            {flat ? percent(tall * part) : figure(Number((tall * part).toPrecision(2)))}
+          </text>
         </g>
       ))}
       <path class="dist-base" d={path((cell) => cell.baseline)} />
       <path class="dist-window" d={path((cell) => cell.window)} />
-      {ticks.map((tick, index) => <text key={tick} x={x(tick)} y={HEIGHT - 8} class={`tick ${index === 0 ? "" : index === 5 ? "end" : "middle"}`}>{tickText(figure(Number(tick.toPrecision(3))), index)}</text>)}
+      {ticks.map((tick, index) => (
+        <text key={tick} x={x(tick)} y={HEIGHT - 8} class={`tick ${index === 0 ? "" : index === 5 ? "end" : "middle"}`}>
+          {tickText(figure(Number(tick.toPrecision(3))), index)}
+        </text>
+      ))}
       {cells.map((cell) => (
-        <rect key={cell.label} class="hit" x={x(cell.from ?? 0)} width={Math.max(1, x(cell.to ?? 0) - x(cell.from ?? 0))} y={TOP} height={HEIGHT - TOP - BOTTOM}>
+        <rect
+          key={cell.label}
+          class="hit"
+          x={x(cell.from ?? 0)}
+          width={Math.max(1, x(cell.to ?? 0) - x(cell.from ?? 0))}
+          y={TOP}
+          height={HEIGHT - TOP - BOTTOM}
+        >
           <title>{cellText(cell)}</title>
         </rect>
       ))}
@@ -105,7 +133,10 @@ function tickText(text: string, index: number): string {
 const MOST_BARS = 24;
 
 function Bars({ cells }: { cells: Cell[] }) {
-  const shown = cells.length > MOST_BARS ? [...cells].sort((a, b) => (b.baseline ?? 0) + (b.window ?? 0) - (a.baseline ?? 0) - (a.window ?? 0)).slice(0, MOST_BARS) : cells;
+  const shown =
+    cells.length > MOST_BARS
+      ? [...cells].sort((a, b) => (b.baseline ?? 0) + (b.window ?? 0) - (a.baseline ?? 0) - (a.window ?? 0)).slice(0, MOST_BARS)
+      : cells;
   const tall = Math.max(...shown.flatMap((cell) => [cell.baseline ?? 0, cell.window ?? 0])) || 1;
   return (
     <div class="bars" role="img" aria-label={spoken(cells)}>
@@ -116,10 +147,16 @@ function Bars({ cells }: { cells: Cell[] }) {
             <i class="bar-base" style={{ width: `${((cell.baseline ?? 0) / tall) * 100}%` }} />
             <i class="bar-window" style={{ width: `${((cell.window ?? 0) / tall) * 100}%` }} />
           </span>
-          <span class="bar-number">{percent(cell.baseline, 1)} → <b>{percent(cell.window, 1)}</b></span>
+          <span class="bar-number">
+            {percent(cell.baseline, 1)} → <b>{percent(cell.window, 1)}</b>
+          </span>
         </div>
       ))}
-      {shown.length < cells.length && <p class="quiet">The {MOST_BARS} largest of {cells.length} values.</p>}
+      {shown.length < cells.length && (
+        <p class="quiet">
+          The {MOST_BARS} largest of {cells.length} values.
+        </p>
+      )}
     </div>
   );
 }
@@ -140,7 +177,9 @@ export function Histogram({ edges, counts, label }: { edges: Maybe<number[]>; co
   if (counts.filter((n) => n > 0).length < 2 && (max - min || 0) <= Math.abs(max) * 1e-6 + 1) {
     return (
       <svg class="histogram" viewBox="0 0 240 48" preserveAspectRatio="none" role="img" aria-label={`${label} has one value`}>
-        <rect x="104" width="32" y="2" height="46"><title>One value</title></rect>
+        <rect x="104" width="32" y="2" height="46">
+          <title>One value</title>
+        </rect>
       </svg>
     );
   }
@@ -148,7 +187,13 @@ export function Histogram({ edges, counts, label }: { edges: Maybe<number[]>; co
   const tall = Math.max(...density) || 1;
   const x = (value: number) => ((value - min) / (max - min || 1)) * 240;
   return (
-    <svg class="histogram" viewBox="0 0 240 48" preserveAspectRatio="none" role="img" aria-label={`Histogram of ${label}, from ${figure(min)} to ${figure(max)}`}>
+    <svg
+      class="histogram"
+      viewBox="0 0 240 48"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={`Histogram of ${label}, from ${figure(min)} to ${figure(max)}`}
+    >
       {counts.map((n, index) => {
         const from = x(edges[index] ?? 0);
         const height = ((density[index] ?? 0) / tall) * 46;

@@ -45,12 +45,23 @@ interface Laid {
 function lay(nodes: GraphNode[], edges: GraphEdge[], width: number, height: number, direction: "LR" | "TB"): Laid {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
   const labelled = edges.some((edge) => edge.label);
-  graph.setGraph({ rankdir: direction, nodesep: 16, ranksep: direction === "LR" ? (width < 170 ? 28 : 44) : labelled ? 44 : 32, marginx: 4, marginy: 4 });
+  graph.setGraph({
+    rankdir: direction,
+    nodesep: 16,
+    ranksep: direction === "LR" ? (width < 170 ? 28 : 44) : labelled ? 44 : 32,
+    marginx: 4,
+    marginy: 4,
+  });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width, height });
   edges.forEach((edge, index) => {
     if (graph.hasNode(edge.from) && graph.hasNode(edge.to)) {
-      graph.setEdge(edge.from, edge.to, { width: edge.label ? edge.label.length * 6 : 0, height: edge.label ? 14 : 0, labelpos: "c" }, String(index));
+      graph.setEdge(
+        edge.from,
+        edge.to,
+        { width: edge.label ? edge.label.length * 6 : 0, height: edge.label ? 14 : 0, labelpos: "c" },
+        String(index),
+      );
     }
   });
   dagre.layout(graph);
@@ -65,8 +76,18 @@ function lay(nodes: GraphNode[], edges: GraphEdge[], width: number, height: numb
 }
 
 /** The first layout that fits the room: left to right with each width, then top to bottom with each; else the narrowest downwards. */
-function fit(nodes: GraphNode[], edges: GraphEdge[], widths: number[], height: number, down: boolean, room: number): Laid & { box: number; down: boolean } {
-  const tries = [...(down ? [] : widths.map((box) => ({ box, way: "LR" as const }))), ...widths.map((box) => ({ box, way: "TB" as const }))];
+function fit(
+  nodes: GraphNode[],
+  edges: GraphEdge[],
+  widths: number[],
+  height: number,
+  down: boolean,
+  room: number,
+): Laid & { box: number; down: boolean } {
+  const tries = [
+    ...(down ? [] : widths.map((box) => ({ box, way: "LR" as const }))),
+    ...widths.map((box) => ({ box, way: "TB" as const })),
+  ];
   let laid: (Laid & { box: number; down: boolean }) | undefined;
   for (const { box, way } of tries) {
     laid = { ...lay(nodes, edges, box, height, way), box, down: way === "TB" };
@@ -96,21 +117,56 @@ export function Graph({ nodes, edges, label, widths = [188, 164, 140], height = 
     <div class="graph-frame" ref={frame} role="group" aria-label={label} tabIndex={0}>
       <div class="graph" style={{ width: `${laid.width}px`, height: `${laid.height}px` }}>
         <svg width={laid.width} height={laid.height} aria-hidden="true">
-          <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 .8 7 4 0 7.2z" /></marker></defs>
+          <defs>
+            <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+              <path d="M0 .8 7 4 0 7.2z" />
+            </marker>
+          </defs>
           {laid.lines.map(({ edge, points, at }) => (
             <g key={`${edge.from}>${edge.to}${edge.label ?? ""}`}>
               <path class="graph-edge" d={curve(points)} marker-end="url(#tip)" />
-              {edge.label && at && <text class="graph-label" x={at.x} y={at.y + 4}>{edge.label}</text>}
+              {edge.label && at && (
+                <text class="graph-label" x={at.x} y={at.y + 4}>
+                  {edge.label}
+                </text>
+              )}
             </g>
           ))}
         </svg>
         {nodes.map((node) => {
           const spot = laid.boxes.get(node.id);
-          const place = { left: `${(spot?.x ?? 0) - width / 2}px`, top: `${(spot?.y ?? 0) - height / 2}px`, width: `${width}px`, height: `${height}px` };
+          const place = {
+            left: `${(spot?.x ?? 0) - width / 2}px`,
+            top: `${(spot?.y ?? 0) - height / 2}px`,
+            width: `${width}px`,
+            height: `${height}px`,
+          };
           const style = `graph-node ${node.style ?? ""}${chosen === node.id ? " graph-chosen" : ""}`;
-          if (choose) return <button key={node.id} type="button" class={style} style={place} aria-pressed={chosen === node.id} title={node.label} onClick={() => choose(node.id)}>{node.body}</button>;
-          if (node.href) return <a key={node.id} class={style} style={place} href={node.href} title={node.label}>{node.body}</a>;
-          return <div key={node.id} class={style} style={place} title={node.label}>{node.body}</div>;
+          if (choose)
+            return (
+              <button
+                key={node.id}
+                type="button"
+                class={style}
+                style={place}
+                aria-pressed={chosen === node.id}
+                title={node.label}
+                onClick={() => choose(node.id)}
+              >
+                {node.body}
+              </button>
+            );
+          if (node.href)
+            return (
+              <a key={node.id} class={style} style={place} href={node.href} title={node.label}>
+                {node.body}
+              </a>
+            );
+          return (
+            <div key={node.id} class={style} style={place} title={node.label}>
+              {node.body}
+            </div>
+          );
         })}
       </div>
     </div>

@@ -30,11 +30,18 @@ export function ListPage({ title, about, path, cli, error, loading, empty, nothi
           <h1>{title}</h1>
           <p class="quiet">{about}</p>
         </div>
-        <div class="acts">{acts}<CopyAs forms={listForms(path, cli)} /></div>
+        <div class="acts">
+          {acts}
+          <CopyAs forms={listForms(path, cli)} />
+        </div>
       </header>
       {places && (
         <nav class="tabs" aria-label={`${title}: more`}>
-          {places.map(([href, label]) => <a key={href} href={href} aria-current={window.location.pathname === href ? "page" : undefined}>{label}</a>)}
+          {places.map(([href, label]) => (
+            <a key={href} href={href} aria-current={window.location.pathname === href ? "page" : undefined}>
+              {label}
+            </a>
+          ))}
         </nav>
       )}
       {error && <ErrorNote error={error} />}

@@ -15,14 +15,20 @@ export function ErrorNote({ error, what }: { error: ApiError | Error; what?: str
   const kind = "kind" in error ? error.kind : "error";
   const request = "requestId" in error ? error.requestId : null;
   if (kind === "unauthenticated") {
-    return <Empty title="This browser is not signed in" command="mainstay open"><Sentence text={error.message} /></Empty>;
+    return (
+      <Empty title="This browser is not signed in" command="mainstay open">
+        <Sentence text={error.message} />
+      </Empty>
+    );
   }
   return (
     <div class="note note-error" role="alert">
       <Icon name="alert" />
       <div>
         {what && <b>{what}</b>}
-        <p><Sentence text={error.message} /></p>
+        <p>
+          <Sentence text={error.message} />
+        </p>
         {request && <p class="quiet">request {request}</p>}
       </div>
     </div>
@@ -57,7 +63,9 @@ export function Empty({ title, children, command }: { title: string; children?: 
 export function Skeleton({ rows = 4, tall = false }: { rows?: number; tall?: boolean }) {
   return (
     <div class={`skeleton${tall ? " skeleton-tall" : ""}`} role="status" aria-label="Loading">
-      {Array.from({ length: rows }, (_, index) => <span key={index} />)}
+      {Array.from({ length: rows }, (_, index) => (
+        <span key={index} />
+      ))}
     </div>
   );
 }

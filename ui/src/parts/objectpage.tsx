@@ -37,7 +37,23 @@ interface Props {
   wide?: boolean; // the tabs take the whole width, the timeline stands below
 }
 
-export function ObjectPage({ subject, kind, name, plainName, state, owner, made, aside, acts, above, loading, error, tabs, because, wide = false }: Props) {
+export function ObjectPage({
+  subject,
+  kind,
+  name,
+  plainName,
+  state,
+  owner,
+  made,
+  aside,
+  acts,
+  above,
+  loading,
+  error,
+  tabs,
+  because,
+  wide = false,
+}: Props) {
   const isAsked = !subject.startsWith("policy:"); // policies stand beside the loop: they have events and no place in it
   const asked = useGet<About>(isAsked ? query("/api/about", { subject }) : null);
   const about = asked.data;
@@ -48,7 +64,11 @@ export function ObjectPage({ subject, kind, name, plainName, state, owner, made,
   const shownOwner = about?.owner ?? owner;
   return (
     <article>
-      {isAsked && <Guard name="lifecycle ribbon"><Ribbon stations={about?.ribbon ?? [{ station: stationOf(kind), name: plainName, here: true, state: state ?? null }]} /></Guard>}
+      {isAsked && (
+        <Guard name="lifecycle ribbon">
+          <Ribbon stations={about?.ribbon ?? [{ station: stationOf(kind), name: plainName, here: true, state: state ?? null }]} />
+        </Guard>
+      )}
       <header class="object-head">
         <div class="object-title">
           <p class="object-kind">{kind}</p>
@@ -57,14 +77,30 @@ export function ObjectPage({ subject, kind, name, plainName, state, owner, made,
             {(shownState || !loading) && <AnyState state={shownState} />}
           </div>
           <p class="object-meta">
-            {shownOwner && <span>owner <b><Person name={shownOwner} /></b></span>}
+            {shownOwner && (
+              <span>
+                owner{" "}
+                <b>
+                  <Person name={shownOwner} />
+                </b>
+              </span>
+            )}
             <Age age={about?.age} made={made ?? about?.since} />
             {aside}
           </p>
         </div>
-        <div class="acts">{acts}<CopyAs forms={about?.copy} /></div>
+        <div class="acts">
+          {acts}
+          <CopyAs forms={about?.copy} />
+        </div>
       </header>
-      {about ? <Because phrases={about.because?.length ? about.because : because} /> : asked.error || !isAsked ? null : <p class="because quiet" aria-hidden="true">&nbsp;</p>}
+      {about ? (
+        <Because phrases={about.because?.length ? about.because : because} />
+      ) : asked.error || !isAsked ? null : (
+        <p class="because quiet" aria-hidden="true">
+          &nbsp;
+        </p>
+      )}
       {error && <ErrorNote error={error} />}
       {!error && above && <Guard name="overview">{above}</Guard>}
       {!(error && loading) && (
@@ -81,13 +117,44 @@ export function ObjectPage({ subject, kind, name, plainName, state, owner, made,
 }
 
 function Age({ age, made }: { age: Maybe<string | number>; made: Maybe<string> }) {
-  if (made) return <span>made <b><When at={made} /></b></span>;
-  if (isNumber(age)) return <span>age <b>{duration(age)}</b></span>;
+  if (made)
+    return (
+      <span>
+        made{" "}
+        <b>
+          <When at={made} />
+        </b>
+      </span>
+    );
+  if (isNumber(age))
+    return (
+      <span>
+        age <b>{duration(age)}</b>
+      </span>
+    );
   if (!age) return null;
-  return Number.isNaN(Date.parse(age)) ? <span>age <b>{age}</b></span> : <span>made <b><When at={age} /></b></span>;
+  return Number.isNaN(Date.parse(age)) ? (
+    <span>
+      age <b>{age}</b>
+    </span>
+  ) : (
+    <span>
+      made{" "}
+      <b>
+        <When at={age} />
+      </b>
+    </span>
+  );
 }
 
-const STATION: Record<string, string> = { dataset: "data", snapshot: "data", model: "version", prediction: "deployment", alert: "monitor", trigger: "decision" };
+const STATION: Record<string, string> = {
+  dataset: "data",
+  snapshot: "data",
+  model: "version",
+  prediction: "deployment",
+  alert: "monitor",
+  trigger: "decision",
+};
 
 function stationOf(kind: string): string {
   return STATION[kind.toLowerCase()] ?? kind.toLowerCase();

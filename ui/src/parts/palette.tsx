@@ -8,9 +8,21 @@ import type { Found, Page } from "../types.ts";
 import { Icon } from "./icons.tsx";
 
 const PLACES: Found[] = [
-  ["Home", "/"], ["Data", "/datasets"], ["Pipelines", "/pipelines"], ["Runs", "/runs"], ["Models", "/models"], ["Releases", "/releases"],
-  ["Deployments", "/deployments"], ["Monitoring", "/monitors"], ["Alerts", "/alerts"], ["Decisions", "/decisions"], ["Triggers", "/triggers"], ["Predictions", "/predictions"],
-  ["Ledger", "/ledger"], ["People", "/people"], ["Policies", "/policies"],
+  ["Home", "/"],
+  ["Data", "/datasets"],
+  ["Pipelines", "/pipelines"],
+  ["Runs", "/runs"],
+  ["Models", "/models"],
+  ["Releases", "/releases"],
+  ["Deployments", "/deployments"],
+  ["Monitoring", "/monitors"],
+  ["Alerts", "/alerts"],
+  ["Decisions", "/decisions"],
+  ["Triggers", "/triggers"],
+  ["Predictions", "/predictions"],
+  ["Ledger", "/ledger"],
+  ["People", "/people"],
+  ["Policies", "/policies"],
 ].map(([title, href]) => ({ title: title ?? "", href: href ?? "/", subject: "page" }));
 
 let opener: (() => void) | null = null;
@@ -79,14 +91,30 @@ export function Palette() {
 
   if (!open) return null;
   return (
-    <dialog ref={sheet} class="palette" aria-label="Search" onClose={close} onClick={(event) => event.target === sheet.current && close()}>
+    <dialog
+      ref={sheet}
+      class="palette"
+      aria-label="Search"
+      onClose={close}
+      onClick={(event) => event.target === sheet.current && close()}
+    >
       <label class="palette-box">
         <Icon name="search" />
         <span class="unseen">Name, id or digest</span>
         <input
-          autofocus value={text} placeholder="Name, id or digest" spellcheck={false} role="combobox" aria-expanded="true" aria-controls="palette-list"
+          autofocus
+          value={text}
+          placeholder="Name, id or digest"
+          spellcheck={false}
+          role="combobox"
+          aria-expanded="true"
+          aria-controls="palette-list"
           aria-activedescendant={found[marked] ? `found-${marked}` : undefined}
-          onInput={(event) => { setText(event.currentTarget.value); mark(0); }} onKeyDown={press}
+          onInput={(event) => {
+            setText(event.currentTarget.value);
+            mark(0);
+          }}
+          onKeyDown={press}
         />
         <kbd>esc</kbd>
       </label>
@@ -94,12 +122,25 @@ export function Palette() {
         {found.map((one, index) => {
           const kind = splitSubject(one.subject).kind || "page";
           return (
-            <li key={`${one.subject}${one.href}`} id={`found-${index}`} role="option" aria-selected={index === marked} onPointerMove={() => mark(index)} onClick={() => jump(one)}>
-              <span class="palette-kind">{kind}</span><span class="palette-title">{one.title ?? subjectName(one.subject)}</span><Icon name="arrow" size={12} />
+            <li
+              key={`${one.subject}${one.href}`}
+              id={`found-${index}`}
+              role="option"
+              aria-selected={index === marked}
+              onPointerMove={() => mark(index)}
+              onClick={() => jump(one)}
+            >
+              <span class="palette-kind">{kind}</span>
+              <span class="palette-title">{one.title ?? subjectName(one.subject)}</span>
+              <Icon name="arrow" size={12} />
             </li>
           );
         })}
-        {!found.length && <li class="quiet nothing">{answer.error?.message ?? (text === asked ? `Nothing is called “${text}”.` : "Looking …")}</li>}
+        {!found.length && (
+          <li class="quiet nothing">
+            {answer.error?.message ?? (text === asked ? `Nothing is called “${text}”.` : "Looking …")}
+          </li>
+        )}
       </ul>
     </dialog>
   );

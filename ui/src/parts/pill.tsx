@@ -10,7 +10,10 @@ const WORDS: Record<string, string> = { insufficient: "not enough data", rolled_
 export function State({ state, title, small = false }: { state: Maybe<string>; title?: string; small?: boolean }) {
   const health = isHealth(state) ? state : "unknown";
   return (
-    <span class={`pill pill-${health}${small ? " pill-small" : ""}`} title={title ?? (health === "unknown" ? "Not enough data to say" : undefined)}>
+    <span
+      class={`pill pill-${health}${small ? " pill-small" : ""}`}
+      title={title ?? (health === "unknown" ? "Not enough data to say" : undefined)}
+    >
       <Icon name={health} size={small ? 12 : 14} />
       {health}
     </span>

@@ -37,27 +37,49 @@ export function Rail({ path }: { path: string }) {
   return (
     <header class="rail">
       <a class="brand" href="/" aria-label="Mainstay, home">
-        <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" /><path d="M16 6v20M16 8 7 24h18z" /></svg>
+        <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true">
+          <rect width="32" height="32" rx="7" />
+          <path d="M16 6v20M16 8 7 24h18z" />
+        </svg>
         <span>Mainstay</span>
       </a>
       <button type="button" class="rail-search" onClick={openPalette} title="Search by name, id or digest">
-        <Icon name="search" size={14} /><span>Search</span><kbd aria-hidden="true">{mac ? "⌘K" : "Ctrl K"}</kbd>
+        <Icon name="search" size={14} />
+        <span>Search</span>
+        <kbd aria-hidden="true">{mac ? "⌘K" : "Ctrl K"}</kbd>
       </button>
       <nav aria-label="Stations">
         {STATIONS.map(([root, label, icon, more]) => (
           <a key={root} href={root} class="rail-link" aria-current={isHere(path, root, more) ? "page" : undefined} title={label}>
-            <Icon name={icon} /><span>{label}</span>
+            <Icon name={icon} />
+            <span>{label}</span>
           </a>
         ))}
       </nav>
       <div class="rail-foot">
-        <p class={`rail-line line-${stream.line}`} role="status" title={stream.line === "live" ? "Ledger events arrive as they happen" : "The page asks again by itself"}>
-          <i /><span>{line}{stream.last && stream.line === "live" ? ` · event ${count(stream.last.seq)}` : ""}</span>
+        <p
+          class={`rail-line line-${stream.line}`}
+          role="status"
+          title={stream.line === "live" ? "Ledger events arrive as they happen" : "The page asks again by itself"}
+        >
+          <i />
+          <span>
+            {line}
+            {stream.last && stream.line === "live" ? ` · event ${count(stream.last.seq)}` : ""}
+          </span>
         </p>
         <div class="rail-me">
           <Icon name="person" size={14} />
-          <span class="rail-name" title={me?.roles?.join(", ")}>{me?.actor ?? "not signed in"}</span>
-          <button type="button" class="button button-quiet icon-only" onClick={() => choose(theme === "dark" ? "light" : "dark")} aria-label={theme === "dark" ? "Switch to light" : "Switch to dark"} title={theme === "dark" ? "Light" : "Dark"}>
+          <span class="rail-name" title={me?.roles?.join(", ")}>
+            {me?.actor ?? "not signed in"}
+          </span>
+          <button
+            type="button"
+            class="button button-quiet icon-only"
+            onClick={() => choose(theme === "dark" ? "light" : "dark")}
+            aria-label={theme === "dark" ? "Switch to light" : "Switch to dark"}
+            title={theme === "dark" ? "Light" : "Dark"}
+          >
             <Icon name={theme === "dark" ? "sun" : "moon"} size={14} />
           </button>
         </div>

@@ -8,7 +8,14 @@ import { Icon, type IconName } from "./icons.tsx";
 const STATIONS = ["data", "pipeline", "run", "version", "release", "deployment", "monitor", "decision"] as const;
 
 const ICONS: Record<string, IconName> = {
-  data: "data", pipeline: "pipeline", run: "run", version: "model", release: "release", deployment: "deployment", monitor: "monitor", decision: "decision",
+  data: "data",
+  pipeline: "pipeline",
+  run: "run",
+  version: "model",
+  release: "release",
+  deployment: "deployment",
+  monitor: "monitor",
+  decision: "decision",
 };
 
 export function Ribbon({ stations }: { stations: Station[] }) {
@@ -16,8 +23,13 @@ export function Ribbon({ stations }: { stations: Station[] }) {
   return (
     <nav class="ribbon" aria-label="Lifecycle">
       <ol>
-        {STATIONS.map((name) => <Stop key={name} name={name} station={known.get(name)} />)}
-        <li class="ribbon-loop" title="Decisions start the next run: the loop closes here"><Icon name="loop" size={16} /><span class="unseen">and round again</span></li>
+        {STATIONS.map((name) => (
+          <Stop key={name} name={name} station={known.get(name)} />
+        ))}
+        <li class="ribbon-loop" title="Decisions start the next run: the loop closes here">
+          <Icon name="loop" size={16} />
+          <span class="unseen">and round again</span>
+        </li>
       </ol>
     </nav>
   );
@@ -29,7 +41,10 @@ function Stop({ name, station }: { name: string; station: Station | undefined })
   const tone = station?.state ? toneOf(station.state) : "plain";
   const inside = (
     <>
-      <span class="ribbon-kind"><Icon name={ICONS[name] ?? "plain"} size={12} />{name}</span>
+      <span class="ribbon-kind">
+        <Icon name={ICONS[name] ?? "plain"} size={12} />
+        {name}
+      </span>
       <span class="ribbon-name">{label ? shortId(label) : "none yet"}</span>
       <span class={`ribbon-state tone-${label ? tone : "plain"}`}>
         {label && <Icon name={tone} size={12} />}
@@ -41,9 +56,15 @@ function Stop({ name, station }: { name: string; station: Station | undefined })
   const style = `ribbon-stop${station?.here ? " ribbon-here" : ""}${label ? "" : " ribbon-none"}`;
   return (
     <li class="ribbon-item">
-      {href && label
-        ? <a class={style} href={href} title={hint} aria-current={station?.here ? "true" : undefined}>{inside}</a>
-        : <span class={style} title={hint} aria-current={station?.here ? "true" : undefined}>{inside}</span>}
+      {href && label ? (
+        <a class={style} href={href} title={hint} aria-current={station?.here ? "true" : undefined}>
+          {inside}
+        </a>
+      ) : (
+        <span class={style} title={hint} aria-current={station?.here ? "true" : undefined}>
+          {inside}
+        </span>
+      )}
     </li>
   );
 }

@@ -16,6 +16,7 @@ export interface Column<Row> {
   right?: boolean;
   wide?: boolean;
   hidden?: boolean; // not shown until chosen
+  roomy?: boolean; // left out where the window is narrow
   hint?: string;
 }
 
@@ -73,26 +74,46 @@ export function Table<Row>({ name, label, rows, columns, href, tools, more, filt
               <Icon name="filter" size={14} />
               <span class="unseen">Filter {label}</span>
               <input
-                ref={box} type="search" value={text} placeholder="Filter: words, column:text, column>1, -without"
-                onInput={(event) => setText(event.currentTarget.value)} spellcheck={false}
+                ref={box}
+                type="search"
+                value={text}
+                placeholder="Filter: words, column:text, column>1, -without"
+                onInput={(event) => setText(event.currentTarget.value)}
+                spellcheck={false}
               />
             </label>
           )}
           {tools}
-          <span class="table-count" aria-live="polite">{seen.length === rows.length ? count(rows.length) : `${count(seen.length)} of ${count(rows.length)}`}</span>
+          <span class="table-count" aria-live="polite">
+            {seen.length === rows.length ? count(rows.length) : `${count(seen.length)} of ${count(rows.length)}`}
+          </span>
           {filter && columns.length > 3 && <Chooser name={name} columns={columns} shown={shown} />}
         </div>
       )}
-      <div class={`table-frame${virtual ? " table-tall" : ""}`} ref={frame} tabIndex={virtual ? 0 : -1} onScroll={virtual ? (event) => setTop(event.currentTarget.scrollTop) : undefined}>
+      <div
+        class={`table-frame${virtual ? " table-tall" : ""}`}
+        ref={frame}
+        tabIndex={virtual ? 0 : -1}
+        onScroll={virtual ? (event) => setTop(event.currentTarget.scrollTop) : undefined}
+      >
         <table aria-label={label} aria-rowcount={seen.length}>
           <thead>
             <tr>
               {shown.map((column) => {
                 const way = sort === column.key ? "ascending" : sort === `-${column.key}` ? "descending" : undefined;
                 return (
-                  <th key={column.key} class={column.right ? "right" : undefined} aria-sort={way} title={column.hint} scope="col">
+                  <th
+                    key={column.key}
+                    class={`${column.right ? "right" : ""}${column.roomy ? " roomy" : ""}`}
+                    aria-sort={way}
+                    title={column.hint}
+                    scope="col"
+                  >
                     <button type="button" onClick={() => turn(column.key)}>
-                      {column.label}<span class="sort-sign" aria-hidden="true">{way === "ascending" ? "↑" : way === "descending" ? "↓" : ""}</span>
+                      {column.label}
+                      <span class="sort-sign" aria-hidden="true">
+                        {way === "ascending" ? "↑" : way === "descending" ? "↓" : ""}
+                      </span>
                     </button>
                   </th>
                 );
@@ -100,25 +121,49 @@ export function Table<Row>({ name, label, rows, columns, href, tools, more, filt
             </tr>
           </thead>
           <tbody>
-            {first > 0 && <tr class="spacer" style={{ height: `${first * ROW_PX}px` }}><td colSpan={shown.length} /></tr>}
+            {first > 0 && (
+              <tr class="spacer" style={{ height: `${first * ROW_PX}px` }}>
+                <td colSpan={shown.length} />
+              </tr>
+            )}
             {seen.slice(first, last).map((row, index) => (
               <tr
-                key={first + index} class={`${href ? "row-link" : ""}${first + index === marked ? " row-marked" : ""}`}
+                key={first + index}
+                class={`${href ? "row-link" : ""}${first + index === marked ? " row-marked" : ""}`}
                 onClick={href ? (event) => clickRow(event, row, href) : undefined}
               >
                 {shown.map((column, position) => {
-                  const inside = column.cell ? column.cell(row) : text_(column.value(row));
+                  const inside = column.cell ? column.cell(row) : written(column.value(row));
                   const link = position === 0 && href ? href(row) : null;
                   return (
-                    <td key={column.key} class={`${column.right ? "right" : ""}${column.wide ? " wide" : ""}`}>
-                      {link ? <a href={link} class="row-name">{inside}</a> : inside}
+                    <td
+                      key={column.key}
+                      class={`${column.right ? "right" : ""}${column.wide ? " wide" : ""}${column.roomy ? " roomy" : ""}`}
+                    >
+                      {link ? (
+                        <a href={link} class="row-name">
+                          {inside}
+                        </a>
+                      ) : (
+                        inside
+                      )}
                     </td>
                   );
                 })}
               </tr>
             ))}
-            {last < seen.length && <tr class="spacer" style={{ height: `${(seen.length - last) * ROW_PX}px` }}><td colSpan={shown.length} /></tr>}
-            {seen.length === 0 && <tr><td class="quiet nothing" colSpan={shown.length}>{text ? `Nothing here matches “${text}”.` : "Nothing yet."}</td></tr>}
+            {last < seen.length && (
+              <tr class="spacer" style={{ height: `${(seen.length - last) * ROW_PX}px` }}>
+                <td colSpan={shown.length} />
+              </tr>
+            )}
+            {seen.length === 0 && (
+              <tr>
+                <td class="quiet nothing" colSpan={shown.length}>
+                  {text ? `Nothing here matches “${text}”.` : "Nothing yet."}
+                </td>
+              </tr>
+            )}
           </tbody>
         </table>
       </div>
@@ -127,7 +172,7 @@ export function Table<Row>({ name, label, rows, columns, href, tools, more, filt
   );
 }
 
-function text_(value: unknown): string {
+function written(value: unknown): string {
   return value === null || value === undefined || value === "" ? "–" : String(value);
 }
 
@@ -172,7 +217,11 @@ function useKeys({ on, length, marked, mark, frame, box, open }: Keys): void {
         const next = Math.min(length - 1, Math.max(0, marked + (event.key === "j" ? 1 : -1)));
         mark(next);
         show(frame.current, next);
-      } else if (event.key === "Enter" && marked >= 0 && !(event.target instanceof Element && event.target.closest("a, button"))) {
+      } else if (
+        event.key === "Enter" &&
+        marked >= 0 &&
+        !(event.target instanceof Element && event.target.closest("a, button"))
+      ) {
         open(marked);
       }
     };
@@ -198,12 +247,20 @@ function Chooser<Row>({ name, columns, shown }: { name: string; columns: Column<
   };
   return (
     <details class="chooser">
-      <summary class="button button-small"><Icon name="columns" size={14} />Columns</summary>
+      <summary class="button button-small">
+        <Icon name="columns" size={14} />
+        Columns
+      </summary>
       <div class="popover">
         {columns.map((column) => (
-          <label key={column.key} class="check"><input type="checkbox" checked={on.has(column.key)} onChange={() => flip(column.key)} />{column.label}</label>
+          <label key={column.key} class="check">
+            <input type="checkbox" checked={on.has(column.key)} onChange={() => flip(column.key)} />
+            {column.label}
+          </label>
         ))}
-        <button type="button" class="button button-small" onClick={() => setParams({ [`${name}cols`]: "" })}>As they were</button>
+        <button type="button" class="button button-small" onClick={() => setParams({ [`${name}cols`]: "" })}>
+          As they were
+        </button>
       </div>
     </details>
   );

@@ -31,15 +31,24 @@ export function Tabs({ tabs }: { tabs: Tab[] }) {
       <div class="tabs" role="tablist" ref={row} onKeyDown={move}>
         {tabs.map((tab) => (
           <button
-            key={tab.id} id={`tab-${tab.id}`} type="button" role="tab" aria-selected={tab === open} aria-controls="tab-body"
-            tabIndex={tab === open ? 0 : -1} onClick={() => choose(tab.id)}
+            key={tab.id}
+            id={`tab-${tab.id}`}
+            type="button"
+            role="tab"
+            aria-selected={tab === open}
+            aria-controls="tab-body"
+            tabIndex={tab === open ? 0 : -1}
+            onClick={() => choose(tab.id)}
           >
-            {tab.label}{tab.count !== undefined && <span class="tab-count">{tab.count}</span>}
+            {tab.label}
+            {tab.count !== undefined && <span class="tab-count">{tab.count}</span>}
           </button>
         ))}
       </div>
       <div id="tab-body" role="tabpanel" aria-labelledby={`tab-${open.id}`} class="tab-body">
-        <Guard name={open.label} key={open.id}>{open.body()}</Guard>
+        <Guard name={open.label} key={open.id}>
+          {open.body()}
+        </Guard>
       </div>
     </>
   );

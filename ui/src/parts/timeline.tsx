@@ -10,13 +10,26 @@ export function Timeline({ events, own }: { events: LedgerEvent[] | undefined; o
     <ol class="timeline">
       {events.map((event) => (
         <li key={event.seq}>
-          <p class="timeline-head"><a href={`/ledger?seq=${event.seq}`} title={`event ${event.seq}`}>{kindWords(event.kind)}</a></p>
+          <p class="timeline-head">
+            <a href={`/ledger?seq=${event.seq}`} title={`event ${event.seq}`}>
+              {kindWords(event.kind)}
+            </a>
+          </p>
           <p class="quiet">
             <When at={event.at} /> · <Person name={event.actor} />
-            {event.subject && event.subject !== own && <> · <Subject subject={event.subject} /></>}
+            {event.subject && event.subject !== own && (
+              <>
+                {" "}
+                · <Subject subject={event.subject} />
+              </>
+            )}
           </p>
           {event.reason && <p class="timeline-reason">{event.reason}</p>}
-          {event.because != null && <p class="quiet">because <a href={`/ledger?seq=${event.because}`}>event {event.because}</a></p>}
+          {event.because != null && (
+            <p class="quiet">
+              because <a href={`/ledger?seq=${event.because}`}>event {event.because}</a>
+            </p>
+          )}
         </li>
       ))}
     </ol>

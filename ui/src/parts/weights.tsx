@@ -8,7 +8,11 @@ export function Weights({ weights, shares = false }: { weights: [string, number]
   return (
     <ul class="tops tops-wide">
       {sorted.map(([name, weight]) => (
-        <li key={name}><span>{name}</span><i style={{ width: `${(Math.max(0, weight) / most) * 100}%` }} /><b>{shares ? percent(weight) : figure(weight)}</b></li>
+        <li key={name}>
+          <span>{name}</span>
+          <i style={{ width: `${(Math.max(0, weight) / most) * 100}%` }} />
+          <b>{shares ? percent(weight) : figure(weight)}</b>
+        </li>
       ))}
     </ul>
   );
@@ -16,5 +20,7 @@ export function Weights({ weights, shares = false }: { weights: [string, number]
 
 /** The weights among a run's or version's metrics. */
 export function weightsIn(metrics: Record<string, unknown> | undefined): [string, number][] {
-  return Object.entries(metrics ?? {}).flatMap(([name, value]): [string, number][] => (isImportance(name) && isNumber(value) ? [[importanceColumn(name), value]] : []));
+  return Object.entries(metrics ?? {}).flatMap(([name, value]): [string, number][] =>
+    isImportance(name) && isNumber(value) ? [[importanceColumn(name), value]] : [],
+  );
 }

@@ -2,7 +2,19 @@
 // Small pieces of text with a meaning: times, ids, subjects, people, measured numbers, facts.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { absolute, ago, count, interval, isNumber, plain, shortId, splitSubject, subjectHref, subjectName, UNKNOWN } from "../format.ts";
+import {
+  absolute,
+  ago,
+  count,
+  interval,
+  isNumber,
+  plain,
+  shortId,
+  splitSubject,
+  subjectHref,
+  subjectName,
+  UNKNOWN,
+} from "../format.ts";
 import type { Facts, Maybe, Measured } from "../types.ts";
 import { Icon } from "./icons.tsx";
 
@@ -16,11 +28,19 @@ export function When({ at }: { at: Maybe<string> }) {
     return () => window.clearInterval(timer);
   }, []);
   if (!at || Number.isNaN(Date.parse(at))) return <Unknown />;
-  return <time dateTime={at} title={absolute(at)}>{ago(at)}</time>;
+  return (
+    <time dateTime={at} title={absolute(at)}>
+      {ago(at)}
+    </time>
+  );
 }
 
 export function Unknown({ why }: { why?: string }) {
-  return <span class="unknown-text" title={why}>{UNKNOWN}</span>;
+  return (
+    <span class="unknown-text" title={why}>
+      {UNKNOWN}
+    </span>
+  );
 }
 
 export async function copyText(text: string): Promise<boolean> {
@@ -50,7 +70,8 @@ export function Id({ id, label }: { id: Maybe<string>; label?: string }) {
   };
   return (
     <button type="button" class="id" title={`${label ?? "id"} ${id} (click copies it)`} onClick={copy}>
-      <code>{shortId(id)}</code><span class="unseen">copy {label ?? "id"}</span>
+      <code>{shortId(id)}</code>
+      <span class="unseen">copy {label ?? "id"}</span>
       {done ? <Icon name="check" size={12} /> : <Icon name="copy" size={12} />}
     </button>
   );
@@ -61,7 +82,13 @@ export function Subject({ subject, children }: { subject: Maybe<string>; childre
   if (!subject) return <Unknown />;
   const href = subjectHref(subject);
   const text = children ?? subjectName(subject);
-  return href ? <a href={href} title={subject}>{text}</a> : <span title={subject}>{text}</span>;
+  return href ? (
+    <a href={href} title={subject}>
+      {text}
+    </a>
+  ) : (
+    <span title={subject}>{text}</span>
+  );
 }
 
 export function Person({ name }: { name: Maybe<string> | string[] }) {
@@ -71,7 +98,15 @@ export function Person({ name }: { name: Maybe<string> | string[] }) {
 }
 
 /** A number with its interval and n, and what it is compared to. */
-export function Measure({ of, digits = 3, compared }: { of: Maybe<Measured | number>; digits?: number; compared?: Maybe<number> }) {
+export function Measure({
+  of,
+  digits = 3,
+  compared,
+}: {
+  of: Maybe<Measured | number>;
+  digits?: number;
+  compared?: Maybe<number>;
+}) {
   const measured = typeof of === "number" ? { value: of } : of;
   const value = measured?.value ?? measured?.auc;
   if (!isNumber(value)) return <Unknown why={measured?.reason ?? "No labels have arrived for this window yet"} />;
@@ -85,11 +120,6 @@ export function Measure({ of, digits = 3, compared }: { of: Maybe<Measured | num
       {isNumber(compared) && <span class="range">{` vs ${compared.toFixed(digits)}`}</span>}
     </span>
   );
-}
-
-export function measuredText(of: Maybe<Measured | number>): string {
-  if (typeof of === "number") return interval(of, null, null);
-  return interval(of?.value ?? of?.auc, of?.lo, of?.hi);
 }
 
 /** A list of names and values; the value may be anything drawable. */
@@ -118,7 +148,13 @@ export function Value({ value }: { value: unknown }) {
   if (typeof value === "string" && subjectHref(value)) return <Subject subject={value} />;
   if (value === null || value === undefined) return <Unknown />;
   if (typeof value === "object" && !Array.isArray(value)) {
-    return <span class="wrap">{Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(" · ")}</span>;
+    return (
+      <span class="wrap">
+        {Object.entries(value)
+          .map(([name, inner]) => `${name} ${plain(inner)}`)
+          .join(" · ")}
+      </span>
+    );
   }
   return <span class="wrap">{plain(value)}</span>;
 }

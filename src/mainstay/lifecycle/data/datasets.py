@@ -93,5 +93,5 @@ def refs(view: View, dataset: str) -> list[Ref]:
 
 def _found(dataset: Dataset | None, name: str) -> Dataset:
     if dataset is None:
-        raise NotFound(f"there is no dataset {name!r}; `mainstay data list` shows those there are.", dataset=name)
+        raise NotFound(f"there is no dataset {name!r}; `mainstay datasets list` shows those there are.", dataset=name)
     return dataset
