@@ -71,10 +71,23 @@ SETTINGS = (
         sentence="Folder of the embedded workspace; by default `.mainstay` in this folder or the nearest one above that has it.",
     ),
     Setting(name="url", kind=str, default="", sentence="Address of a shared server; without it the workspace is used."),
-    Setting(name="token", kind=str, default="", sentence="Token to show to a server; by default that of the workspace."),
-    Setting(name="host", kind=str, default="127.0.0.1", sentence="Address on which `mainstay up` listens; loopback only."),
-    Setting(name="port", kind=int, default=7777, least=0, most=65535, sentence="Port of the API and the web page; 0 picks one."),
-    Setting(name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."),
+    Setting(
+        name="token", kind=str, default="", sentence="Token to show to a server; by default that of the workspace."
+    ),
+    Setting(
+        name="host", kind=str, default="127.0.0.1", sentence="Address on which `mainstay up` listens; loopback only."
+    ),
+    Setting(
+        name="port",
+        kind=int,
+        default=7777,
+        least=0,
+        most=65535,
+        sentence="Port of the API and the web page; 0 picks one.",
+    ),
+    Setting(
+        name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."
+    ),
     Setting(
         name="retry_seconds",
         kind=int,

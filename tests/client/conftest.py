@@ -33,7 +33,16 @@ class ServerProcess:
         return (self.folder / "token").read_text().strip()
 
     def start(self, *, wait: bool = True) -> None:
-        command = [sys.executable, "-m", "mainstay", "server", "--workspace", str(self.folder), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "mainstay",
+            "server",
+            "--workspace",
+            str(self.folder),
+            "--port",
+            str(self.port),
+        ]
         self.process = subprocess.Popen([*command, "--with-parent"], stdin=subprocess.PIPE)
         for _ in range(600 if wait else 0):
             said = self.said()
@@ -66,7 +75,17 @@ class ServerProcess:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """One for a test that kills it."""
     one = ServerProcess(tmp_path / "workspace")
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One for the tests that leave it as they found it: up."""
+    one = ServerProcess(tmp_path_factory.mktemp("standing") / "workspace")
     one.start()
     yield one
     one.kill()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,13 +45,17 @@ def answering(*replies: httpx.Response | Exception) -> tuple[Callable[..., Wire]
 
 
 def told(status: int, kind: str = "unavailable") -> httpx.Response:
-    return httpx.Response(status, json={"error": {"kind": kind, "message": "it is so.", "facts": {"n": 1}, "request_id": "r"}})
+    return httpx.Response(
+        status, json={"error": {"kind": kind, "message": "it is so.", "facts": {"n": 1}, "request_id": "r"}}
+    )
 
 
 AWAY = httpx.ConnectError("refused")
 
 
-@pytest.mark.parametrize("passing", [AWAY, httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut"), told(503), told(502)])
+@pytest.mark.parametrize(
+    "passing", [AWAY, httpx.ReadTimeout("slow"), httpx.RemoteProtocolError("cut"), told(503), told(502)]
+)
 def test_a_request_is_sent_again_with_the_same_key_until_it_is_answered(passing: Any, slept: list[float]) -> None:
     make, asked = answering(passing, passing, passing, httpx.Response(200, json={"ok": True}))
 
@@ -104,7 +107,9 @@ def test_an_error_is_raised_as_it_was_raised_there_and_not_asked_again(kind: str
     assert (type(raised.value), raised.value.facts, len(asked)) == (errors.BY_KIND[kind], {"n": 1}, 1)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b"[]", b'{"error":"x"}', b'{"error":{"kind":1}}', b'{"error":{"message":"x"}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"", b"[]", b'{"error":"x"}', b'{"error":{"kind":1}}', b'{"error":{"message":"x"}}', b"\xff"]
+)
 def test_an_answer_in_foreign_words_is_told_apart(body: bytes) -> None:
     make, _ = answering(httpx.Response(404, content=body))
 

@@ -35,7 +35,8 @@ def test_a_time_without_a_zone_is_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2013-13-01", "0001-01-01T00:00:00+23:00", "9999-12-31T23:00:00-02:00", "x" * 9999, "\x00"]
+    "text",
+    ["", "yesterday", "2013-13-01", "0001-01-01T00:00:00+23:00", "9999-12-31T23:00:00-02:00", "x" * 9999, "\x00"],
 )
 def test_what_is_no_time_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(Invalid, match="until is ") as refusal:
@@ -50,14 +51,21 @@ def test_the_time_now_knows_its_zone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("30s", timedelta(seconds=30)), ("5m", timedelta(minutes=5)), ("12h", timedelta(hours=12)), ("7d", timedelta(days=7))]
+    [
+        ("30s", timedelta(seconds=30)),
+        ("5m", timedelta(minutes=5)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+    ]
     + [("2w", timedelta(weeks=2)), ("0d", timedelta(0))],
 )
 def test_a_duration_is_a_whole_number_and_a_unit(text: str, meant: timedelta) -> None:
     assert parse_duration(text) == meant
 
 
-@pytest.mark.parametrize("text", ["", "d", "7", "7 d", "-7d", "1.5d", "٧d", "7D", "7d\n", "9" * 15 + "w", "9" * 5000 + "s"])
+@pytest.mark.parametrize(
+    "text", ["", "d", "7", "7 d", "-7d", "1.5d", "٧d", "7D", "7d\n", "9" * 15 + "w", "9" * 5000 + "s"]
+)
 def test_any_other_duration_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="cooldown is ") as refusal:
         parse_duration(text, what="cooldown")

@@ -20,7 +20,25 @@ def test_a_usable_name_is_returned_unchanged(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "-a", "_a", ".a", "a/b", "a\\b", "a b", "a:b", "a@1", "a#1", "a?b", "a%2f", "a\n", "a\r\nb", "a\x00"]
+    [
+        "",
+        ".",
+        "..",
+        "-a",
+        "_a",
+        ".a",
+        "a/b",
+        "a\\b",
+        "a b",
+        "a:b",
+        "a@1",
+        "a#1",
+        "a?b",
+        "a%2f",
+        "a\n",
+        "a\r\nb",
+        "a\x00",
+    ]
     + ["a\u202eb", "a\u200bb", "e\u0301", "a" * (LONGEST + 1), "a" * 1_000_000],
 )
 def test_a_name_that_could_be_taken_for_something_else_is_refused(name: str) -> None:
@@ -47,7 +65,8 @@ def test_a_numbered_name_is_read_back(name: str, number: int, mark: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["flights", "flights@", "@3", "flights@0", "flights@-1", "flights@03", "flights@٣", "flights@3 ", "flights@x"]
+    "text",
+    ["flights", "flights@", "@3", "flights@0", "flights@-1", "flights@03", "flights@٣", "flights@3 ", "flights@x"],
 )
 def test_a_number_has_one_spelling(text: str) -> None:
     with pytest.raises(Invalid, match="is not of the form name@number"):

@@ -200,7 +200,7 @@ def test_the_ledger_tells_every_state_that_the_table_shows(house: LiveHouse) -> 
     house.release(house.register())
     judge_month(house, 6)
 
-    after = {"opened": "open", "acknowledged": "acknowledged", "muted": "muted", "resolved": "resolved"}
+    after = {"opened": "open"} | {state: state for state in ("acknowledged", "muted", "resolved")}
     folded: dict[str, tuple[str, str]] = {}
     with house.store.view() as view:
         for entry in ledger.search(view, kind="alert.*", newest_first=False, limit=1000):

@@ -155,6 +155,26 @@ def test_the_loop_waits_for_a_tenth_of_the_labels_or_a_minute(house: LiveHouse) 
     assert is_due()
 
 
+def test_a_look_that_was_overtaken_does_not_hide_what_came_since(house: LiveHouse) -> None:
+    """Two judges at once: the one that saw fewer labels comes last, and leaves no trace."""
+    house.monitor()
+    identities = house.predict(month(4), 30, 1_000)
+    house.judge(until=month(5))
+    with house.store.view() as view:
+        monitor = monitors.get(view, "flights")
+        house.tell(identities[:100])
+    with house.store.view() as view:
+        old = judging.look(view, monitor, stretch_at("1mo", month(4)))
+    assert old is not None
+    house.tell(identities[100:])
+    house.judge()
+
+    with pytest.raises(judging.Overtaken), house.store.change(actor="late") as change:
+        judging.record(change, old)
+
+    assert [(window.labelled, window.revision) for window in house.windows()] == [(1_000, 2)]
+
+
 def test_a_failed_judging_can_be_repeated(house: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever dies between measuring and recording leaves nothing, and the next look finds the same work."""
     house.monitor()

@@ -63,10 +63,31 @@ def test_a_client_that_goes_away_is_no_fault(caplog: pytest.LogCaptureFixture) -
 
 
 def odd_paths() -> Iterator[str]:
-    yield from ("/api/events/" + "9" * 5000, "/api/events/-1", "/api/events/1.5", "/api/events/%00", "/api/policies/%00")
-    yield from ("/api/policies/" + "x" * 60_000, "/api/policies/%F0%9F%98%80", "/api/policies/%ff%fe", "/api/policies/..%2f..")
-    yield from ("/api/policies/prod?version=" + "9" * 40, "/api/policies/prod?version=-1", "/api/events?subject=%00", "/api//me")
-    yield from ("/api/people/%ed%a0%80/tokens", "/api/events?kind=%ff", "/api/events?after=-9223372036854775808", "/api/" + "a/" * 3000)
+    yield from (
+        "/api/events/" + "9" * 5000,
+        "/api/events/-1",
+        "/api/events/1.5",
+        "/api/events/%00",
+        "/api/policies/%00",
+    )
+    yield from (
+        "/api/policies/" + "x" * 60_000,
+        "/api/policies/%F0%9F%98%80",
+        "/api/policies/%ff%fe",
+        "/api/policies/..%2f..",
+    )
+    yield from (
+        "/api/policies/prod?version=" + "9" * 40,
+        "/api/policies/prod?version=-1",
+        "/api/events?subject=%00",
+        "/api//me",
+    )
+    yield from (
+        "/api/people/%ed%a0%80/tokens",
+        "/api/events?kind=%ff",
+        "/api/events?after=-9223372036854775808",
+        "/api/" + "a/" * 3000,
+    )
 
 
 @pytest.mark.parametrize("path", list(odd_paths()), ids=lambda path: path[:30])

@@ -36,12 +36,16 @@ def test_no_route_answers_a_stranger(house: House, method: str, path: str) -> No
     assert reply.json()["error"]["kind"] == "unauthenticated"
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/api", "/api/", "/api/nothing", "/metrics", "/docs", "/api%2Fme", "/%61pi/me"])
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/api", "/api/", "/api/nothing", "/metrics", "/docs", "/api%2Fme", "/%61pi/me"]
+)
 def test_what_describes_the_api_is_not_for_strangers_either(house: House, path: str) -> None:
     assert house.http.get(path).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["//api/me", "/./api/me", "/x/../api/me", "/API/me", "/api;x/me", "/%2Fapi/me", "/api\\me"])
+@pytest.mark.parametrize(
+    "path", ["//api/me", "/./api/me", "/x/../api/me", "/API/me", "/api;x/me", "/%2Fapi/me", "/api\\me"]
+)
 def test_another_spelling_of_an_api_path_shows_nothing(house: House, path: str) -> None:
     reply = house.http.get(httpx.URL("http://127.0.0.1").copy_with(raw_path=path.encode()))
 
@@ -104,8 +108,26 @@ def test_revoked_tokens_and_those_of_disabled_or_expired_people_open_nothing(hou
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "localhost.", "evil@127.0.0.1", "127.0.0.1/x", "127.0.0.1?x", "127.0.0.1#x", ""]
-    + ["127.0.0.1:port", "127.0.0.1:", "[::1", "0.0.0.0", "127.1", "2130706433", "127.0.0.1,evil.example", "127.0.0.1 "],
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "evil@127.0.0.1",
+        "127.0.0.1/x",
+        "127.0.0.1?x",
+        "127.0.0.1#x",
+        "",
+    ]
+    + [
+        "127.0.0.1:port",
+        "127.0.0.1:",
+        "[::1",
+        "0.0.0.0",
+        "127.1",
+        "2130706433",
+        "127.0.0.1,evil.example",
+        "127.0.0.1 ",
+    ],
 )
 def test_a_name_that_is_not_ours_is_refused(house: House, host: str) -> None:
     for path in ("/api/me", "/health", "/"):
@@ -135,7 +157,9 @@ def test_the_names_of_this_machine_are_ours(house: House, host: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/me"), ("POST", "/api/people"), ("PUT", "/api/x"), ("GET", "/openapi.json")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/api/me"), ("POST", "/api/people"), ("PUT", "/api/x"), ("GET", "/openapi.json")]
+)
 def test_another_sites_page_can_ask_nothing(house: House, said: dict[str, str], method: str, path: str) -> None:
     reply = house.ask(method, path, headers=said, json={"name": "x"})
 
@@ -143,7 +167,9 @@ def test_another_sites_page_can_ask_nothing(house: House, said: dict[str, str], 
     assert "access-control-allow-origin" not in reply.headers
 
 
-@pytest.mark.parametrize("said", [{"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}], ids=str)
+@pytest.mark.parametrize(
+    "said", [{"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}], ids=str
+)
 def test_our_own_page_can_ask(house: House, said: dict[str, str]) -> None:
     assert house.ask("GET", "/api/me", headers=said).status_code == 200
 
@@ -157,10 +183,15 @@ def test_methods_that_nothing_uses_are_refused(house: House, method: str) -> Non
     assert house.ask(method, "/api/people").status_code == 403
 
 
-@pytest.mark.parametrize("headers", [[("Content-Length", "2"), ("Transfer-Encoding", "chunked")], [("Content-Length", "2"), ("Content-Length", "3")]])
+@pytest.mark.parametrize(
+    "headers",
+    [[("Content-Length", "2"), ("Transfer-Encoding", "chunked")], [("Content-Length", "2"), ("Content-Length", "3")]],
+)
 def test_a_length_stated_twice_is_refused(house: House, headers: list[tuple[str, str]]) -> None:
     request = httpx.Request("POST", "http://127.0.0.1/api/people", content=b"{}")
-    request.headers = httpx.Headers([("Host", "127.0.0.1"), ("Authorization", f"Bearer {house.transport.token}"), *headers])
+    request.headers = httpx.Headers(
+        [("Host", "127.0.0.1"), ("Authorization", f"Bearer {house.transport.token}"), *headers]
+    )
 
     assert house.http.send(request).status_code == 400
 

@@ -38,7 +38,12 @@ def test_a_link_signs_in_whoever_made_it_and_leads_to_the_page(house: House) -> 
 def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(house: House) -> None:
     morsel = SimpleCookie(house.http.get(link(house)).headers["set-cookie"])[COOKIE]
 
-    assert (morsel["httponly"], morsel["samesite"].lower(), morsel["path"], morsel["domain"]) == (True, "strict", "/", "")
+    assert (morsel["httponly"], morsel["samesite"].lower(), morsel["path"], morsel["domain"]) == (
+        True,
+        "strict",
+        "/",
+        "",
+    )
     assert int(morsel["max-age"]) == timedelta(hours=12).total_seconds()
 
 
@@ -56,7 +61,9 @@ def test_looking_at_a_link_does_not_use_it_up(house: House) -> None:
     assert house.http.get(path).status_code == 303
 
 
-def test_a_link_works_for_five_minutes_and_a_session_for_twelve_hours(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_works_for_five_minutes_and_a_session_for_twelve_hours(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = house.store.clock()
 
     def later(**units: float) -> None:
@@ -93,7 +100,13 @@ def test_each_secret_is_good_for_its_own_use_only(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("to", "leads"),
-    [("/models/a", "/models/a"), ("//evil.example", "/"), ("/\\evil.example", "/"), ("https://evil.example", "/"), ("evil", "/")]
+    [
+        ("/models/a", "/models/a"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("evil", "/"),
+    ]
     + [("/%09/evil.example", "/%09/evil.example"), ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie:x")],
 )
 def test_a_link_leads_to_a_path_of_this_server_only(house: House, to: str, leads: str) -> None:

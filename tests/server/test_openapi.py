@@ -13,7 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from mainstay.domain.governance import PERMISSIONS_BY_ROLE
 from mainstay.server.app import all_routes
@@ -84,7 +88,9 @@ def there(house: House) -> dict[str, str]:
     post("/policies/prod", gates=["true"], approvals={"count": 0})
     post("/deployments", name="flights", environment="prod", model="flights-late", owner=owner, policy="prod")
     post("/monitors", name="flights", deployment="flights", owner=owner)
-    post("/triggers", name="retrain", deployment="flights", when="true", pipeline="flights.py:flights_late", owner=owner)
+    post(
+        "/triggers", name="retrain", deployment="flights", when="true", pipeline="flights.py:flights_late", owner=owner
+    )
     job = post("/jobs", kind="run_pipeline", body={})["id"]
     return {
         "/api/datasets": "flights",

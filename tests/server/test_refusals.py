@@ -50,7 +50,10 @@ def test_each_actor_and_each_route_counts_for_itself(house: House) -> None:
         refused(house, role, "POST", "/api/policies/other")
 
     for role in ("gateway", "approver"):
-        assert [event.body["route"] for event in noted(house, f"one-{role}")] == ["POST /people", "POST /policies/{name}"]
+        assert [event.body["route"] for event in noted(house, f"one-{role}")] == [
+            "POST /people",
+            "POST /policies/{name}",
+        ]
 
 
 def test_a_stranger_and_a_wrong_host_leave_no_event(house: House) -> None:

@@ -55,7 +55,9 @@ def test_a_role_gets_past_exactly_the_routes_that_it_permits(house: House, route
             continue  # would really do it; the other tests do
         reply = house.ask(route.method, url(route), role=role, json={"unknown field": 1})
 
-        refused = reply.status_code == 403 and "permission" in (reply.json() if reply.content else {}).get("error", {}).get("facts", {})
+        refused = reply.status_code == 403 and "permission" in (reply.json() if reply.content else {}).get(
+            "error", {}
+        ).get("facts", {})
         assert refused is (route.permission not in granted), (role, reply.status_code, reply.text[:200])
 
 
@@ -123,12 +125,16 @@ def test_an_unknown_query_parameter_is_refused_by_its_name(house: House, route: 
     assert (reply.status_code, "'no_such_parameter'" in reply.text) == (422, True)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "limit=", "after=1.5"] + [f"after={'9' * 30}"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "limit=", "after=1.5"] + [f"after={'9' * 30}"]
+)
 def test_a_query_parameter_has_a_type_and_a_range(house: House, query: str) -> None:
     assert house.ask("GET", f"/api/events?{query}").status_code == 422
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded; charset=utf-8", "Multipart/Form-Data; boundary=x"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded; charset=utf-8", "Multipart/Form-Data; boundary=x"]
+)
 def test_what_a_foreign_form_can_send_is_no_json(house: House, kind: str) -> None:
     reply = house.ask("POST", "/api/people", content=b'{"name":"x"}', headers={"Content-Type": kind})
 
@@ -193,8 +199,12 @@ JSON = st.recursive(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    body=st.dictionaries(st.sampled_from(["name", "kind", "roles", "gates", "approvals", "days", "reason", "because"]), JSON),
-    path=st.sampled_from(["/api/people", "/api/people/one-viewer/tokens", "/api/policies/prod", "/api/tokens/x/revoke"]),
+    body=st.dictionaries(
+        st.sampled_from(["name", "kind", "roles", "gates", "approvals", "days", "reason", "because"]), JSON
+    ),
+    path=st.sampled_from(
+        ["/api/people", "/api/people/one-viewer/tokens", "/api/policies/prod", "/api/tokens/x/revoke"]
+    ),
 )
 def test_no_body_breaks_the_server(house: House, body: Any, path: str) -> None:
     reply = house.ask("POST", path, content=json.dumps(body).encode())
@@ -274,7 +284,10 @@ def test_every_post_answers_a_repetition_exactly_as_the_first_time(house: House,
 
     if first.status_code >= 400:  # nothing happened, so it may be tried again; it fails in the same way
         assert first.status_code < 500, first.text
-        assert (again.status_code, again.json()["error"]["message"]) == (first.status_code, first.json()["error"]["message"])
+        assert (again.status_code, again.json()["error"]["message"]) == (
+            first.status_code,
+            first.json()["error"]["message"],
+        )
         assert len(house.events()) == before
     elif route.remembers:
         assert (again.status_code, again.content) == (first.status_code, first.content)

@@ -41,7 +41,9 @@ def test_files_are_served_with_their_type_and_only_hashed_ones_for_ever(house: H
     assert ("the page" in index.text, index.headers["cache-control"]) == (True, "no-cache")
 
 
-@pytest.mark.parametrize("path", ["/models/flights-late/3", "/snapshots/flights@3", "/assets/", "/x" * 3000, "/" + "x" * 300])
+@pytest.mark.parametrize(
+    "path", ["/models/flights-late/3", "/snapshots/flights@3", "/assets/", "/x" * 3000, "/" + "x" * 300]
+)
 def test_any_other_path_is_the_page(house: House, path: str) -> None:
     reply = get(house, path)
 
@@ -51,7 +53,9 @@ def test_any_other_path_is_the_page(house: House, path: str) -> None:
 UP = ["..", "%2e%2e", "%2E.", "..%00", "....//..", "%252e%252e", "..%c0%af..", "..\\..", "%5c..%5c.."]
 
 
-@pytest.mark.parametrize("path", [f"/{up}/secret" for up in UP] + [f"/assets/{up}/{up}/secret" for up in UP] + ["/link", "//secret"])
+@pytest.mark.parametrize(
+    "path", [f"/{up}/secret" for up in UP] + [f"/assets/{up}/{up}/secret" for up in UP] + ["/link", "//secret"]
+)
 def test_nothing_outside_the_folder_is_ever_served(house: House, path: str, tmp_path: Path) -> None:
     for asked in (path, path.replace("/secret", f"/{tmp_path}/secret"), f"/{tmp_path}/secret", f"//{tmp_path}/secret"):
         reply = get(house, asked)

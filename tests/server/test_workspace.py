@@ -106,7 +106,10 @@ def test_a_workspace_has_one_server_at_a_time(folder: Path) -> None:
     with workspaces.only_server(folder):
         workspaces.write_server_file(folder, {"url": "http://127.0.0.1:7777"})
 
-        with pytest.raises(Conflict, match=r"already has a server, at http://127.0.0.1:7777"), workspaces.only_server(folder):
+        with (
+            pytest.raises(Conflict, match=r"already has a server, at http://127.0.0.1:7777"),
+            workspaces.only_server(folder),
+        ):
             raise AssertionError("never here")
 
     with workspaces.only_server(folder):
@@ -136,7 +139,10 @@ def test_the_server_file_is_written_whole_and_private(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("user", "name"), [("ana", "ana"), ("dom\\ana", "dom-ana"), ("_x", "x"), ("ana smith", "ana-smith"), ("$$", "owner")])
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [("ana", "ana"), ("dom\\ana", "dom-ana"), ("_x", "x"), ("ana smith", "ana-smith"), ("$$", "owner")],
+)
 def test_any_os_user_has_a_name_here(user: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: user)
 

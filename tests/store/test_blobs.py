@@ -61,7 +61,9 @@ def test_bytes_of_another_digest_than_announced_are_not_kept(blobs: LocalBlobs) 
     assert files(blobs) == []
 
 
-@pytest.mark.parametrize("digest", ["", "..", "../mainstay.db", "a" * 63, "A" * 64, "/etc/passwd", "ab/" + "a" * 61, "a" * 64 + "\n"])
+@pytest.mark.parametrize(
+    "digest", ["", "..", "../mainstay.db", "a" * 63, "A" * 64, "/etc/passwd", "ab/" + "a" * 61, "a" * 64 + "\n"]
+)
 @pytest.mark.parametrize("ask", [LocalBlobs.read, LocalBlobs.path, LocalBlobs.size])
 def test_only_a_digest_names_a_blob(blobs: LocalBlobs, digest: str, ask: Callable[..., Any]) -> None:
     with pytest.raises(Invalid, match="is not a digest"):
@@ -163,7 +165,9 @@ def test_a_blob_that_is_known_is_made_durable_all_the_same(blobs: LocalBlobs, mo
 
 
 @pytest.mark.parametrize("fail_at", ["sync bytes", "rename"])
-def test_a_failure_before_the_name_leaves_nothing(blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch, fail_at: str) -> None:
+def test_a_failure_before_the_name_leaves_nothing(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch, fail_at: str
+) -> None:
     recorded(monkeypatch, fail_at)
 
     with pytest.raises(StorageFull, match="disk is full: nothing was written"):
@@ -209,7 +213,9 @@ print(blobs.put(b"small")[1])
 
 
 def test_a_file_that_cannot_grow_is_storage_full_and_leaves_nothing(blobs: LocalBlobs) -> None:
-    child = subprocess.run([sys.executable, "-c", LIMITED, str(blobs.folder)], capture_output=True, text=True, timeout=60)
+    child = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(blobs.folder)], capture_output=True, text=True, timeout=60
+    )
 
     assert (child.stdout.splitlines()[1:], child.stderr) == (["5"], "")
     assert "disk is full: nothing was written" in child.stdout

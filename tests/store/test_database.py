@@ -96,7 +96,9 @@ def test_nobody_else_can_read_the_database_even_in_a_folder_open_to_all(tmp_path
 # What cannot be opened
 
 
-@pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to be looked at" * 100, b"SQLite format 3\x00" + b"\xff" * 4096]
+)
 def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mainstay.db").write_bytes(content)
 
@@ -193,7 +195,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode:
+    if (
+        mount is None
+        or subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode
+    ):
         pytest.skip("this user may not mount a small disk")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)

@@ -82,7 +82,9 @@ def test_a_finished_job_keeps_its_result(store: Store) -> None:
     assert lease(store) is None
 
 
-@pytest.mark.parametrize("act", [lambda i, j: jobs.renew(i, j, worker="w2", seconds=9), lambda i, j: jobs.finish(i, j, worker="w2")])
+@pytest.mark.parametrize(
+    "act", [lambda i, j: jobs.renew(i, j, worker="w2", seconds=9), lambda i, j: jobs.finish(i, j, worker="w2")]
+)
 def test_only_the_worker_that_holds_a_job_may_touch_it(store: Store, act: Callable[..., object]) -> None:
     identity = ask(store)
 
@@ -175,7 +177,9 @@ time.sleep(600)
 
 def test_the_job_of_a_killed_worker_is_done_by_the_next(store: Store, clock: HeldClock, tmp_path: Path) -> None:
     identity = ask(store)
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "workspace")], stdout=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path / "workspace")], stdout=subprocess.PIPE, text=True
+    )
     assert worker.stdout is not None
     assert worker.stdout.readline().strip() == identity
     worker.kill()

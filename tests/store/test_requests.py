@@ -95,7 +95,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(("moment", "happened"), [("before", 0), ("after", 1)])
-def test_a_kill_around_the_commit_leaves_both_or_neither(store: Store, tmp_path: Path, moment: str, happened: int) -> None:
+def test_a_kill_around_the_commit_leaves_both_or_neither(
+    store: Store, tmp_path: Path, moment: str, happened: int
+) -> None:
     subprocess.run([sys.executable, "-c", DYING, str(tmp_path / "workspace"), moment], timeout=60)
 
     with store.view() as view:

@@ -69,6 +69,14 @@ class LateGroup(click.Group):
         command: click.Command = getattr(module, "open_" if cmd_name == "open" else cmd_name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of a pipe had enough: no error. What Python would still write at its end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -94,10 +102,6 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(2 if isinstance(error, click.UsageError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe had enough. What Python would still write at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except MainstayError as error:
         colour = False if os.environ.get("NO_COLOR") else None
         click.echo(f"{click.style('refused:', fg='red', bold=True)} {error.message}", err=True, color=colour)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mainstay.cli import printing, references, releases
+from mainstay.cli import printing, references, releases, words
 from mainstay.cli.connection import connected, reasoned
 from mainstay.domain.errors import Conflict
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @reasoned(required=True)
 @connected
 def approve(session: Session, as_json: bool, because: dict[str, Any], release: str, digest: str) -> None:
-    """Say yes to a release: flights#7, or the one of deployment flights that waits."""
+    """Say yes to a release that waits.
+
+    RELEASE is such as flights#7, or a deployment: its release that waits. It is shown with its digest, and the answer is
+    given for exactly that digest.
+    """
     _decide(session, release, "approve", digest=digest, because=because, as_json=as_json)
 
 
@@ -35,7 +39,11 @@ def approve(session: Session, as_json: bool, because: dict[str, Any], release: s
 @reasoned(required=True)
 @connected
 def reject(session: Session, as_json: bool, because: dict[str, Any], release: str, digest: str) -> None:
-    """Say no to a release: flights#7, or the one of deployment flights that waits."""
+    """Say no to a release that waits.
+
+    RELEASE is such as flights#7, or a deployment: its release that waits. It is shown with its digest, and the answer is
+    given for exactly that digest.
+    """
     _decide(session, release, "reject", digest=digest, because=because, as_json=as_json)
 
 
@@ -57,5 +65,5 @@ def _decide(session: Session, text: str, decision: str, *, digest: str, because:
 def _say(release: dict[str, Any], decision: str) -> None:
     word = "approved" if decision == "approve" else "rejected"
     rollout = release["rollout"]
-    then = f"it takes {rollout['share']:.0%} of the traffic" if rollout else f"it is {release['state']}"
+    then = f"it takes {words.share(rollout['share'])} of the traffic" if rollout else f"it is {release['state']}"
     printing.say(f"{word} {release['id']} with digest {release['digest']}; {then}")

@@ -50,7 +50,10 @@ def list_(session: Session, as_json: bool, **asked: Any) -> None:
 @audit.command()
 @connected
 def verify(session: Session, as_json: bool) -> int:
-    """Walk the whole chain; exit status 1 if anything is wrong with it."""
+    """Walk the whole chain.
+
+    The exit status is 1 if anything is wrong with it.
+    """
     found = session.get("/audit/verify")
     printing.answer(found, as_json, _say)
     return 0 if found["ok"] else 1

@@ -93,8 +93,7 @@ def session_at(
 
     folder = workspace.expanduser().resolve() if workspace else settings.workspace()
     is_embedded = not url and (workspace is not None or not settings.get("url"))
-    if is_embedded and not folder.exists():
-        click.echo(f"new workspace {folder}", err=True)
+    is_new = is_embedded and not folder.exists()
     retry_s = None if "MAINSTAY_RETRY_SECONDS" in os.environ else insists_s
     try:
         session = connect(url, token=token, workspace=workspace, retry_s=retry_s)
@@ -102,6 +101,8 @@ def session_at(
         raise Unavailable(
             f"workspace {folder.name!r} cannot be used: {error.strerror or error}; choose another with --workspace."
         ) from error
+    if is_new:
+        click.echo(f"new workspace {folder}", err=True)
     try:
         yield session
     finally:

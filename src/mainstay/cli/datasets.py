@@ -81,7 +81,10 @@ def list_(session: Session, as_json: bool, limit: int) -> None:
 @click.argument("name")
 @connected
 def show(session: Session, as_json: bool, name: str) -> None:
-    """A dataset with its contract, or one snapshot of it: NAME, NAME@3, NAME@current."""
+    """A dataset with its contract, or one of its snapshots.
+
+    NAME is a dataset; NAME@3, NAME@current and NAME@latest are snapshots.
+    """
     if "@" in name:
         printing.answer(session.get(references.path("snapshots", name)), as_json, _show_snapshot)
     else:
@@ -110,7 +113,10 @@ def add(
     since: str | None,
     until: str | None,
 ) -> None:
-    """Take a Parquet or CSV file in as a snapshot; a dataset that is new is made."""
+    """Take a file in as a snapshot of a dataset.
+
+    FILE is Parquet or CSV. A dataset that is new is made; a file that breaks the contract is refused.
+    """
     if file.suffix.lower() not in FORMATS:
         raise Invalid(f"{file.name} is not called .parquet or .csv; only such files are taken in.")
     if (since is None) != (until is None):

@@ -50,7 +50,10 @@ def list_(session: Session, as_json: bool, trigger: str | None, deployment: str 
 @click.argument("decision")
 @connected
 def show(session: Session, as_json: bool, decision: str) -> None:
-    """One decision, by id, or the newest of a trigger: its facts, and what came of it."""
+    """One decision: its facts, and what came of it.
+
+    DECISION is an id, or the name of a trigger: its newest decision.
+    """
     found = session.get(references.path("decisions", references.decision(session, decision)))
     printing.answer(found, as_json, print_decision)
 

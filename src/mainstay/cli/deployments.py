@@ -91,7 +91,10 @@ def put(
     min_predictions: int,
     guards: tuple[str, ...],
 ) -> None:
-    """Say that a deployment is to exist; said again, its next releases are treated so."""
+    """Say that a deployment is to exist, and by which rules.
+
+    Said again, its next releases are treated by the new rules.
+    """
     rollout: dict[str, Any] = {"strategy": strategy, "min_predictions": min_predictions}
     rollout |= {"steps": list(steps)} if steps else {}
     rollout |= {"guards": list(guards)} if guards else {}

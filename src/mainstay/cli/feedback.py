@@ -34,7 +34,10 @@ COUNTS = ("accepted", "revised", "duplicate")
 def feedback(
     session: Session, as_json: bool, prediction: str | None, label: float | None, at: str | None, source: Path | None
 ) -> int:
-    """Tell what turned out to be true: the prediction's id and its label."""
+    """Tell what turned out to be true of a prediction.
+
+    PREDICTION is its id, LABEL a number. The same twice changes nothing; another label is a revision, and the last counts.
+    """
     if (source is None) == (prediction is None) or (prediction is not None and label is None):
         raise click.UsageError("give the id of a prediction and its label, or a file of them with --input.")
     if source is not None:

@@ -37,7 +37,10 @@ COLUMNS = (
 @click.command()
 @connected
 def live(session: Session, as_json: bool) -> None:
-    """What is live, as reported by what is loaded, beside what should be."""
+    """What is live, as reported by what is loaded.
+
+    One line for each release with a part in a deployment, and whether the gateways have it, by digest.
+    """
     printing.print_list(session.get("/live"), COLUMNS, EMPTY, as_json=as_json)
 
 

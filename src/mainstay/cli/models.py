@@ -65,7 +65,10 @@ def list_(session: Session, as_json: bool, limit: int) -> None:
 @click.argument("name")
 @connected
 def show(session: Session, as_json: bool, name: str) -> None:
-    """A model, or one version of it: NAME, NAME@3, NAME@champion, NAME@candidate."""
+    """A model, or one of its versions.
+
+    NAME is a model; NAME@3, NAME@champion and NAME@candidate (the newest not released yet) are versions.
+    """
     if "@" not in name and references.numbered(name) is None:
         printing.answer(session.get(references.path("models", name)), as_json, _show)
         return

@@ -110,7 +110,10 @@ def put(
     slices: tuple[str, ...],
     **rules: Any,
 ) -> None:
-    """Say that a deployment is to be watched; said again, it is watched by the new rules."""
+    """Say that a deployment is to be watched, and by which rules.
+
+    Said again, it is watched by the new rules.
+    """
     watched = session.get(references.path("deployments", deployment or name))
     body = {"name": name, "deployment": watched["name"], "owner": owner or watched["owner"], "slices": list(slices)}
     given = {rule: value for rule, value in rules.items() if value is not None}
@@ -123,7 +126,10 @@ def put(
 @click.option("-m", "--reason", default="", help="Why, in words; it stands in the ledger.")
 @connected
 def judge(session: Session, as_json: bool, name: str, until: str | None, reason: str) -> None:
-    """Judge every window that has ended and is not judged yet, or whose labels have come since."""
+    """Judge every window that is over.
+
+    Those that are not judged yet, and those whose labels have come since. Harmless to repeat.
+    """
     body = {"until": to_wire(from_wire(until, what="--until"))} if until else {}
     found = session.post(references.path("monitors", name, "judge"), body | {"reason": reason})
     nothing = Empty(f"Nothing of {name} came out otherwise than before.", f"mainstay monitors show {name}")

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from mainstay.cli.processes import folder_of
-from mainstay.client.session import connect
 from mainstay.domain.errors import Unavailable
 
 
@@ -19,6 +18,8 @@ def sign_in_link(folder: Path) -> str:
     Raises:
         Unavailable: no server runs on this workspace.
     """
+    from mainstay.client.session import connect  # brings httpx: `--help` must not wait for it
+
     session = connect(workspace=folder, retry_s=5)
     try:
         if session.wire.url == "http://127.0.0.1":  # in-process: there is no page to open

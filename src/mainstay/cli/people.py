@@ -49,7 +49,10 @@ def list_(session: Session, as_json: bool) -> None:
 def add(
     session: Session, as_json: bool, because: dict[str, Any], name: str, roles: tuple[str, ...], service: bool
 ) -> None:
-    """Let somebody act here, or give somebody other roles (default: viewer)."""
+    """Let somebody act here, or give somebody other roles.
+
+    Without --role it is viewer.
+    """
     body = {"name": name, "kind": "service" if service else "user", "roles": list(roles) or ["viewer"]}
     added = session.post("/people", body | because)
     printing.answer(added, as_json, lambda one: printing.say(f"{one['name']} is {words.listed(one['roles'])}"))

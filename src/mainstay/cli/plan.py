@@ -29,7 +29,10 @@ COLUMNS = (
 @click.option("-p", "--param", "named", multiple=True, metavar="NAME=VALUE", help="A parameter, however it is called.")
 @connected
 def plan(session: Session, as_json: bool, entry: str, rest: tuple[str, ...], named: tuple[str, ...]) -> None:
-    """Say what a run would do, and why: what is known already, and what changed."""
+    """Say what a run would do, and why, without doing it.
+
+    A hit is known already; what would run says what is new or has changed.
+    """
     from mainstay.engine import project
 
     given = parameters.read(rest, named)

@@ -66,7 +66,10 @@ def put(
     approvals: int,
     author_may_approve: bool,
 ) -> None:
-    """Write a policy down, whole; changed content is a new version."""
+    """Write a policy down, whole.
+
+    Changed content is a new version; releases that were judged before keep theirs.
+    """
     body = {"gates": list(gates), "approvals": {"count": approvals, "not_author": not author_may_approve}}
     printing.answer(session.post(references.path("policies", name), body | because), as_json, _show)
 

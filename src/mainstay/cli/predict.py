@@ -52,7 +52,11 @@ def predict(
     no_log: bool,
     gateway_url: str | None,
 ) -> None:
-    """Ask a deployment: rows as JSON objects, one row as --row column=value, or --input FILE --output FILE offline."""
+    """Ask a deployment about a few rows, or about a whole file.
+
+    A ROW is a JSON object, or an array of them; --row x=1 --row y=2 makes one row. With --input and --output a file is
+    answered offline by the live release, into the same prediction log.
+    """
     if (source is None) != (destination is None):
         raise click.UsageError("a file is answered into a file: give --input and --output together.")
     if source is not None and destination is not None:

@@ -31,7 +31,12 @@ def folder_of(workspace: Path | None) -> Path:
 @click.option("--allow-host", multiple=True, help="A further name under which the page may be addressed.")
 @_with_parent
 def server(
-    workspace: Path | None, host: str, port: int, gateway_url: str | None, allow_host: tuple[str, ...], with_parent: bool
+    workspace: Path | None,
+    host: str,
+    port: int,
+    gateway_url: str | None,
+    allow_host: tuple[str, ...],
+    with_parent: bool,
 ) -> None:
     """Only the control plane: API, web page, loops."""
     from mainstay.server.serve import serve
@@ -60,7 +65,9 @@ def gateway(workspace: Path | None, url: str, host: str, port: int, with_parent:
 
 @click.command()
 @click.option("--url", required=True, help="The control plane.")
-@click.option("--project", type=click.Path(path_type=Path, file_okay=False), default=".", help="Folder of mainstay.toml.")
+@click.option(
+    "--project", type=click.Path(path_type=Path, file_okay=False), default=".", help="Folder of mainstay.toml."
+)
 @click.option("--name", default="worker", help="Its name in the records.")
 @_with_parent
 def worker(url: str, project: Path, name: str, with_parent: bool) -> None:

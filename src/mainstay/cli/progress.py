@@ -62,6 +62,7 @@ class Steps:
         if self._status is not None:
             # Through the board that holds the moving line, so that it makes room.
             self._status.console.print(text, style=colour or None)
+            self._status.update("")
         else:
             click.echo(text, err=self._err)
 

@@ -35,7 +35,11 @@ def release(
     wait: bool,
     timeout: float,
 ) -> int:
-    """Ask for a version to go live: MODEL@3, MODEL@champion, or MODEL@candidate (the newest not released yet)."""
+    """Ask for a version to go live.
+
+    MODEL@3 is a number, MODEL@champion an alias, and MODEL@candidate the newest version that was not released yet. It is
+    judged by the deployment's policy; then it waits for approval where the policy asks for one.
+    """
     model, number = references.version(session, version)
     body = {"model": model, "version": number} | because
     found = session.post(references.path("deployments", deployment, "releases"), body)

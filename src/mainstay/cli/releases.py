@@ -62,7 +62,10 @@ def list_(session: Session, as_json: bool, deployment: str | None, limit: int) -
 @click.argument("release")
 @connected
 def show(session: Session, as_json: bool, release: str) -> None:
-    """One release, such as flights#7, or the newest of deployment flights."""
+    """One release: what it fixes, the gates, who agreed.
+
+    RELEASE is such as flights#7, or a deployment: its newest release.
+    """
     printing.answer(references.release(session, release), as_json, print_release_and_next)
 
 

@@ -30,7 +30,10 @@ CHANGES = (
 def rollback(
     session: Session, as_json: bool, because: dict[str, Any], deployment: str, to: int | None, preview: bool
 ) -> None:
-    """Go back to an earlier release, at once; what changes is shown first."""
+    """Go back to a release that was live before.
+
+    Model, data pointers and configuration go back together, at once; what changes is shown first.
+    """
     path = references.path("deployments", deployment, "rollback")
     change = session.get(path, to=to)
     if preview:

@@ -41,7 +41,10 @@ def run(
     named: tuple[str, ...],
     with_traceback: bool,
 ) -> None:
-    """Run a pipeline; its parameters are options: --until 2013-02-01 --depth 8."""
+    """Run a pipeline and record it.
+
+    Its parameters are options, such as --until 2013-02-01 --depth 8, and become values by its annotations.
+    """
     from mainstay.engine import execution, project
 
     given = parameters.read(rest, named)

@@ -73,7 +73,10 @@ def list_(
 @click.argument("run")
 @connected
 def show(session: Session, as_json: bool, run: str) -> None:
-    """One run, by id or by name (the newest of that name), with all that is known of it."""
+    """One run, with all that is known of it.
+
+    RUN is an id, or a name: the newest run of that name.
+    """
     found = session.get(references.path("runs", references.run(session, run)))
     printing.answer(found, as_json, _show)
 

@@ -33,7 +33,10 @@ def tokens() -> None:
 @click.argument("name", required=False)
 @connected
 def list_(session: Session, as_json: bool, name: str | None) -> None:
-    """Tokens of one person, or everybody's, newest first; never their secrets."""
+    """Tokens of one person, or everybody's.
+
+    Newest first, and never their secrets.
+    """
     names = [name] if name else [person["name"] for person in session.get("/people")["items"]]
     found = [
         {"person": each} | token for each in names for token in session.get(references.path("people", each, "tokens"))

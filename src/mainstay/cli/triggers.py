@@ -81,7 +81,10 @@ def put(
     cooldown: str,
     owner: str | None,
 ) -> None:
-    """Say when a pipeline is to run for a deployment; said again, the rule is another."""
+    """Say when a pipeline is to run for a deployment.
+
+    Said again, the rule is another; its decisions stand.
+    """
     watched = session.get(references.path("deployments", deployment))
     body = {
         "name": name,
@@ -102,7 +105,10 @@ def put(
 @reasoned(required=False)
 @connected
 def ask(session: Session, as_json: bool, because: dict[str, Any], name: str, as_of: str | None) -> None:
-    """Ask a trigger now; its answer is on record, also when it is no."""
+    """Ask a trigger now.
+
+    Its answer is on record, also when it is no; in mode auto a yes starts the pipeline.
+    """
     body = {"as_of": to_wire(from_wire(as_of, what="--as-of"))} if as_of else {}
     printing.answer(
         session.post(references.path("triggers", name, "ask"), body | because), as_json, decisions.print_decision

@@ -49,7 +49,9 @@ class Child:
     def start(self) -> None:
         """Start it; its standard input is the pipe that tells it we are gone."""
         command = [sys.executable, "-m", "mainstay", *self.arguments, "--with-parent"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **self.environment()})
+        # Threads of numeric libraries that wait by spinning would take the cores from the other processes.
+        environment = {"OMP_WAIT_POLICY": "passive", **os.environ, **self.environment()}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         self.started_at = time.monotonic()
 
     def is_alive(self) -> bool:
@@ -65,6 +67,7 @@ class Child:
             self.pause_s = 0.2
         self.not_before = now + self.pause_s
         self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
+        self.started_at = now  # also a start that fails counts, or its pauses would be short again after a while
         # Whatever keeps it from starting (the server is not back yet, say) may pass; the next look tries again.
         with contextlib.suppress(MainstayError, OSError):
             self.start()
@@ -137,11 +140,14 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
     gateway_port = gateway_port or _free_port(host)
     gateway_url = f"http://{f'[{host}]' if ':' in host else host}:{gateway_port}"
     where = ["--workspace", str(folder), "--host", host]
-    server = Child(
-        "server", ["server", *where, "--port", str(port), "--gateway-url", gateway_url], environment=dict
-    )
+    server = Child("server", ["server", *where, "--port", str(port), "--gateway-url", gateway_url], environment=dict)
     server.start()
-    url = _wait_until_ready(server, folder)
+    try:
+        url = _wait_until_ready(server, folder)
+    except BaseException:
+        server.ask_to_stop()
+        server.end(time.monotonic() + STOPS_WITHIN_S)
+        raise
     # The port is fixed from now on: a server that comes back must be found where it was.
     server.arguments[server.arguments.index("--port") + 1] = url.rpartition(":")[2]
     gateway = Child(
@@ -150,7 +156,9 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
         environment=lambda: _service(folder, url, "gateway"),
     )
     worker = Child(
-        "worker", ["worker", "--url", url, "--project", str(project)], environment=lambda: _service(folder, url, "worker")
+        "worker",
+        ["worker", "--url", url, "--project", str(project)],
+        environment=lambda: _service(folder, url, "worker"),
     )
     tree = Tree(folder, url, gateway_url, [server, gateway, worker])
     try:
@@ -171,7 +179,9 @@ def _service(folder: Path, url: str, name: str) -> dict[str, str]:
     try:
         reason = {"reason": f"{name} process starts"}
         session.post("/people", {"name": name, "kind": "service", "roles": [name], **reason})
-        return {"MAINSTAY_TOKEN": session.post(f"/people/{name}/tokens", {"days": SERVICE_TOKEN_DAYS, **reason})["token"]}
+        return {
+            "MAINSTAY_TOKEN": session.post(f"/people/{name}/tokens", {"days": SERVICE_TOKEN_DAYS, **reason})["token"]
+        }
     finally:
         session.close()
 

@@ -24,7 +24,11 @@ _VERIFIED = {True: ("  ✓ verified", "green"), False: ("  ✗ DOES NOT VERIFY",
 @click.option("--verify", is_flag=True, help="Hash every blob on the way again, and walk the ledger's chain.")
 @connected
 def why(session: Session, as_json: bool, subject: str, verify: bool) -> int:
-    """The chain behind SUBJECT: an id, flights#7, flights-late/3, flights@3, a deployment, or any kind:name."""
+    """The chain behind a thing: who, when, from what.
+
+    SUBJECT is an id (of a prediction, a run, an alert, a decision), a release flights#7, a version flights-late@3, a
+    snapshot flights@3, a deployment, or any kind:name. With --verify the exit status is 1 if anything does not hold.
+    """
     asked = references.subject(session, subject)
     found = session.get(references.path("why") + references.path(asked), verify=1 if verify else None)
     printing.answer(found, as_json, lambda chain: _show(chain, verify))

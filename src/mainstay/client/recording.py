@@ -171,14 +171,19 @@ def environment_now() -> dict[str, Any]:
 def _current(verb: str) -> Recording:
     recording = _open.get()
     if recording is None:
-        raise Invalid(f"{verb} is called outside of a run; open one with `with ms.run(\"name\"):`.")
+        raise Invalid(f'{verb} is called outside of a run; open one with `with ms.run("name"):`.')
     return recording
 
 
 def _git(*arguments: str) -> str:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=5, check=False, env={**os.environ, "LC_ALL": "C"}
+            ["git", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
         )
         if done.returncode == 0:
             return done.stdout.strip()

@@ -13,9 +13,7 @@ from mainstay.client.wire import Wire
 from mainstay.domain.errors import Unavailable
 
 
-def connect(
-    url: str | None = None, *, token: str | None = None, workspace: str | Path | None = None
-) -> Session:
+def connect(url: str | None = None, *, token: str | None = None, workspace: str | Path | None = None) -> Session:
     """Choose whom everything that follows asks; without it, the order of `mainstay.client.session` decides."""
     session = sessions.connect(url, token=token, workspace=workspace)
     sessions.use(session)

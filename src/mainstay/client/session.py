@@ -8,6 +8,7 @@ them, without ``/api``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import json
 import os
@@ -30,7 +31,9 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Session:
     """A client of one control plane. Thread-safe."""
 
-    def __init__(self, wire: Wire, *, cache: Path, workspace: Path | None = None, gateway_url: str | None = None) -> None:
+    def __init__(
+        self, wire: Wire, *, cache: Path, workspace: Path | None = None, gateway_url: str | None = None
+    ) -> None:
         self.wire = wire
         self.workspace = workspace
         self.gateway_url = gateway_url
@@ -50,10 +53,12 @@ class Session:
         return self.wire.ask("POST", "/api" + path, content=content, content_type=content_type, params=params).json()
 
     def put_blob(self, data: bytes | Path) -> str:
-        """Upload bytes or a file; its digest. What is known there is not sent again."""
+        """Upload bytes or a file; its digest. What is large and known there is not sent again."""
         digest = sha256_hex(data) if isinstance(data, bytes) else _hash_file(data)
         path = f"/api/blobs/{digest}"
-        if not self.wire.knows(path):
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        # For a small one the question would cost as much as the bytes.
+        if size < _CHUNK or not self.wire.knows(path):
             self.wire.send_stream(path, lambda: _read(data))
         return digest
 
@@ -72,14 +77,20 @@ class Session:
         """A local, verified file with the bytes; fetched once and kept."""
         kept = self._cache / digest
         if not (kept.exists() and _hash_file(kept) == digest):
-            handle, fresh = tempfile.mkstemp(dir=self._cache)
+            self._fetch(digest, kept)
+        return kept
+
+    def _fetch(self, digest: str, kept: Path) -> None:
+        handle, fresh = tempfile.mkstemp(dir=self._cache)
+        try:
             with open(handle, "wb") as file:
                 self.wire.stream_to(f"/api/blobs/{digest}", file.write)
             if _hash_file(Path(fresh)) != digest:
-                os.unlink(fresh)
                 raise Corrupt(f"blob {digest} arrived damaged; ask again.", digest=digest)
             os.replace(fresh, kept)
-        return kept
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
 
     def close(self) -> None:
         """Let go of the connection; in-process, stop the app."""
@@ -87,7 +98,11 @@ class Session:
 
 
 def connect(
-    url: str | None = None, *, token: str | None = None, workspace: str | Path | None = None, retry_s: float | None = None
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    workspace: str | Path | None = None,
+    retry_s: float | None = None,
 ) -> Session:
     """A new session; see the module's order for what is asked when no ``url`` is given.
 
@@ -141,7 +156,7 @@ def _running_server(folder: Path) -> dict[str, Any] | None:
     try:
         told = json.loads((folder / "server.json").read_text())
         probe = Wire(told["url"], None, retry_s=0)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (MainstayError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     try:
         found = probe.ask("GET", "/health", timeout=2).json()
@@ -158,7 +173,9 @@ def _token_for(address: str, folder: Path) -> str:
         raise Unavailable(f"{address} asks for a token; set MAINSTAY_TOKEN to one that was made for you there.")
     if token := _token_of(folder):
         return token
-    raise Unavailable(f"{address} asks for a token and this workspace has none; set MAINSTAY_TOKEN, or use --workspace.")
+    raise Unavailable(
+        f"{address} asks for a token and this workspace has none; set MAINSTAY_TOKEN, or use --workspace."
+    )
 
 
 def _token_of(folder: Path) -> str | None:

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -26,6 +27,8 @@ class Wire:
     Args:
         url: where it is. token: what to show. retry_s: how long to insist, in seconds. transport: in place of a socket.
 
+    Raises:
+        Invalid: ``url`` is not an http address.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Wire:
         headers = {"User-Agent": "mainstay"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self.url = url.rstrip("/")
+        self.url = _checked(url)
         self.token = token
         self.retry_s = retry_s
         self._http = httpx.Client(
@@ -71,8 +74,8 @@ class Wire:
                 reply = self._http.request(
                     method, path, params=known, json=json, content=content, headers=headers, **extra
                 )
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if last or not _may_pass(error):
+            except httpx.TransportError as error:
+                if last:
                     raise errors.Unavailable(_away(self.url, error)) from error
                 continue
             if reply.status_code in _PASSING and not last:
@@ -97,8 +100,8 @@ class Wire:
                         arrived = True
                         write(chunk)
                     return
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if last or arrived or not _may_pass(error):
+            except httpx.TransportError as error:
+                if last or arrived:
                     raise errors.Unavailable(_away(self.url, error)) from error
 
     def knows(self, path: str) -> bool:
@@ -113,8 +116,8 @@ class Wire:
         for last in self._tries():
             try:
                 reply = self._http.put(path, content=_chunks(make_chunks()))
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                if last or not _may_pass(error):
+            except httpx.TransportError as error:
+                if last:
                     raise errors.Unavailable(_away(self.url, error)) from error
                 continue
             if reply.status_code in _PASSING and not last:
@@ -157,10 +160,18 @@ def _chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether asking again can help; an address that is none stays one."""
-    return not isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL)
+def _checked(url: str) -> str:
+    """``url`` without its last slash, if it is one; asking an address that is none again and again would not help."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return url.rstrip("/")
+    except ValueError:
+        pass
+    raise errors.Invalid(
+        f"{url[:200]!r} is not the address of a server; one such as 'http://127.0.0.1:7777' is expected."
+    )
 
 
-def _away(url: str, error: Exception) -> str:
+def _away(url: str, error: httpx.TransportError) -> str:
     return f"no answer from {url} ({type(error).__name__}); start it with `mainstay up`, or check MAINSTAY_URL."

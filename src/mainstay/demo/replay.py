@@ -8,6 +8,8 @@ then decide is printed, whatever it is. Every act is done once: a demo that was 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import time
 import tomllib
@@ -37,9 +39,10 @@ LEARNT_FROM = (1, 2)
 SERVED = tuple(range(3, 13))
 ASKED_OVER_HTTP = 2_200
 MOST_OVER_HTTP = 8_000  # a canary may need more than the usual sample before its judge is sure
-SLICE = 200
+SLICE = 250
 FAULTY_MONTH, RENAMED, AS = 9, "wind_speed", "wind_spd"
 WAITS_S = 120.0
+REPORTS_WITHIN_S = 5.0
 
 
 class Where(Protocol):
@@ -88,13 +91,21 @@ def play(folder: Path, *, tree: Where, teller: Teller) -> None:
         teller=teller,
         progress=folders.read_progress(folder),
     )
-    with News(cast.owner, teller):
+    with News(cast.owner, teller) as news:
         _open_the_year(stage)
         for month in SERVED:
+            news.catch_up()
             teller.month = f"{date(2013, month, 1):%b}"
             _live_through(stage, month)
     teller.month = ""
-    show_summary(cast.owner, teller, seconds=time.monotonic() - began)
+    show_summary(cast.owner, teller, ask_about=_worth_asking(folder), seconds=time.monotonic() - began)
+
+
+def _worth_asking(folder: Path) -> list[str]:
+    """Three predictions: the first of the year, one that a canary answered, the last over HTTP."""
+    said = [answer for month in SERVED for answer in _answers(folder, month) if "variant" in answer]
+    canary = [answer for answer in said if answer["variant"] == "canary"]
+    return [answer["id"] for answer in (said[0], *canary[-1:], said[-1])]
 
 
 def _gather(folder: Path) -> Cast:
@@ -113,7 +124,7 @@ def _gather(folder: Path) -> Cast:
 def _open_the_year(stage: Stage) -> None:
     for month in LEARNT_FROM:
         stage.teller.month = f"{date(2013, month, 1):%b}"
-        stage.once(f"ingest {month}", lambda month=month: _ingest(stage, month))
+        stage.once(f"ingest {month}", functools.partial(_ingest, stage, month))
     stage.once("train", lambda: _train(stage))
     stage.once("declare", lambda: _declare(stage))
     stage.once("first release", lambda: _release_first(stage))
@@ -201,11 +212,12 @@ def _ask_over_http(stage: Stage, month: int) -> None:
     done = {answer["key"] for answer in _answers(stage.folder, month)}
     with stage.teller.doing("traffic over HTTP"):
         for first in range(0, MOST_OVER_HTTP, SLICE):
-            if first >= ASKED_OVER_HTTP and not _canary_is_running(stage):
+            if first >= ASKED_OVER_HTTP and not _rollout_under_way(stage):
                 break
             asked = [row for row in _as_requests(rows.take(order[first : first + SLICE])) if row.key not in done]
             answers = traffic.send(stage.gateway_url, stage.cast.ana.wire.token or "", DEPLOYMENT, asked)
             _keep_answers(stage.folder, month, answers)
+            _let_judge(stage, month)
     said = _answers(stage.folder, month)
     _until(lambda: _logged(stage) >= _expected(stage, month), "the predictions to reach the log")
     variants = sorted({(answer["release"], answer["variant"]) for answer in said})
@@ -243,10 +255,10 @@ def _tell_truth(stage: Stage, month: int) -> None:
         if truth := landed.get(answer["key"]):
             lines.append(json.dumps({"id": answer["id"], "label": truth[0], "at": to_wire(truth[1])}))
     with stage.teller.doing("telling the truth"):
-        told = stage.cast.ana.post_bytes(
-            "/feedback", "\n".join(lines).encode(), content_type="application/x-ndjson"
-        )
-    stage.teller.say(f"{told['accepted']} labels joined by prediction id, {rows.num_rows - len(lines)} flights never landed")
+        told = stage.cast.ana.post_bytes("/feedback", "\n".join(lines).encode(), content_type="application/x-ndjson")
+    stage.teller.say(
+        f"{told['accepted']} labels joined by prediction id, {rows.num_rows - len(lines)} flights never landed"
+    )
 
 
 def _inject_fault(stage: Stage, month: int) -> None:
@@ -258,7 +270,9 @@ def _inject_fault(stage: Stage, month: int) -> None:
         likely = [p["likely_alias"] for p in refusal.facts["problems"] if p["column"] == RENAMED]
         if not likely or likely[0] is None or likely[0]["column"] != AS:
             raise Conflict(f"the renamed column was not recognised: {refusal.message}") from refusal
-        stage.teller.say(f"the likely alias is {likely[0]['column']!r} (overlap {likely[0]['overlap']:.2f}); accepted by:")
+        stage.teller.say(
+            f"the likely alias is {likely[0]['column']!r} (overlap {likely[0]['overlap']:.2f}); accepted by:"
+        )
         stage.teller.say(f"  mainstay datasets alias {DATASET} {RENAMED} {AS} -m 'renamed upstream'")
         body = {"column": RENAMED, "alias": AS, "reason": "renamed upstream"}
         stage.cast.ana.post(f"/datasets/{DATASET}/aliases", body)
@@ -300,9 +314,27 @@ def _unless_judging(release: dict[str, Any]) -> dict[str, Any] | None:
     return None if release["state"] == "judging" else release
 
 
-def _canary_is_running(stage: Stage) -> bool:
-    rollout = stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["rollout_now"]
-    return rollout is not None and rollout["state"] == "running"
+def _rollout_under_way(stage: Stage) -> dict[str, Any] | None:
+    rollout: dict[str, Any] | None = stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["rollout_now"]
+    return rollout if rollout is not None and rollout["state"] == "running" else None
+
+
+def _let_judge(stage: Stage, month: int) -> None:
+    """During a canary: let the counts of what was just asked reach the judge, and its word reach the gateway.
+
+    A real stream of callers would not wait. The demo does, so that the canary moves on after the same requests each time.
+    """
+    rollout = _rollout_under_way(stage)
+    if rollout is None:
+        return
+    sent = sum("variant" in answer for each in SERVED if each <= month for answer in _answers(stage.folder, each))
+    path = f"/deployments/{DEPLOYMENT}"
+    end = time.monotonic() + REPORTS_WITHIN_S  # what a killed gateway had counted is never reported
+    while sum(stage.cast.owner.get(path)["answered"].values()) < sent and time.monotonic() < end:
+        time.sleep(0.05)
+    with contextlib.suppress(Conflict):  # not enough seen yet, or the server's own look was quicker
+        stage.cast.owner.post(f"/rollouts/{rollout['id']}/advance")
+    _until(lambda: stage.cast.owner.get(path)["agrees"], "the gateway to load what should answer")
 
 
 def _features_of(month: int) -> pa.Table:
@@ -373,5 +405,3 @@ def _until(look: Callable[[], Any], what: str) -> Any:
             pass  # the server is being restarted
         time.sleep(0.05)
     raise Unavailable(f"waited {WAITS_S:.0f} s for {what}; look at the log above, or at `mainstay audit list`.")
-
-

@@ -10,13 +10,13 @@ from mainstay.demo.telling import Teller
 from mainstay.domain.clock import from_wire
 
 
-def show_summary(session: Session, teller: Teller, *, seconds: float) -> None:
-    """Print it."""
+def show_summary(session: Session, teller: Teller, *, ask_about: list[str], seconds: float) -> None:
+    """Print it. ``ask_about``: ids of a few predictions."""
     windows = session.get("/monitors/flights/windows")["items"]
     _show_months(windows, teller)
     _say_refusals(session, teller)
     _show_live(session, teller)
-    _show_why(session, teller)
+    _show_why(ask_about, teller)
     teller.console.print(f"\nThe year took {seconds:.1f} s.")
 
 
@@ -26,11 +26,11 @@ def _show_months(windows: list[dict[str, Any]], teller: Teller) -> None:
     table = Table(title="2013 as it went", title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name, side in (("month", "left"), ("release", "left"), ("n", "right"), ("AUC [95 %]", "left"), ("Brier", "right"),
                        ("estimate", "right"), ("drift", "left"), ("decision", "left")):  # fmt: skip
-        table.add_column(name, justify=side, no_wrap=name != "decision")  # type: ignore[arg-type]
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for window in windows:
         table.add_row(*_cells(window))
     teller.console.print()
-    teller.console.print(table)
+    teller.console.print(table, width=max(teller.console.width, 100))
 
 
 def _cells(window: dict[str, Any]) -> list[str]:
@@ -45,8 +45,17 @@ def _cells(window: dict[str, Any]) -> list[str]:
         "unknown" if brier.get("value") is None else f"{brier['value']:.3f}",
         "" if estimate.get("auc") is None else f"{estimate['auc']:.3f}",
         window["drift"]["state"],
-        f"{decision['outcome']}: {decision['sentence']}" if decision else "none",
+        _decided(decision),
     ]
+
+
+def _decided(decision: dict[str, Any]) -> str:
+    """The decision and what came of it, in a few words; its page and `mainstay decisions show` tell the rest."""
+    if not decision:
+        return "none"
+    if decision["outcome"] == "hold":
+        return "hold" + (" (data fault)" if "fault" in decision["sentence"] else "")
+    return f"retrain: {decision['result'].replace('_', ' ')}"
 
 
 def _say_refusals(session: Session, teller: Teller) -> None:
@@ -72,21 +81,7 @@ def _show_live(session: Session, teller: Teller) -> None:
         )
 
 
-def _show_why(session: Session, teller: Teller) -> None:
-    teller.console.print("\nPick a prediction and ask:")
-    for release in _of_three_releases(session):
-        teller.console.print(f"  mainstay why {release}", markup=False)
-
-
-def _of_three_releases(session: Session) -> list[str]:
-    """A prediction over HTTP of each of the last three releases that answered."""
-    found: dict[str, str] = {}
-    before = None
-    for _ in range(12):
-        page = session.get("/predictions", deployment="flights", limit=1000, before=before)
-        for prediction in page["items"]:
-            found.setdefault(prediction["release"], prediction["id"])
-        before = page["next"]
-        if len(found) >= 3 or before is None:
-            break
-    return list(found.values())[:3]
+def _show_why(asked: list[str], teller: Teller) -> None:
+    teller.console.print("\nPick a prediction and ask what is behind it:")
+    for identity in asked:
+        teller.console.print(f"  mainstay why {identity}", markup=False)

@@ -51,6 +51,11 @@ class News:
         self._stopping = threading.Event()
         self._seq = int((session.get("/events", limit=1)["items"] or [{"seq": 0}])[0]["seq"])
         self._thread = threading.Thread(target=self._follow, name="mainstay-news", daemon=True)
+        self._looking = threading.Lock()
+
+    def catch_up(self) -> None:
+        """Tell now whatever has happened by now."""
+        self._look()
 
     def __enter__(self) -> News:
         self._thread.start()
@@ -69,10 +74,11 @@ class News:
                 continue
 
     def _look(self) -> None:
-        for event in reversed(self._session.get("/events", after=self._seq, limit=1000)["items"]):
-            self._seq = max(self._seq, event["seq"])
-            if line := _line(event):
-                self._teller.say(*line)
+        with self._looking:
+            for event in reversed(self._session.get("/events", after=self._seq, limit=1000)["items"]):
+                self._seq = max(self._seq, event["seq"])
+                if line := _line(event):
+                    self._teller.say(*line)
 
 
 def _line(event: dict[str, Any]) -> tuple[str, str] | None:
@@ -82,7 +88,7 @@ def _line(event: dict[str, Any]) -> tuple[str, str] | None:
         case "snapshot.taken":
             return f"snapshot {name}: {body.get('rows', '?')} rows", ""
         case "batch.refused":
-            return f"refused at ingest: {reason or body.get('sentence', name)}", "red"
+            return f"refused at ingest: {', '.join(_problem(one) for one in body['problems'])}", "red"
         case "contract.changed":
             return f"contract of {name} is now version {body.get('version')}", ""
         case "version.registered":
@@ -106,3 +112,8 @@ def _line(event: dict[str, Any]) -> tuple[str, str] | None:
         case "decision.made":
             return f"decision {body['outcome']}: {body.get('sentence', reason)}", "magenta"
     return None
+
+
+def _problem(found: dict[str, Any]) -> str:
+    likely = found.get("likely_alias")
+    return f"column {found['column']!r} {found['problem']}" + (f", likely called {likely!r} now" if likely else "")

@@ -61,5 +61,7 @@ def parse_duration(text: str, *, what: str = "duration") -> timedelta:
         raise Invalid(f"{what} is {shown}; a whole number and a unit of s, m, h, d or w is expected, such as '7d'.")
     seconds = int(found[1]) * _UNITS[found[2]]
     if seconds > _LONGEST_S:
-        raise Invalid(f"{what} is {text!r}, which is more than a thousand years; a shorter one is expected, such as '7d'.")
+        raise Invalid(
+            f"{what} is {text!r}, which is more than a thousand years; a shorter one is expected, such as '7d'."
+        )
     return timedelta(seconds=seconds)

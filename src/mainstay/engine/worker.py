@@ -39,6 +39,7 @@ class Worker:
     environment: Mapping[str, str] = field(default_factory=dict)
     lease_s: float = 30.0
     poll_s: float = 0.1
+    wait_s: float = 2.0  # how long a question for work may wait for an answer; a stop waits as long
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -60,7 +61,7 @@ def work_once(worker: Worker) -> bool:
     Raises:
         Unavailable: the control plane is away.
     """
-    body = {"worker": worker.name, "kinds": list(KINDS), "seconds": worker.lease_s}
+    body = {"worker": worker.name, "kinds": list(KINDS), "seconds": worker.lease_s, "wait": worker.wait_s}
     job = worker.platform.post("/jobs/lease", body)["job"]
     if job is None:
         return False

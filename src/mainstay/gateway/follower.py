@@ -10,6 +10,7 @@ was asked for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -27,6 +28,7 @@ from mainstay.gateway.versions import Library
 
 logger = logging.getLogger(__name__)
 
+REPORT_SOON_S = 0.2
 REPORT_EVERY_S = 1.0
 # A version that was refused is tried again this often: a library may be installed, a blob may arrive.
 RETRY_FAULTS_S = 5.0
@@ -70,16 +72,19 @@ class Follower:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def report(self) -> None:
-        """For ever: tell what is loaded and what was counted."""
+        """For ever: tell what is loaded and what was counted; soon after a change of either, else once a second."""
         while True:
+            told = self._gateway.tally.wire()
             if self._gateway.table is not None:
                 await self.report_once()
             self._swapped.clear()
-            try:
-                async with asyncio.timeout(REPORT_EVERY_S):
-                    await self._swapped.wait()
-            except TimeoutError:
-                continue
+            end = time.monotonic() + REPORT_EVERY_S
+            while time.monotonic() < end and not self._swapped.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REPORT_SOON_S):
+                        await self._swapped.wait()
+                if self._gateway.tally.wire() != told:
+                    break
 
     async def report_once(self) -> None:
         """One report; a control plane that cannot take it gets the next one, which holds everything again."""

@@ -110,4 +110,6 @@ async def _unknown_path(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         return faults.shaped(405, "invalid", f"{request.url.path} does not take {request.method}; see /openapi.json.")
-    return faults.shaped(404, "not_found", f"there is nothing at {request.url.path}; /openapi.json lists what there is.")
+    return faults.shaped(
+        404, "not_found", f"there is nothing at {request.url.path}; /openapi.json lists what there is."
+    )

@@ -57,7 +57,11 @@ def answer(error: Exception) -> Response:
         return shaped(status, error.kind, error.message, error.facts, request_id)
     log.error("request %s failed", request_id, exc_info=error)
     return shaped(
-        500, "fault", f"something went wrong in Mainstay itself; the server's log has it as {request_id}.", {}, request_id
+        500,
+        "fault",
+        f"something went wrong in Mainstay itself; the server's log has it as {request_id}.",
+        {},
+        request_id,
     )
 
 

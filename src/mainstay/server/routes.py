@@ -89,9 +89,7 @@ class Routes:
         """A read: the function takes a `View`; its further parameters come from the path or the query."""
         return self._add("get", "GET", path, permission, 200)
 
-    def post(
-        self, path: str, *, permission: str, status: int = 200, remembers: bool = True
-    ) -> Callable[..., Any]:
+    def post(self, path: str, *, permission: str, status: int = 200, remembers: bool = True) -> Callable[..., Any]:
         """A governed write: the function takes a `Change`. One that answers with a secret must not be remembered."""
         return self._add("post", "POST", path, permission, status, remembers)
 
@@ -323,7 +321,9 @@ def _from_query(request: Request, wanted: Signature) -> dict[str, Any]:
     result = {}
     for name, text in given.items():
         result[name] = _from_text(name, text, wanted.query[name][0])
-    if missing := [n for n, (_, default) in wanted.query.items() if default is inspect.Parameter.empty and n not in given]:
+    if missing := [
+        n for n, (_, default) in wanted.query.items() if default is inspect.Parameter.empty and n not in given
+    ]:
         raise Invalid(f"query parameter {missing[0]!r} is missing.")
     if "limit" in result and not 1 <= result["limit"] <= 1000:
         raise Invalid(f"query parameter 'limit' is {result['limit']}; from 1 to 1000 is possible.")

@@ -101,7 +101,9 @@ def bind(host: str, port: int, *, what: str, option: str) -> socket.socket:
             raise Conflict(
                 f"port {port} for {what} is in use by another program; choose another with {option}, or 0 for any."
             ) from error
-        raise Invalid(f"{what} cannot listen on {host}:{port}: {error.strerror}; choose another with {option}.") from error
+        raise Invalid(
+            f"{what} cannot listen on {host}:{port}: {error.strerror}; choose another with {option}."
+        ) from error
     listening.listen(1024)
     return listening
 

@@ -88,7 +88,12 @@ class Change(Ingest):
         self.recorded: list[ledger.Entry] = []
 
     def record(
-        self, event: Event, *, reason: str | None = None, because: int | None = None, expected_version: int | None = None
+        self,
+        event: Event,
+        *,
+        reason: str | None = None,
+        because: int | None = None,
+        expected_version: int | None = None,
     ) -> ledger.Entry:
         """Write ``event`` into the ledger, as part of this transaction.
 

@@ -75,6 +75,11 @@ class Store:
             self._committed.wait_for(lambda: self._commits > seen, timeout=seconds)
             return self._commits
 
+    @property
+    def commits(self) -> int:
+        """How often this process has committed: while it stands still, nothing needs to be looked up again."""
+        return self._commits
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()

@@ -161,6 +161,13 @@ def _held_by(view: View, identity: str, worker: str) -> Job:
     return job
 
 
+def any_waiting(view: View, kinds: Sequence[str]) -> bool:
+    """Whether some job of ``kinds`` could be leased now."""
+    overdue = (jobs.c.state == "leased") & (jobs.c.leased_until < view.now())
+    waiting = ((jobs.c.state == "queued") | overdue) & jobs.c.kind.in_(kinds)
+    return view.first(select(jobs.c.id).where(waiting).limit(1)) is not None
+
+
 def any_overdue(view: View) -> bool:
     """Whether some worker let its lease run out."""
     return view.first(select(jobs.c.id).where(jobs.c.state == "leased", jobs.c.leased_until < view.now())) is not None

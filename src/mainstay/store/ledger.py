@@ -218,7 +218,9 @@ def _compare(row: Any, stored: dict[str, Any], prev: str) -> Iterator[str]:
 def _following(last: int | None, most: int) -> Select[Any]:
     # Every column as it is stored: one that was damaged must be reported, not stumble over its own type.
     columns = [type_coerce(column, NullType()).label(column.name) for column in ledger.c]
-    texts = [type_coerce(column, NullType()).label(column.name) for column in (ledger_texts.c.salt, ledger_texts.c.text)]
+    texts = [
+        type_coerce(column, NullType()).label(column.name) for column in (ledger_texts.c.salt, ledger_texts.c.text)
+    ]
     wanted: list[Any] = [*columns, *texts]
     query: Select[Any] = select(*wanted).outerjoin(ledger_texts, ledger_texts.c.seq == ledger.c.seq)
     if last is not None:
@@ -249,12 +251,15 @@ def _entry(data: bytes, digest: str, text: str | None) -> Entry:
         stored["reason"] = text if stored["reason"] else ""
         return Entry(hash=digest, **stored)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Corrupt("an event of the ledger was altered and cannot be read; `mainstay audit verify` says which.") from error
+        raise Corrupt(
+            "an event of the ledger was altered and cannot be read; `mainstay audit verify` says which."
+        ) from error
 
 
 def _kind_matches(kind: str) -> Any:
     if kind.endswith("*"):
-        return ledger.c.kind.startswith(kind[:-1], autoescape=True)
+        # A range instead of LIKE: the index over kinds then finds it. No kind holds a character above "z".
+        return (ledger.c.kind >= kind[:-1]) & (ledger.c.kind < kind[:-1] + "~")
     return ledger.c.kind == kind
 
 

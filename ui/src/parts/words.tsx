@@ -2,19 +2,7 @@
 // Small pieces of text with a meaning: times, ids, subjects, people, measured numbers, facts.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import {
-  absolute,
-  ago,
-  count,
-  interval,
-  isNumber,
-  plain,
-  shortId,
-  splitSubject,
-  subjectHref,
-  subjectName,
-  UNKNOWN,
-} from "../format.ts";
+import { absolute, ago, count, isNumber, plain, shortId, splitSubject, subjectHref, subjectName, UNKNOWN } from "../format.ts";
 import type { Facts, Maybe, Measured } from "../types.ts";
 import { Icon } from "./icons.tsx";
 

@@ -42,4 +42,4 @@ class SegmentSealed(Event):
 
     @property
     def subject(self) -> str:
-        return f"deployment:{self.deployment}"
+        return f"prediction-log:{self.deployment}"  # its own subject: a deployment's history is not its traffic

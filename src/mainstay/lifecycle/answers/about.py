@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
@@ -274,7 +273,7 @@ _HERE = {
 
 def _ribbon(place: Place, kind: str) -> list[Station]:
     here = _HERE.get(kind, kind)
-    names: dict[str, Any] = {
+    names: dict[str, tuple[str, str | None]] = {
         "data": ("snapshot", place.snapshot) if place.snapshot else ("dataset", place.dataset),
         "pipeline": ("pipeline", place.pipeline),
         "run": ("run", place.run),
@@ -284,10 +283,11 @@ def _ribbon(place: Place, kind: str) -> list[Station]:
         "monitor": ("monitor", place.monitor),
         "decision": ("decision", place.decision),
     }
-    return [_station(station, *names[station], place, station == here) for station in STATIONS]
+    return [_station(station, names[station], place, station == here) for station in STATIONS]
 
 
-def _station(station: str, kind: str, name: str | None, place: Place, here: bool) -> Station:
+def _station(station: str, at: tuple[str, str | None], place: Place, here: bool) -> Station:
+    kind, name = at
     if name is None:
         return Station(station=station, subject=None, name="none yet", state="unknown", href=None, here=here)
     subject = f"{kind}:{name}"

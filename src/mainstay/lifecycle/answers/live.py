@@ -78,10 +78,13 @@ def _line(
         agrees=(len(said) == len(loaded) and all(one["matches"] for one in said)) if loaded else None,
         trained_at=run.started_at,
         trained_by=run.actor,
-        trained_on=[f"{used.id} ({snapshots.named(view, used.id).rows} rows)" for used in version.snapshots if used.role == "train"],
+        trained_on=[
+            f"{used.id} ({snapshots.named(view, used.id).rows} rows)"
+            for used in version.snapshots
+            if used.role == "train"
+        ],
         age_days=round((view.now() - run.started_at).total_seconds() / 86400, 2),
         approved_by=[approval.actor for approval in releases.valid_approvals(view, release)],
         performance=health.performance_of(view, deployment.name, release.number),
         state=health.of_deployment(view, deployment.name),
     )
-

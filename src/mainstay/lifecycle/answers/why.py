@@ -115,7 +115,7 @@ class Walk:
                 subject=f"prediction:{identity}",
                 title=f"prediction {identity}",
                 at=row["_logged_at"],
-                actor=None,
+                actor="a gateway" if row["_source"] == "http" else "offline scoring",
                 facts=facts,
                 href=f"/predictions/{identity}",
             )
@@ -125,7 +125,9 @@ class Walk:
 
     def deployment(self, name: str) -> int:
         here = self._add(
-            Step(kind="deployment", subject=f"deployment:{name}", title=f"deployment {name}", href=f"/deployments/{name}")
+            Step(
+                kind="deployment", subject=f"deployment:{name}", title=f"deployment {name}", href=f"/deployments/{name}"
+            )
         )
         live = releases.live(self.view, name)
         if live is None:
@@ -295,7 +297,7 @@ class Walk:
             step = Step(
                 kind="approval",
                 subject=release.subject,
-                title=f"{approval.decision}d by {approval.actor}" if approval.decision == "approve" else "rejected",
+                title=approval.actor,
                 at=approval.at,
                 actor=approval.actor,
                 facts=[Fact(name="reason", value=approval.reason), Fact(name="digest", value=approval.digest)],
@@ -331,7 +333,9 @@ class Walk:
         if not code:
             self._unknown(here, "code", "code", "no code was recorded")
             return
-        facts = [Fact(name=name, value=value) for name, value in sorted(code.items()) if value not in (None, "", [], {})]
+        facts = [
+            Fact(name=name, value=value) for name, value in sorted(code.items()) if value not in (None, "", [], {})
+        ]
         if environment:
             facts.append(Fact(name="environment", value=environment))
         step = Step(kind="code", subject=self.steps[here].subject, title=str(code.get("entry") or "code"), facts=facts)

@@ -118,9 +118,7 @@ def policy(view: View, name: str, version: int | None = None) -> Policy | None:
 
 def newest_policies(view: View) -> list[Policy]:
     newest = select(policies.c.name, func.max(policies.c.version).label("version")).group_by(policies.c.name).subquery()
-    query = select(policies).join(
-        newest, (newest.c.name == policies.c.name) & (newest.c.version == policies.c.version)
-    )
+    query = select(policies).join(newest, (newest.c.name == policies.c.name) & (newest.c.version == policies.c.version))
     return [_policy(row) for row in view.rows(query.order_by(policies.c.name))]
 
 
@@ -152,7 +150,7 @@ def put_approval(change: Change, given: Approval) -> None:
 
 
 def approvals_of(view: View, subject: str) -> list[Approval]:
-    query = select(approvals).where(approvals.c.subject == subject).order_by(approvals.c.at)
+    query = select(approvals).where(approvals.c.subject == subject).order_by(approvals.c.at, approvals.c.id)
     return [Approval(**row._mapping) for row in view.rows(query)]
 
 

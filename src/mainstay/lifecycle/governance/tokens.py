@@ -126,7 +126,9 @@ def _check(view: View, secret: str, use: str) -> tuple[Person, str]:
 
 def _refusal(use: str) -> Unauthenticated:
     if use == "link":
-        return Unauthenticated("this link was used before or is older than five minutes; `mainstay open` makes a new one.")
+        return Unauthenticated(
+            "this link was used before or is older than five minutes; `mainstay open` makes a new one."
+        )
     return Unauthenticated(
         "this token is not known here, has expired or was revoked; an admin makes a new one with `mainstay tokens create NAME`."
     )

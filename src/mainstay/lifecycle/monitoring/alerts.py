@@ -25,6 +25,7 @@ from mainstay.domain.events.monitoring import (
 )
 from mainstay.domain.monitoring import ALERT, OK, OPEN_STATES, UNKNOWN, WATCH, Alert, Monitor, Verdict, Window
 from mainstay.lifecycle.monitoring import tables
+from mainstay.lifecycle.monitoring.windows import END_OF_TIME
 from mainstay.store import Change, View, ledger
 
 #: Findings about the monitor itself; no window carries them.
@@ -245,9 +246,7 @@ def _calm(change: Change, alert: Alert, window: Window) -> None:
         return
     if window.until <= alert.as_of:
         return
-    newest = tables.windows_before(
-        change, window.monitor, window.kind, datetime.max.replace(tzinfo=window.until.tzinfo), 4
-    )
+    newest = tables.windows_before(change, window.monitor, window.kind, END_OF_TIME, QUIET_WINDOWS + 1)
     quiet = sum(1 for w in newest if w.since >= alert.as_of and is_calm(w, alert.key))
     tables.set_alert(change, alert.id, quiet=quiet)
     if alert.release is not None and window.release != alert.release:

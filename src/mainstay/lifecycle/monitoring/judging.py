@@ -64,6 +64,10 @@ class Unchanged(Exception):
     """Leaves a transaction without committing it: the window stands as it was judged before."""
 
 
+class Overtaken(Exception):
+    """Leaves a transaction without committing it: meanwhile somebody judged what is there now, and this look is old."""
+
+
 def judge_stale(
     store: Store, name: str, *, actor: str, until: datetime | None = None, reason: str = ""
 ) -> list[Window]:
@@ -91,6 +95,8 @@ def judge(store: Store, monitor: Monitor, stretch: Stretch, *, actor: str, reaso
     try:
         with store.change(actor=actor, reason=reason) as change:
             return record(change, judged)
+    except Overtaken:
+        return None
     except Unchanged:
         with store.ingest() as ingest:
             tables.set_mark(ingest, monitor.name, monitor.window, stretch.id, judged.mark, ingest.now())
@@ -151,13 +157,15 @@ def record(change: Change, judged: Judged) -> Window:
     """Keep a result, tell the ledger, and raise or calm the alerts that follow from it.
 
     Raises:
-        Unchanged: the record has this very result already.
+        Unchanged: the record has this very result already. Overtaken: it has one from more than was seen here.
     """
     monitor, stretch = judged.monitor, judged.stretch
     tables.locked_monitor(change, monitor.name)
     before = tables.window(change, monitor.name, monitor.window, stretch.id)
     if before and before.digest == judged.digest and before.release == judged.release:
         raise Unchanged
+    if before and before.mark != judged.mark and before.mark == windows.mark_for(change, monitor, stretch):
+        raise Overtaken
     if judged.found and judged.found.is_new:
         tables.put_baseline(change, judged.found.evaluation, baselines.FORM, judged.found.baseline.blob)
     state = worst(verdict.state for verdict in judged.verdicts if verdict.state != OK or verdict.key in _ASSURE)

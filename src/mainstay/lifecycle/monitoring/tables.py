@@ -160,17 +160,9 @@ def window(view: View, monitor: str, kind: str, identity: str) -> Window | None:
     return row and _window(row)
 
 
-def windows_of(view: View, monitor: str, kind: str) -> list[Window]:
-    """Judged windows, oldest first."""
-    c = windows.c
-    query = select(windows).where(c.monitor == monitor, c.kind == kind).order_by(c.since)
-    return [_window(row) for row in view.rows(query)]
-
-
-def window_before(view: View, monitor: str, kind: str, moment: datetime) -> Window | None:
-    """The latest judged window that ends at or before ``moment``."""
-    found = windows_before(view, monitor, kind, moment, 1)
-    return found[0] if found else None
+def count_windows(view: View, monitor: str, kind: str) -> int:
+    query = select(func.count()).select_from(windows).where(windows.c.monitor == monitor, windows.c.kind == kind)
+    return int(view.scalar(query) or 0)
 
 
 def windows_before(view: View, monitor: str, kind: str, moment: datetime, limit: int) -> list[Window]:

@@ -10,7 +10,7 @@ rightly.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mainstay.domain.clock import parse_duration
 from mainstay.domain.monitoring import Monitor, Stretch, Window, stretch_at, stretches_between
@@ -19,9 +19,10 @@ from mainstay.store import View
 
 #: So long after its end a window is judged though nothing later has come: predictions travel for a while.
 GRACE = timedelta(hours=2)
-#: New labels make a window be judged again at once when their share grew by this much; fewer wait a minute.
+#: New labels or rows make a window be judged again at once when their share grew by this much; fewer wait a minute.
 STEP = 0.1
 SETTLED = timedelta(seconds=60)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +105,21 @@ def before(view: View, monitor: Monitor, stretch: Stretch, limit: int) -> list[W
     return tables.windows_before(view, monitor.name, monitor.window, stretch.since, limit)
 
 
-def listed(view: View, monitor: Monitor) -> list[Window]:
-    """Every judged window, oldest first."""
-    return tables.windows_of(view, monitor.name, monitor.window)
+def listed(view: View, monitor: Monitor, limit: int = 1_000_000) -> list[Window]:
+    """Judged windows, oldest first; the newest ``limit`` of them."""
+    found = tables.windows_before(view, monitor.name, monitor.window, END_OF_TIME, limit)
+    return found[::-1]
+
+
+def count(view: View, monitor: Monitor) -> int:
+    """How many windows were judged."""
+    return tables.count_windows(view, monitor.name, monitor.window)
 
 
 def latest(view: View, monitor: Monitor, as_of: datetime | None = None) -> Window | None:
     """The newest judged window, or the newest that was over at ``as_of``."""
-    if as_of is None:
-        found = tables.windows_of(view, monitor.name, monitor.window)
-        return found[-1] if found else None
-    return tables.window_before(view, monitor.name, monitor.window, as_of)
+    found = tables.windows_before(view, monitor.name, monitor.window, as_of or END_OF_TIME, 1)
+    return found[0] if found else None
 
 
 def name_of(window: Window) -> str:
@@ -123,11 +128,11 @@ def name_of(window: Window) -> str:
 
 
 def _is_worth_it(view: View, monitor: Monitor, stretch: Stretch, judged_mark: str) -> bool:
-    parts, rows, labels, rest = judged_mark.split("/", 3)
-    now_parts, now_rows, now_labels, now_rest = mark_for(view, monitor, stretch).split("/", 3)
-    if (parts, rows, rest) != (now_parts, now_rows, now_rest):
-        return True
+    _, rows, labels, rules = judged_mark.split("/", 3)
+    _, now_rows, now_labels, now_rules = mark_for(view, monitor, stretch).split("/", 3)
     row = tables.window(view, monitor.name, monitor.window, stretch.id)
-    grown = (int(now_labels) - int(labels)) / max(1, int(rows))
-    ripe = row is not None and not row.is_mature and int(now_labels) >= monitor.label_coverage * row.n
-    return grown >= STEP or ripe or row is None or view.now() - row.judged_at >= SETTLED
+    if row is None or rules != now_rules or view.now() - row.judged_at >= SETTLED:
+        return True
+    grown = max(int(now_labels) - int(labels), int(now_rows) - int(rows)) / max(1, int(rows))
+    is_ripe = not row.is_mature and int(now_labels) >= monitor.label_coverage * row.n
+    return grown >= STEP or is_ripe

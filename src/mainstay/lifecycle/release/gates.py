@@ -124,7 +124,9 @@ def _ask_one(gate: str, judged: Judged) -> GateResult:
         return GateResult(gate=gate, verdict="fail", sentence=error.message, rows=judged.rows, numbers=asked.numbers)
     for name in sorted(used & judged.facts.keys()):
         value = judged.facts[name]
-        asked.conclude(passes, f"{name} is {value:.4g}" if isinstance(value, float) else f"{name} is {value}", **{name: value})
+        asked.conclude(
+            passes, f"{name} is {value:.4g}" if isinstance(value, float) else f"{name} is {value}", **{name: value}
+        )
     verdict = "insufficient" if asked.is_insufficient else "pass" if passes else "fail"
     sentence = "; ".join(asked.sentences) or ("it holds" if passes else "it does not hold")
     return GateResult(gate=gate, verdict=verdict, sentence=sentence, rows=judged.rows, numbers=asked.numbers)
@@ -151,7 +153,11 @@ def _better(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) 
     assert test.difference is not None and test.p is not None
     gain = -test.difference if metric in _LOWER_IS_BETTER else test.difference
     passes = gain > 0 and test.p < alpha
-    return asked.conclude(passes, f"{_change(metric, test)}, p = {test.p:.2g}; better with p < {alpha:g} is needed", **_numbers(metric, test))
+    return asked.conclude(
+        passes,
+        f"{_change(metric, test)}, p = {test.p:.2g}; better with p < {alpha:g} is needed",
+        **_numbers(metric, test),
+    )
 
 
 def _not_worse(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) -> bool:
@@ -161,7 +167,9 @@ def _not_worse(judged: Judged, asked: Asked, metric: str, options: dict[str, Any
         return test
     assert test.difference is not None
     loss = test.difference if metric in _LOWER_IS_BETTER else -test.difference
-    return asked.conclude(loss <= margin, f"{_change(metric, test)}; at most {margin:g} worse is allowed", **_numbers(metric, test))
+    return asked.conclude(
+        loss <= margin, f"{_change(metric, test)}; at most {margin:g} worse is allowed", **_numbers(metric, test)
+    )
 
 
 def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
@@ -200,7 +208,9 @@ def _slices(judged: Judged, asked: Asked, columns: Sequence[str], options: dict[
     if not looked:
         return asked.lack(f"no slice of {', '.join(columns)} has {least} rows with both outcomes")
     sentence = f"{looked} slices of at least {least} rows, {len(lost)} lost more than {drop:g} {metric}"
-    return asked.conclude(not lost, sentence + (f": {', '.join(lost[:3])}" if lost else ""), slices=looked, slices_lost=lost)
+    return asked.conclude(
+        not lost, sentence + (f": {', '.join(lost[:3])}" if lost else ""), slices=looked, slices_lost=lost
+    )
 
 
 def _change(metric: str, test: PairedTest) -> str:
@@ -208,4 +218,9 @@ def _change(metric: str, test: PairedTest) -> str:
 
 
 def _numbers(metric: str, test: PairedTest) -> dict[str, Any]:
-    return {f"{metric}_difference": test.difference, f"{metric}_lo": test.lo, f"{metric}_hi": test.hi, f"{metric}_p": test.p}
+    return {
+        f"{metric}_difference": test.difference,
+        f"{metric}_lo": test.lo,
+        f"{metric}_hi": test.hi,
+        f"{metric}_p": test.p,
+    }

@@ -68,7 +68,9 @@ def _evidence(
     name: str, pair: tuple[Counts, Counts], share: float, past: Sequence[Mapping[str, Any]]
 ) -> CanaryEvidence:
     before = [
-        _stage(line["share"], Counts(**line["canary"]), Counts(**line["champion"])) for line in past if line["guard"] == name
+        _stage(line["share"], Counts(**line["canary"]), Counts(**line["champion"]))
+        for line in past
+        if line["guard"] == name
     ]
     return CanaryEvidence(stages=(*before, _stage(share, *pair)))
 

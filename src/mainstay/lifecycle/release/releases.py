@@ -141,7 +141,9 @@ def decide(change: Change, *, deployment: str, number: int, decision: str, diges
     """
     release = get(change, deployment=deployment, number=number)
     if release.state != "waiting":
-        raise Conflict(f"release {release.id} is {release.state}; only one that is waiting can be approved or rejected.")
+        raise Conflict(
+            f"release {release.id} is {release.state}; only one that is waiting can be approved or rejected."
+        )
     policy = policies.get(change, release.manifest["policy"]["name"], release.manifest["policy"]["version"])
     authors = release.authors if policy.not_author else ()
     approvals.give(

@@ -43,7 +43,9 @@ def start(change: Change, *, release: Release) -> Rollout:
     return rollout
 
 
-def advance(change: Change, *, rollout: Rollout, guards: Mapping[str, tuple[Counts, Counts]], marks: dict[str, Any]) -> Rollout:
+def advance(
+    change: Change, *, rollout: Rollout, guards: Mapping[str, tuple[Counts, Counts]], marks: dict[str, Any]
+) -> Rollout:
     """Ask the judge about the present step. ``guards``: for each, counts of canary and champion since the step began.
 
     ``marks`` are the running totals now; they become the start of the next step if there is one.
@@ -54,7 +56,9 @@ def advance(change: Change, *, rollout: Rollout, guards: Mapping[str, tuple[Coun
     if ruling.decision == "rollback":
         return abort(change, rollout=rollout, by_guard=ruling.guard, evidence=evidence, reason=ruling.sentence)
     if ruling.decision != "promote":
-        raise Conflict(f"rollout of {rollout.deployment}#{rollout.release} stays at {share_text(rollout)}: {ruling.sentence}")
+        raise Conflict(
+            f"rollout of {rollout.deployment}#{rollout.release} stays at {share_text(rollout)}: {ruling.sentence}"
+        )
     step = rollout.step + 1
     if step >= len(rollout.config.steps) or rollout.config.steps[step] >= 100:
         return _complete(change, rollout, evidence=evidence, reason=ruling.sentence)
@@ -206,9 +210,15 @@ def _rollback_pair(view: View, deployment: str, to: int | None) -> tuple[Release
     if now is None:
         raise Conflict(f"nothing is live on {deployment!r}, so there is nothing to roll back.")
     if to is None:
-        former = [r for r in tables.releases_of(view, deployment) if r.state in ("superseded", "rolled_back") and _was_live(view, r)]
+        former = [
+            r
+            for r in tables.releases_of(view, deployment)
+            if r.state in ("superseded", "rolled_back") and _was_live(view, r)
+        ]
         if not former:
-            raise Conflict(f"{now.id} is the only release that ever was live on {deployment!r}; there is none to go back to.")
+            raise Conflict(
+                f"{now.id} is the only release that ever was live on {deployment!r}; there is none to go back to."
+            )
         return now, former[0]
     back = tables.release(view, deployment, to)
     if back is None:
@@ -216,7 +226,9 @@ def _rollback_pair(view: View, deployment: str, to: int | None) -> tuple[Release
     if back.number == now.number:
         raise Conflict(f"{back.id} is live already.")
     if not _was_live(view, back):
-        raise Conflict(f"{back.id} is {back.state} and never was live, so it is not a way back; release its version anew.")
+        raise Conflict(
+            f"{back.id} is {back.state} and never was live, so it is not a way back; release its version anew."
+        )
     return now, back
 
 

@@ -55,7 +55,9 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
     rows: list[dict[str, Any]] = []
     for one in sound:
         if one.id not in known:
-            outcome.refused.append({"id": one.id, "reason": f"there is no prediction {one.id} in the log; check the id."})
+            outcome.refused.append(
+                {"id": one.id, "reason": f"there is no prediction {one.id} in the log; check the id."}
+            )
             continue
         label, revision = before.get(one.id, (None, 0))
         if label == one.label:

@@ -70,7 +70,9 @@ def seal(change: Change, *, gateway: str, sequence: int, data: bytes) -> tuple[s
     before = tables.segment(change, gateway, sequence)
     if before is not None:
         if before.digest != digest:
-            raise Conflict(f"segment {sequence} of gateway {gateway} came before with other bytes; nothing was changed.")
+            raise Conflict(
+                f"segment {sequence} of gateway {gateway} came before with other bytes; nothing was changed."
+            )
         return digest, before.rows, True
     records = segments.decode(data)
     for (name, release), group in _grouped(records).items():
@@ -139,7 +141,9 @@ def read(
             table = table.filter(inside)
         found.append(table)
     if not found:
-        return pa.table({name: pa.array([], kind) for name, kind in _META.items()} | {LABEL: pa.array([], pa.float64())})
+        return pa.table(
+            {name: pa.array([], kind) for name, kind in _META.items()} | {LABEL: pa.array([], pa.float64())}
+        )
     whole = pa.concat_tables(found, promote_options="permissive")
     return _with_labels(view, whole) if with_labels else whole
 
@@ -212,7 +216,9 @@ def wrong_since(view: View, deployment: str, release: int | None, since: datetim
     return wrong, labelled
 
 
-def latency_quantile(view: View, deployment: str, release: int | None, quantile: float, rows: int = 5000) -> float | None:
+def latency_quantile(
+    view: View, deployment: str, release: int | None, quantile: float, rows: int = 5000
+) -> float | None:
     """How slow a release usually was over HTTP, in milliseconds; None where it answered less than 100 times."""
     if release is None:
         return None
@@ -233,7 +239,9 @@ def _grouped(records: Iterable[dict[str, Any]]) -> Mapping[tuple[str, int], list
         try:
             groups.setdefault((record["deployment"], record["release"]), []).append(record)
         except (KeyError, TypeError) as error:
-            raise Malformed("a record of the segment is not a prediction: it names no deployment or release.") from error
+            raise Malformed(
+                "a record of the segment is not a prediction: it names no deployment or release."
+            ) from error
     return groups
 
 

@@ -101,6 +101,11 @@ def agrees(view: View, name: str) -> bool | None:
     return True
 
 
+def answered(view: View, name: str) -> dict[str, int]:
+    """How many requests each release has answered, as far as the gateways have reported."""
+    return {f"{name}#{release}": int(row.requests) for release, row in sorted(tables.totals(view, name).items())}
+
+
 def unmarked(view: View) -> list[Rollout]:
     """Rollouts whose present step has no starting counts yet."""
     return [r for r in release_tables.rollouts_under_way(view) if r.state == "running" and not r.marks]
@@ -139,8 +144,8 @@ def _routes(view: View, name: str) -> dict[str, Any]:
         "name": name,
         "environment": deployment.environment,
         "owner": deployment.owner,
-        # A new salt a rollout, so that it is not always the same callers who meet the canary first.
-        "salt": rollout.id if rollout else "",
+        # Another salt for each release, so that it is not always the same callers who meet the canary first.
+        "salt": f"{name}#{rollout.release}" if rollout else "",
         "signature": variants[0]["signature"] if variants else None,
         "latency_limit_ms": rollout.marks.get("latency_limit_ms") if rollout else None,
         "variants": variants,

@@ -22,6 +22,7 @@ from mainstay.domain.monitoring import ALERT, Window
 from mainstay.domain.triggers import HOLD, START, SUGGEST, Decision, Trigger
 from mainstay.lifecycle.governance import expressions
 from mainstay.lifecycle.monitoring import alerts, monitors
+from mainstay.lifecycle.monitoring.windows import END_OF_TIME
 from mainstay.lifecycle.triggers import facts, rules, tables
 from mainstay.store import Change, View, jobs
 
@@ -215,7 +216,7 @@ def _value(value: Any) -> str:
 
 
 def _newest(view: View, rule: Trigger) -> datetime:
-    window = facts.window_at(view, rule.deployment, datetime.max.replace(tzinfo=view.now().tzinfo))
+    window = facts.window_at(view, rule.deployment, END_OF_TIME)
     if window is None:
         raise Conflict(f"no window of deployment {rule.deployment!r} was judged yet, so there is nothing to decide by.")
     return window.until

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response
 
 from mainstay.domain.clock import from_wire
 from mainstay.domain.data import Column, Contract, Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
-from mainstay.domain.errors import Malformed, NotFound, TooLarge
+from mainstay.domain.errors import Corrupt, Malformed, NotFound, TooLarge
 from mainstay.lifecycle.data import contracts, datasets, lineage, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
 from mainstay.server.principals import Principal
@@ -198,7 +198,7 @@ async def has_blob(*, request: Request, store: Store, actor: Principal) -> Respo
     """Whether the bytes are here, and how many."""
     digest = request.path_params["digest"]
     size = store.blobs.size(digest)
-    if size is None:
+    if size is None or not await run_in_threadpool(_is_whole, store, digest):
         raise NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
     return Response(headers=_headers(digest) | {"Content-Length": str(size)}, media_type="application/octet-stream")
 
@@ -317,6 +317,15 @@ def _chunks(request: Request) -> Iterator[bytes]:
         if size > MOST_BLOB_BYTES:
             raise TooLarge(f"the blob is larger than {MOST_BLOB_BYTES} bytes; split it.", limit=MOST_BLOB_BYTES)
         yield chunk
+
+
+def _is_whole(store: Store, digest: str) -> bool:
+    """Whether the blob is undamaged; a damaged one counts as absent, so that it is uploaded again and healed."""
+    try:
+        store.blobs.path(digest)
+    except Corrupt:
+        return False
+    return True
 
 
 def _headers(digest: str) -> dict[str, str]:

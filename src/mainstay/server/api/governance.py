@@ -158,9 +158,7 @@ def list_events(
     limit: int = 100,
 ) -> Events:
     """The ledger, newest first. ``kind`` may end in ``*``; ``before`` pages backwards."""
-    found = ledger.search(
-        view, kind=kind, subject=subject, actor=actor, after=after, before=before, limit=limit
-    )
+    found = ledger.search(view, kind=kind, subject=subject, actor=actor, after=after, before=before, limit=limit)
     return Events(items=list(found), next=found[-1].seq if len(found) == limit else None)
 
 

@@ -201,10 +201,10 @@ def show(view: View, name: str) -> MonitorOut:
 
 
 @routes.get("/monitors/{name}/windows", permission="read")
-def list_windows(view: View, name: str) -> Windows:
-    """Every judged window, oldest first, as it was judged last."""
+def list_windows(view: View, name: str, limit: int = 100) -> Windows:
+    """Judged windows, oldest first, each as it was judged last; the newest ``limit`` of them."""
     monitor = monitors.get(view, name)
-    found = windows.listed(view, monitor)
+    found = windows.listed(view, monitor, limit)
     decided = decisions.on_windows(view, monitor.deployment, [window.key for window in found])
     return Windows(items=[_window(window, decided.get(window.key)) for window in found])
 
@@ -288,16 +288,16 @@ def _judge(store: Store, name: str, actor: str, until: datetime | None, reason: 
 
 
 def _brief(view: View, monitor: Monitor) -> MonitorBrief:
-    judged = windows.listed(view, monitor)
+    newest = windows.latest(view, monitor)
     return MonitorBrief(
         name=monitor.name,
         deployment=monitor.deployment,
         owner=monitor.owner,
         window=monitor.window,
         review=monitor.review,
-        state=judged[-1].state if judged else "unknown",
-        window_id=judged[-1].id if judged else None,
-        windows=len(judged),
+        state=newest.state if newest else "unknown",
+        window_id=newest.id if newest else None,
+        windows=windows.count(view, monitor),
         alerts=len(alerts.open_of(view, monitor.name)),
         last_reviewed_at=monitor.last_reviewed_at,
         review_due_at=monitor.review_due_at,
@@ -342,7 +342,7 @@ def _window(window: Window, decision: Decision | None) -> WindowOut:
         releases=measured.get("releases", {}),
         verdicts=list(window.verdicts),
         drift=measured.get("drift"),
-        performance=measured.get("performance"),
+        performance=_performance(measured.get("performance")),
         slices=measured.get("slices", []),
         estimate=measured.get("estimate"),
         latency=measured.get("latency"),
@@ -353,6 +353,15 @@ def _window(window: Window, decision: Decision | None) -> WindowOut:
         digest=window.digest,
         judged_at=window.judged_at,
     )
+
+
+def _performance(measured: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The figures with their intervals; of the reference the bare values, and its figures beside them."""
+    if measured is None:
+        return None
+    figures = measured["reference"] or {}
+    bare = {name: figure["value"] for name, figure in figures.items() if isinstance(figure, dict)}
+    return measured | {"reference": bare or None, "reference_figures": figures or None}
 
 
 def _alert(view: View, alert: Alert) -> AlertOut:

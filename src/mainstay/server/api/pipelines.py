@@ -3,21 +3,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
+from mainstay.domain import strict_json
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Pipeline, Step
 from mainstay.lifecycle.pipelines import executions, results, work
 from mainstay.lifecycle.tracking import runs
-from mainstay.server.routes import Body, Routes
-from mainstay.store import Change, Ingest, View, jobs
+from mainstay.server.principals import Principal
+from mainstay.server.routes import Body, Routes, convert, encode, read_body
+from mainstay.store import Change, Ingest, Store, View, jobs
 
 routes = Routes("pipelines")
 
 LONGEST_LEASE_S = 24 * 3600
+LONGEST_WAIT_S = 30.0
+LOOKS_EVERY_S = 0.05
 
 
 class LookupIn(Body):
@@ -49,6 +58,7 @@ class LeaseIn(Body):
     worker: str
     kinds: list[str]
     seconds: float = 30.0
+    wait: float = 0.0
 
 
 class HeartbeatIn(Body):
@@ -176,11 +186,33 @@ def show_job(view: View, job_id: str) -> jobs.Job:
     return jobs.get(view, job_id)
 
 
-@routes.ingest("/jobs/lease", permission="work")
-def lease(ingest: Ingest, body: LeaseIn) -> Leased:
-    """The oldest waiting job of some kinds, for this worker and for so many seconds; null if none waits."""
+@routes.raw("POST", "/jobs/lease", permission="work")
+async def lease(*, request: Request, store: Store, actor: Principal) -> Response:
+    """The oldest waiting job of some kinds, for this worker and for so many seconds; null if none came in ``wait`` seconds."""
+    body = convert(strict_json.loads(await read_body(request)), LeaseIn)
     seconds = _lease_seconds(body.seconds)
-    return Leased(jobs.lease(ingest, worker=body.worker, kinds=body.kinds, seconds=seconds))
+    end = time.monotonic() + min(max(body.wait, 0.0), LONGEST_WAIT_S)
+    seen = -1
+    while True:
+        # Looking costs nothing durable; only a job that is there is worth a transaction.
+        if (seen != store.commits or time.monotonic() >= end) and await run_in_threadpool(_any_waiting, store, body.kinds):
+            leased = await run_in_threadpool(_lease, store, body, seconds)
+            if leased.job is not None:
+                return Response(encode(leased), media_type="application/json")
+        seen = store.commits
+        if time.monotonic() >= end or await request.is_disconnected():
+            return Response(encode(Leased(None)), media_type="application/json")
+        await asyncio.sleep(LOOKS_EVERY_S)
+
+
+def _any_waiting(store: Store, kinds: list[str]) -> bool:
+    with store.view() as view:
+        return jobs.any_waiting(view, kinds)
+
+
+def _lease(store: Store, body: LeaseIn, seconds: float) -> Leased:
+    with store.ingest() as ingest:
+        return Leased(jobs.lease(ingest, worker=body.worker, kinds=body.kinds, seconds=seconds))
 
 
 @routes.ingest("/jobs/{job_id}/heartbeat", permission="work")

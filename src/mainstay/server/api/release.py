@@ -142,7 +142,9 @@ def advance(change: Change, rollout_id: str) -> RolloutOut:
     """Ask the judge now; it refuses while it has not seen enough."""
     rollout = rollouts.get(change, rollout_id)
     if rollout.state != "running" or not rollout.marks:
-        raise Conflict(f"rollout of {rollout.deployment}#{rollout.release} is {rollout.state}; only a running one advances.")
+        raise Conflict(
+            f"rollout of {rollout.deployment}#{rollout.release} is {rollout.state}; only a running one advances."
+        )
     return shaped_rollout(traffic.advance(change, rollout))
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay.domain import strict_json
+from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid, Malformed, NotFound
 from mainstay.domain.names import parse_numbered
 from mainstay.domain.release import WHOLE, RolloutConfig
@@ -86,6 +87,7 @@ class DeploymentOut(DeploymentBrief):
     generation: int
     variants: list[VariantOut]
     loaded: list[dict[str, Any]]
+    answered: dict[str, int]
     releases: list[ReleaseBrief]
     rollout_now: RolloutOut | None
 
@@ -217,6 +219,7 @@ def show(view: View, name: str) -> DeploymentOut:
         generation=traffic.generation(view),
         variants=variants,
         loaded=traffic.loaded_for(view, name),
+        answered=traffic.answered(view, name),
         releases=[brief(release) for release in release_tables.releases_of(view, name)],
         rollout_now=shaped_rollout(under_way) if under_way else None,
     )
@@ -233,9 +236,12 @@ async def routing_table(*, request: Request, store: Store, actor: Principal) -> 
     """The routing table, as soon as its generation is above ``after``, or after ``wait`` seconds."""
     after = _number(request, "after", 0)
     end = time.monotonic() + min(_number(request, "wait", 0), LONGEST_WAIT_S)
-    while await run_in_threadpool(_generation, store) <= after and time.monotonic() < end:
-        if await request.is_disconnected():
-            break
+    seen = -1
+    while time.monotonic() < end:
+        if seen != store.commits:
+            seen = store.commits
+            if await run_in_threadpool(_generation, store) > after or await request.is_disconnected():
+                break
         await asyncio.sleep(LOOKS_EVERY_S)
     return Response(await run_in_threadpool(_table, store), media_type="application/json")
 
@@ -275,7 +281,9 @@ async def take_segment(*, request: Request, store: Store, actor: Principal) -> R
     data = await read_body(request, most=MOST_SEGMENT_BYTES)
     if not gateway or not data:
         raise Invalid("a segment needs ?gateway=ID&sequence=N and its bytes.")
-    return Response(await run_in_threadpool(_seal, store, actor, gateway, sequence, data), media_type="application/json")
+    return Response(
+        await run_in_threadpool(_seal, store, actor, gateway, sequence, data), media_type="application/json"
+    )
 
 
 @routes.post("/segments/batch", permission="write", status=201)
@@ -298,7 +306,9 @@ async def give_feedback(*, request: Request, store: Store, actor: Principal) -> 
 
 
 @routes.get("/predictions", permission="read")
-def list_predictions(view: View, deployment: str | None = None, before: str | None = None, limit: int = 50) -> Predictions:
+def list_predictions(
+    view: View, deployment: str | None = None, before: str | None = None, limit: int = 50
+) -> Predictions:
     """The latest predictions in the log, newest first; ``before`` an id pages backwards."""
     found = prediction_log.newest(view, deployment, limit, before)
     items = [_prediction(row, []) for row in found]
@@ -368,7 +378,7 @@ def _seal(store: Store, actor: Principal, gateway: str, sequence: int, data: byt
     with store.view() as view:
         before = serving_tables.segment(view, gateway, sequence)
         digest, rows = (before.digest, before.rows) if before else ("", 0)
-    if before is None or digest != prediction_log.sha256_hex(data):
+    if before is None or digest != sha256_hex(data):
         with store.change(actor=actor.actor, reason="a segment of the prediction log is closed") as change:
             digest, rows, _ = prediction_log.seal(change, gateway=gateway, sequence=sequence, data=data)
     return encode({"digest": digest, "rows": rows})
