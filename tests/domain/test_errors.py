@@ -18,7 +18,11 @@ def test_an_error_is_rebuilt_from_its_wire_form(kind: str) -> None:
 
 
 def test_every_kind_of_error_can_cross_the_wire() -> None:
-    assert set(errors.MainstayError.__subclasses__()) == set(errors.BY_KIND.values())
+    declared = {
+        found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, errors.MainstayError)
+    }
+
+    assert declared - {errors.MainstayError} == set(errors.BY_KIND.values())
 
 
 def test_a_kind_of_a_newer_server_is_still_an_error() -> None:

@@ -38,8 +38,12 @@ def test_a_usable_name_is_returned_unchanged(name: str) -> None:
         "a\n",
         "a\r\nb",
         "a\x00",
-    ]
-    + ["a\u202eb", "a\u200bb", "e\u0301", "a" * (LONGEST + 1), "a" * 1_000_000],
+        "a\u202eb",
+        "a\u200bb",
+        "é",
+        "a" * (LONGEST + 1),
+        "a" * 1000000,
+    ],
 )
 def test_a_name_that_could_be_taken_for_something_else_is_refused(name: str) -> None:
     with pytest.raises(Invalid) as refusal:

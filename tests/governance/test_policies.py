@@ -116,8 +116,14 @@ def test_an_expression_is_decided_by_the_facts(expression: str, result: bool) ->
         "auc > 'x'",
         "rows / 0 > 1",
         "nothing('auc')",
-    ]
-    + ["slices[9].auc > 0", "name.auc > 0", "auc >", "missing == null", "failing('x')", "", "rows.missing > 1"],
+        "slices[9].auc > 0",
+        "name.auc > 0",
+        "auc >",
+        "missing == null",
+        "failing('x')",
+        "",
+        "rows.missing > 1",
+    ],
 )
 def test_whatever_cannot_be_decided_is_an_error_and_never_a_pass(expression: str) -> None:
     def failing(_: str) -> bool:

@@ -40,7 +40,11 @@ def test_every_month_had_two_thousand_predictions_over_http_and_its_labels(recor
     for window in windows:
         assert window["n_http"] >= 2000
         assert window["coverage"] > 0.9
-        assert window["performance"]["auc"]["lo"] < window["performance"]["auc"]["value"] < window["performance"]["auc"]["hi"]
+        assert (
+            window["performance"]["auc"]["lo"]
+            < window["performance"]["auc"]["value"]
+            < window["performance"]["auc"]["hi"]
+        )
         assert window["estimate"]["auc"] is not None
 
 
@@ -71,7 +75,9 @@ def test_whatever_went_live_was_approved_by_somebody_who_did_not_make_it(records
 
 
 def test_each_retrain_after_the_first_went_live_by_canary_steps_with_evidence(records: Session) -> None:
-    numbers = [r["number"] for r in records.get("/releases", deployment="flights")["items"] if r["state"] == "superseded"]
+    numbers = [
+        r["number"] for r in records.get("/releases", deployment="flights")["items"] if r["state"] == "superseded"
+    ]
     for number in [n for n in numbers if n > 1]:
         rollout = records.get(f"/releases/flights/{number}")["rollout"]
         assert rollout["kind"] == "canary" and rollout["state"] == "completed"

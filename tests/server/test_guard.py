@@ -117,8 +117,6 @@ def test_revoked_tokens_and_those_of_disabled_or_expired_people_open_nothing(hou
         "127.0.0.1?x",
         "127.0.0.1#x",
         "",
-    ]
-    + [
         "127.0.0.1:port",
         "127.0.0.1:",
         "[::1",

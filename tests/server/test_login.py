@@ -106,8 +106,9 @@ def test_each_secret_is_good_for_its_own_use_only(house: House) -> None:
         ("/\\evil.example", "/"),
         ("https://evil.example", "/"),
         ("evil", "/"),
-    ]
-    + [("/%09/evil.example", "/%09/evil.example"), ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie:x")],
+        ("/%09/evil.example", "/%09/evil.example"),
+        ("/%0d%0aSet-Cookie:x", "/%0D%0ASet-Cookie:x"),
+    ],
 )
 def test_a_link_leads_to_a_path_of_this_server_only(house: House, to: str, leads: str) -> None:
     reply = house.http.get(f"{link(house)}&to={to}")

@@ -126,7 +126,7 @@ def test_an_unknown_query_parameter_is_refused_by_its_name(house: House, route: 
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "limit=", "after=1.5"] + [f"after={'9' * 30}"]
+    "query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "limit=", "after=1.5", f"after={'9' * 30}"]
 )
 def test_a_query_parameter_has_a_type_and_a_range(house: House, query: str) -> None:
     assert house.ask("GET", f"/api/events?{query}").status_code == 422

@@ -66,6 +66,22 @@ def test_a_server_that_is_told_to_stop_tidies_up(start: Start, tmp_path: Path, n
     assert "Traceback" not in (server.stderr.read() if server.stderr else "")
 
 
+def test_a_server_that_stops_ends_its_streams_without_an_outcry(start: Start, tmp_path: Path) -> None:
+    server = start()
+    said = told(tmp_path, server)
+    token = {"Authorization": f"Bearer {(tmp_path / 'w' / 'token').read_text().strip()}"}
+
+    with httpx.stream("GET", said["url"] + "/api/events/stream", headers=token, timeout=30) as reply:
+        pieces = reply.iter_bytes()
+        assert next(pieces).startswith(b"retry")
+        server.send_signal(signal.SIGTERM)
+        assert b"".join(pieces) == b""
+
+    assert server.wait(timeout=20) == 0
+    assert "Traceback" not in (server.stderr.read() if server.stderr else "")
+    assert not (tmp_path / "w" / "server.json").exists()
+
+
 def test_a_server_stops_when_its_parent_is_gone(start: Start, tmp_path: Path) -> None:
     server = start("--with-parent")
     told(tmp_path, server)
@@ -123,5 +139,5 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
 
 
 def test_an_address_that_is_not_of_this_machine_is_refused() -> None:
-    with pytest.raises(Invalid, match="cannot listen on 192.0.2.1:0"):
+    with pytest.raises(Invalid, match=r"cannot listen on 192\.0\.2\.1:0"):
         serve.bind("192.0.2.1", 0, what="it", option="--p")

@@ -95,6 +95,16 @@ def test_processes_that_open_a_fresh_workspace_at_once_make_it_once(folder: Path
     store.close()
 
 
+def test_who_comes_second_while_the_first_is_still_making_it_finds_it_made(store: Store, folder: Path) -> None:
+    with store.view() as view:
+        before = (ledger.head(view), token_of(folder))
+
+    workspaces._make_ready(store, folder)  # saw an empty ledger before the first one committed
+
+    with store.view() as view:
+        assert (ledger.head(view), token_of(folder)) == before
+
+
 def test_a_service_gets_a_token_of_its_own_role_at_each_start(store: Store) -> None:
     made = [workspaces.issue_service_token(store, name="gateway", role="gateway") for _ in range(2)]
 

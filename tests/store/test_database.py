@@ -130,7 +130,7 @@ def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
         database.execute("update alembic_version set version_num = '9999'")
     before = dump(tmp_path)
 
-    with pytest.raises(Conflict, match="newer Mainstay .tables 9999, this program knows"):
+    with pytest.raises(Conflict, match=r"newer Mainstay \(tables 9999, this program knows"):
         open_store(tmp_path)
 
     assert dump(tmp_path) == before

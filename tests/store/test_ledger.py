@@ -205,7 +205,8 @@ def insert(database: sqlite3.Connection, dice: random.Random) -> str:
     seq = dice.choice([0, -1, -(2**40), newest + 1, newest + 5])
     row = dice.randint(1, newest)
     database.execute(
-        "insert into ledger select ?, at, actor, kind, subject, subject_version + 1000, because, body, hash from ledger where seq = ?",
+        "insert into ledger select ?, at, actor, kind, subject, subject_version + 1000, because, body, hash"
+        " from ledger where seq = ?",
         (seq, row),
     )
     return f"a copy of row {row} at {seq}"
@@ -301,3 +302,26 @@ def test_the_walk_is_the_same_in_batches_of_any_size(store: Store) -> None:
 
     with store.view() as view:
         assert {ledger.verify(view, batch=size) for size in (1, 2, 7, 8, 5000)} == {ledger.verify(view)}
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ("delete from ledger where seq = 3", "event 3 is missing; the next one found is 4"),
+        ("delete from ledger where seq > 3", "the head says event 5, the last event found is 3"),
+        ("update ledger set body = x'00' where seq = 2", "event 2 was altered: its bytes do not give its hash"),
+        ("update ledger set actor = 'bo' where seq = 2", "event 2 shows actor 'bo', but 'ana' was recorded"),
+        (
+            "update ledger_texts set text = 'no' where seq = 2",
+            "event 2 shows another reason than the one that was recorded",
+        ),
+        ("insert into ledger_texts values (9, 'x', 'y')", "a reason stands for event 9, which there is not"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_number_of_the_event(store: Store, tmp_path: Path, done: str, said: str) -> None:
+    for n in range(5):
+        add(store, f"p{n}", reason="because")
+    with sqlite3.connect(tmp_path / "workspace" / "mainstay.db") as database:
+        database.execute(done)
+
+    assert any(problem.startswith(said) for problem in verified(store).problems)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ import click
 @click.option("--gateway-port", type=click.IntRange(0, 65535), default=0, help="Port of the gateway; 0 picks one.")
 def demo(folder: Path, exit_: bool, fresh: bool, port: int, gateway_port: int) -> None:
     """The whole loop on a real year of data: the departures from New York in 2013."""
+    # Before any numeric library is loaded: its threads are not to wait by spinning, the other processes need the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from mainstay.cli.open import sign_in_link
     from mainstay.cli.up import running_tree, wait_for_end
     from mainstay.demo import folders, replay

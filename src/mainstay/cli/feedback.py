@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from mainstay.cli import printing, words
 from mainstay.cli.connection import connected
-from mainstay.domain.errors import Invalid
+from mainstay.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from mainstay.client.session import Session
@@ -43,7 +44,8 @@ def feedback(
     if source is not None:
         told = _tell_many(session, source)
     else:
-        told = session.post("/feedback", {"id": prediction, "label": label} | ({"at": at} if at else {}))
+        body = {"id": prediction, "label": label} | ({"at": at} if at else {})
+        told = _tell(session, json.dumps(body).encode(), "application/json")
     printing.answer(told, as_json, _say)
     return 1 if told["refused"] else 0
 
@@ -55,9 +57,26 @@ def _tell_many(session: Session, source: Path) -> dict[str, Any]:
     total: dict[str, Any] = {name: 0 for name in COUNTS} | {"refused": []}
     for first in range(0, len(lines), LINES_AT_ONCE):
         content = b"\n".join(lines[first : first + LINES_AT_ONCE])
-        told = session.post_bytes("/feedback", content, content_type="application/x-ndjson")
+        told = _tell(session, content, "application/x-ndjson")
         total = {name: total[name] + told[name] for name in total}
     return total
+
+
+def _tell(session: Session, content: bytes, content_type: str) -> dict[str, Any]:
+    """Through the gateway where there is one: it hands over first what only its own log has, such as this prediction."""
+    from mainstay.client.wire import Wire
+
+    if session.gateway_url is not None:
+        gateway = Wire(session.gateway_url, session.wire.token, retry_s=0)
+        try:
+            told: dict[str, Any] = gateway.ask("POST", "/feedback", content=content, content_type=content_type).json()
+            return told
+        except Unavailable:
+            pass  # the control plane takes it as well
+        finally:
+            gateway.close()
+    told = session.post_bytes("/feedback", content, content_type=content_type)
+    return told
 
 
 def _say(told: dict[str, Any]) -> None:

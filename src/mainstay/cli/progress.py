@@ -23,14 +23,13 @@ _MARKS = {
 
 
 class Steps:
-    """Tells the steps of a run as they happen. ``err``: on standard error, where standard output is for a document."""
+    """Tells the steps of a run as they happen, on what is standard output meanwhile."""
 
-    def __init__(self, *, err: bool) -> None:
-        self._err = err
+    def __init__(self) -> None:
         self._status: Any = None
 
     def __enter__(self) -> Steps:
-        if printing.is_terminal() and not self._err:
+        if printing.is_terminal():
             self._status = printing.make_console().status("")
             self._status.start()
         return self
@@ -64,7 +63,7 @@ class Steps:
             self._status.console.print(text, style=colour or None)
             self._status.update("")
         else:
-            click.echo(text, err=self._err)
+            click.echo(text)
 
 
 @contextmanager

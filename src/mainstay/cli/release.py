@@ -50,6 +50,8 @@ def release(
 
 
 def _judged(session: Session, found: dict[str, Any], timeout: float) -> dict[str, Any]:
+    if not has_server(session):
+        raise Unavailable(f"{found['id']} was asked for, and no worker is here to judge it; `mainstay up` runs one.")
     end = time.monotonic() + timeout
     while found["state"] == "judging":
         if time.monotonic() > end:

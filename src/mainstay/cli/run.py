@@ -52,7 +52,7 @@ def run(
         pipeline = project.load(entry)
         params = project.parameters(pipeline, parameters.negated(given, list(pipeline.signature.parameters)))
         try:
-            with progress.Steps(err=as_json) as steps:
+            with progress.Steps() as steps:
                 done = execution.execute(
                     pipeline,
                     session,

@@ -56,12 +56,12 @@ def create(session: Session, as_json: bool, because: dict[str, Any], name: str, 
 
 
 @tokens.command()
-@click.argument("token")
+@click.argument("identity", metavar="TOKEN")  # not "token": that is the option which says in whose name
 @reasoned(required=False)
 @connected
-def revoke(session: Session, as_json: bool, because: dict[str, Any], token: str) -> None:
+def revoke(session: Session, as_json: bool, because: dict[str, Any], identity: str) -> None:
     """End a token at once, by its id."""
-    ended = session.post(references.path("tokens", token, "revoke"), because)
+    ended = session.post(references.path("tokens", identity, "revoke"), because)
     printing.answer(ended, as_json, lambda one: printing.say(f"token {one['id']} works no longer"))
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mainstay.client import session as sessions
 from mainstay.client.session import Session
@@ -63,5 +64,5 @@ def live() -> list[dict[str, Any]]:
 
 def why(subject: str, *, verify: bool = False) -> dict[str, Any]:
     """The chain behind a prediction id, or behind any ``kind:name``."""
-    answer: dict[str, Any] = sessions.default().get(f"/why/{subject}", verify=1 if verify else None)
+    answer: dict[str, Any] = sessions.default().get(f"/why/{quote(subject, safe=':@/')}", verify=1 if verify else None)
     return answer

@@ -72,7 +72,7 @@ class Wire:
         for last in self._tries():
             try:
                 reply = self._http.request(
-                    method, path, params=known, json=json, content=content, headers=headers, **extra
+                    method, path, params=known or None, json=json, content=content, headers=headers, **extra
                 )
             except httpx.TransportError as error:
                 if last:

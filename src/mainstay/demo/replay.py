@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replay: 2013 month by month, through the same API as any user's.
 
-January and February are learnt from; March to December arrive as traffic. Each month is asked first (2,200 requests over HTTP,
+January and February are learnt from; March to December arrive as traffic. Each month is asked first (2,000 requests over HTTP,
 the rest offline by the same release), watched, told the truth, taken in as data, and left to the trigger. What the numbers
 then decide is printed, whatever it is. Every act is done once: a demo that was stopped goes on where it was.
 """
@@ -37,7 +37,7 @@ from mainstay.gateway.batch import score_file
 DEPLOYMENT, MONITOR, TRIGGER, DATASET = "flights", "flights", "flights-retrain", "flights"
 LEARNT_FROM = (1, 2)
 SERVED = tuple(range(3, 13))
-ASKED_OVER_HTTP = 2_200
+ASKED_OVER_HTTP = 2_000
 MOST_OVER_HTTP = 8_000  # a canary may need more than the usual sample before its judge is sure
 SLICE = 250
 FAULTY_MONTH, RENAMED, AS = 9, "wind_speed", "wind_spd"
@@ -210,16 +210,21 @@ def _ask_over_http(stage: Stage, month: int) -> None:
     rows = _features_of(month)
     order = _spread(rows.num_rows, ASKED_OVER_HTTP)
     done = {answer["key"] for answer in _answers(stage.folder, month)}
+    before = sum(_count_http(stage.folder, each) for each in SERVED if each < month)
+    rollout = _rollout_under_way(stage)
     with stage.teller.doing("traffic over HTTP"):
         for first in range(0, MOST_OVER_HTTP, SLICE):
-            if first >= ASKED_OVER_HTTP and not _rollout_under_way(stage):
+            if first >= ASKED_OVER_HTTP and rollout is None:
                 break
             asked = [row for row in _as_requests(rows.take(order[first : first + SLICE])) if row.key not in done]
             answers = traffic.send(stage.gateway_url, stage.cast.ana.wire.token or "", DEPLOYMENT, asked)
             _keep_answers(stage.folder, month, answers)
-            _let_judge(stage, month)
+            if rollout is not None:
+                _let_judge(stage, rollout, sent=before + first + len(asked))
+                rollout = _rollout_under_way(stage)
     said = _answers(stage.folder, month)
-    _until(lambda: _logged(stage) >= _expected(stage, month), "the predictions to reach the log")
+    expected = sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
+    _until(lambda: _logged(stage) >= expected, "the predictions to reach the log")
     variants = sorted({(answer["release"], answer["variant"]) for answer in said})
     shown = ", ".join(f"{DEPLOYMENT}#{release} ({variant})" for release, variant in variants)
     stage.teller.say(f"{len(said)} predictions over HTTP, answered by {shown}")
@@ -319,15 +324,11 @@ def _rollout_under_way(stage: Stage) -> dict[str, Any] | None:
     return rollout if rollout is not None and rollout["state"] == "running" else None
 
 
-def _let_judge(stage: Stage, month: int) -> None:
+def _let_judge(stage: Stage, rollout: dict[str, Any], *, sent: int) -> None:
     """During a canary: let the counts of what was just asked reach the judge, and its word reach the gateway.
 
     A real stream of callers would not wait. The demo does, so that the canary moves on after the same requests each time.
     """
-    rollout = _rollout_under_way(stage)
-    if rollout is None:
-        return
-    sent = sum("variant" in answer for each in SERVED if each <= month for answer in _answers(stage.folder, each))
     path = f"/deployments/{DEPLOYMENT}"
     end = time.monotonic() + REPORTS_WITHIN_S  # what a killed gateway had counted is never reported
     while sum(stage.cast.owner.get(path)["answered"].values()) < sent and time.monotonic() < end:
@@ -382,8 +383,8 @@ def _logged(stage: Stage) -> int:
     return int(stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["predictions"])
 
 
-def _expected(stage: Stage, month: int) -> int:
-    return sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
+def _count_http(folder: Path, month: int) -> int:
+    return sum("variant" in answer for answer in _answers(folder, month))
 
 
 def _first(month: int) -> datetime:
@@ -403,5 +404,5 @@ def _until(look: Callable[[], Any], what: str) -> Any:
                 return found
         except Unavailable:
             pass  # the server is being restarted
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise Unavailable(f"waited {WAITS_S:.0f} s for {what}; look at the log above, or at `mainstay audit list`.")

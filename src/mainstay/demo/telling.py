@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from mainstay.client.session import Session
 from mainstay.domain.errors import MainstayError
 
-LOOKS_EVERY_S = 0.25
+LOOKS_EVERY_S = 0.5
 
 
 class Teller:

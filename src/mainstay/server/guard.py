@@ -8,6 +8,7 @@ and the page's own static files need nobody: they hold no data. Every answer lea
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstay.domain.errors import Forbidden, Malformed, Unauthenticated
+from mainstay.domain.errors import Forbidden, Malformed, Unauthenticated, Unavailable
 from mainstay.lifecycle.governance import tokens
 from mainstay.server import faults
 from mainstay.server.principals import Principal
@@ -71,6 +72,13 @@ class Guard:
             if started:
                 raise
             await faults.answer(error)(scope, receive, send_guarded)
+        except asyncio.CancelledError:
+            # The server stops and has waited long enough for this one: a stream, or a client that waits for news.
+            if started:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                stopping = Unavailable("the server is stopping; ask again in a moment.")
+                await faults.answer(stopping)(scope, receive, send_guarded)
 
     async def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

@@ -99,14 +99,19 @@ def remove_server_file(folder: Path) -> None:
         (folder / SERVER_FILE).unlink()
 
 
+class _MadeMeanwhile(Exception):
+    """Another process was here a moment earlier."""
+
+
 def _make_ready(store: Store, folder: Path) -> None:
     name = owner_name()
-    with store.change(actor="system", reason="the workspace is used for the first time") as change:
+    why = "the workspace is used for the first time"
+    with contextlib.suppress(_MadeMeanwhile), store.change(actor="system", reason=why) as change:
         if ledger.head(change)[0] == 0:
             change.record(WorkspaceMade(program=f"mainstay {mainstay.__version__}"))
             experiments.ensure_default(change)
         elif (folder / TOKEN_FILE).exists():
-            return  # another process was here a moment earlier
+            raise _MadeMeanwhile  # a change that did nothing may not commit, so it is left
         people.add(change, name=name, roles=["admin"])
         secret = tokens.issue(change, name=name, days=OWNER_TOKEN_DAYS).secret
         # Within the transaction: if the file cannot be written, the token it should hold does not exist either.

@@ -63,6 +63,11 @@ PIPELINE = """
 """
 
 
+def write_project(folder: Path) -> None:
+    """One file with the pipelines ``flow`` and ``fails``."""
+    (folder / "trips.py").write_text(textwrap.dedent(PIPELINE))
+
+
 class Told(NamedTuple):
     """What a command did: its exit status, and what it printed."""
 
@@ -88,7 +93,7 @@ class House:
         self.folder = folder
         self.workspace = folder / ".mainstay"
         self.app = InProcess(self.workspace, loops=False)
-        (folder / "trips.py").write_text(textwrap.dedent(PIPELINE))
+        write_project(folder)
 
     def connect(
         self, url: str | None = None, *, token: str | None = None, workspace: Any = None, retry_s: float | None = None
@@ -158,6 +163,12 @@ def write_rows(file: Path, n: int = 2_000) -> None:
         {"x": random.normal(size=n) + 1.5, "y": random.normal(size=n), "at": at, "key": keys, "note": keys}
     )
     pq.write_table(table, file)
+
+
+@pytest.fixture
+def project_files() -> Callable[[Path], None]:
+    """Writes the project into a folder."""
+    return write_project
 
 
 Type = Callable[..., Told]

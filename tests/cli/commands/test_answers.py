@@ -20,8 +20,8 @@ def test_why_draws_the_chain_as_a_tree_with_who_and_when(type_at, live_house) ->
     me = live_house.get("/me")["actor"]
     assert lines[0].startswith(f"prediction {prediction}  20")
     assert lines[2].startswith("└─ answered by release trips#1  20") and lines[2].endswith(f"by {me}")
-    assert "   ├─ fixes version late/1" in told.out and "   │  ├─ trained on snapshot trips@1" in told.out
-    assert "   │  │  └─ produced by pipeline flow (above)" in told.out
+    assert "\n   ├─ fixes version late/1  20" in told.out and "\n   │  └─ trained on snapshot trips@1" in told.out
+    assert "\n   │     └─ produced by pipeline flow (above)\n" in told.out  # what two steps share is drawn once
     assert "turned out" not in lines[1] and "answer 0." in lines[1]
     assert live_house.get("/models/late/versions/1")["digest"] in told.out
 
@@ -130,7 +130,10 @@ def test_a_dataset_is_made_by_its_first_file_and_refuses_one_that_breaks_the_con
     refused = mainstay("datasets", "add", "weather", "two.parquet")
     accepted = mainstay("datasets", "alias", "weather", "wind_speed", "wind_spd", "-m", "renamed upstream")
     second = mainstay("datasets", "add", "weather", "two.parquet", "--source", "the new station")
-    other, half = mainstay("datasets", "add", "weather", "three.txt"), mainstay("datasets", "add", "w", "one.parquet", period[0], period[1])
+    other, half = (
+        mainstay("datasets", "add", "weather", "three.txt"),
+        mainstay("datasets", "add", "w", "one.parquet", period[0], period[1]),
+    )
     shown = mainstay("datasets", "show", "weather")
 
     assert first.out.startswith("snapshot weather@1: 3,000 rows, digest ")
@@ -146,7 +149,10 @@ def test_a_dataset_is_made_by_its_first_file_and_refuses_one_that_breaks_the_con
 def test_an_alias_of_a_model_is_moved_only_from_where_it_is_thought_to_be(type_at, live_house) -> None:
     mainstay = type_at(live_house)
 
-    moved, wrong = mainstay("models", "alias", "late", "best", "1"), mainstay("models", "alias", "late", "best", "1", "--expected", "0")
+    moved, wrong = (
+        mainstay("models", "alias", "late", "best", "1"),
+        mainstay("models", "alias", "late", "best", "1", "--expected", "0"),
+    )
 
     assert moved.out == "late@best is now late/1\n"
     assert wrong.status == 1 and "names version 1, you expected no such alias" in wrong.err

@@ -67,6 +67,13 @@ def test_every_command_says_in_one_short_sentence_what_it_does(path: tuple[str, 
     assert len(said) <= 80
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_no_argument_hides_an_option_of_the_same_name(path: tuple[str, ...]) -> None:
+    names = [each.name for each in COMMANDS[path].params]
+
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path[-1] in ("list", "show")], ids=" ".join)
 def test_every_list_and_show_takes_json(path: tuple[str, ...]) -> None:
     assert "--json" in options_of(COMMANDS[path])

@@ -16,7 +16,9 @@ def test_a_file_is_answered_offline_into_the_log(type_at, live_house) -> None:
     mainstay = type_at(live_house)
     before = live_house.get("/deployments/trips")["predictions"]
 
-    told = mainstay("predict", "trips", "--input", "rows.parquet", "--output", "out.parquet", "--key", "key", "--at", "at")
+    told = mainstay(
+        "predict", "trips", "--input", "rows.parquet", "--output", "out.parquet", "--key", "key", "--at", "at"
+    )
     quiet = mainstay("predict", "trips", "--input", "rows.parquet", "--output", "out2.parquet", "--no-log", "--json")
 
     assert told.status == quiet.status == 0
@@ -32,7 +34,10 @@ def test_a_file_is_answered_offline_into_the_log(type_at, live_house) -> None:
     ("words", "sentence"),
     [
         (("trips", "--input", "rows.parquet", "--output", "nowhere/out.parquet"), "there is no folder 'nowhere'"),
-        (("trips", "--input", "trips.py", "--output", "out.parquet"), "trips.py is neither a Parquet nor an Arrow file"),
+        (
+            ("trips", "--input", "trips.py", "--output", "out.parquet"),
+            "trips.py is neither a Parquet nor an Arrow file",
+        ),
         (("nope", "--input", "rows.parquet", "--output", "out.parquet"), "there is no deployment 'nope'"),
         (("trips", '{"x": 1, "y": 2}'), "no gateway is known here; start one with `mainstay up`"),
         (("trips", "{x: 1}"), "row '{x: 1}' is not acceptable JSON"),
@@ -82,7 +87,7 @@ def test_the_truth_is_taken_in_known_or_revised(type_at, live_house) -> None:
 
     assert said == ["1 label taken in\n", "1 label known already\n", "1 label changed what was said before\n"]
     assert (unknown.status, wrong.status) == (1, 2)
-    assert "there is no prediction" in unknown.err
+    assert "is not a prediction id" in unknown.err
     assert live_house.get(f"/predictions/{prediction}")["feedback"][-1]["label"] == 0.0
 
 

@@ -127,7 +127,10 @@ def test_a_canary_is_held_resumed_and_taken_back_by_the_name_of_its_deployment(m
     aborted = mainstay("rollout", "abort", "trips", "-m", "too slow")
     shown = mainstay("rollout", "show", "trips")
 
-    assert [line.split("  ")[0:2] for line in live.out.splitlines()[1:]] == [["prod/trips", "trips#1"], ["prod/trips", "trips#3"]]
+    assert [line.split("  ")[0:2] for line in live.out.splitlines()[1:]] == [
+        ["prod/trips", "trips#1"],
+        ["prod/trips", "trips#3"],
+    ]
     assert paused.out == "rollout of trips#3 is paused at 10 % of the traffic\n"
     assert (again.status, reasonless.status) == (1, 2)
     assert resumed.out == "rollout of trips#3 is running at 10 % of the traffic\n"
@@ -154,7 +157,9 @@ def test_a_rollback_shows_what_changes_and_then_does_it(mainstay, house, token_o
     still, reasonless = house.get("/deployments/trips")["release"], mainstay("rollback", "trips")
     done = mainstay("rollback", "trips", "-m", "the new one was too slow")
 
-    assert "late/2  late/3" in preview.out and "affects deployment:trips" in preview.out
+    assert ["model", "late/2", "late/3"] in [
+        line.split() for line in preview.out.splitlines()
+    ] and "affects deployment:trips" in preview.out
     assert json.loads(document.out)["model"] == {"from": "late/2", "to": "late/3"}
     assert (still, reasonless.status) == ("trips#4", 2)
     assert done.out.splitlines()[-1] == "trips#1 answers again, from now on"
@@ -168,8 +173,9 @@ def test_a_release_that_no_gate_lets_through_ends_with_status_1(mainstay, house)
     mainstay("release", "late@1", "--to", "strict")
     house.judge()
 
-    told = mainstay("release", "late@champion", "--to", "strict", "--wait", "--timeout", "0")
+    told = mainstay("release", "late@champion", "--to", "strict", "--wait")
 
-    assert (told.status, "was not judged within 0 s" in told.err) == (1, True)
+    assert told.status == 1
+    assert "strict#2 was asked for, and no worker is here to judge it" in told.err
     assert "✗ refused" in mainstay("releases", "show", "strict#1").out
     assert "✗ fail" in mainstay("releases", "show", "strict#1").out

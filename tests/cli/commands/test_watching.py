@@ -59,11 +59,15 @@ def test_an_alert_is_named_by_monitor_and_key(mainstay, live_house) -> None:
     assert "alert.acknowledged" in shown.out and "looking" in shown.out
     assert (reasonless.status, backwards.status) == (2, 1)
     assert "which is past" in backwards.err
-    assert muted.out.startswith("trips:performance is muted") and resolved.out.startswith("trips:performance is resolved")
+    assert muted.out.startswith("trips:performance is muted") and resolved.out.startswith(
+        "trips:performance is resolved"
+    )
 
 
 def test_a_trigger_knows_the_pipeline_that_made_the_model(mainstay, live_house) -> None:
-    put = mainstay("triggers", "put", "again", "--deployment", "trips", "--when", "drifted_columns > 0", "--param", "n=50")
+    put = mainstay(
+        "triggers", "put", "again", "--deployment", "trips", "--when", "drifted_columns > 0", "--param", "n=50"
+    )
     bad = mainstay("triggers", "put", "bad", "--deployment", "trips", "--when", "nonsense > 0")
 
     assert put.status == 0 and "trips.py:flow" in put.out and "suggest" in put.out
@@ -80,7 +84,7 @@ def test_a_suggestion_is_accepted_by_the_name_of_its_trigger(mainstay, live_hous
 
     assert nothing.status == 1 and "has no suggestion that waits" in nothing.err
     assert "▲ suggest" in asked.out and "fact drifted_columns" in asked.out
-    assert shown.out.replace("just now", "") .split() == asked.out.replace("just now", "").split()
+    assert shown.out.replace("just now", "").split() == asked.out.replace("just now", "").split()
     assert accepted.status == 0 and "job " in accepted.out and twice.status == 1
     assert "run_pipeline" in mainstay("jobs", "list").out
     assert "trips.py:flow" in mainstay("jobs", "show", live_house.get("/jobs")["items"][0]["id"]).out

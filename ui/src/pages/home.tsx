@@ -211,7 +211,7 @@ function Live({ items }: { items: LiveItem[] }) {
     return (
       <section class="card">
         <h2>Live now</h2>
-        <Empty title="Nothing is live" command="mainstay release MODEL/1 --to DEPLOYMENT">
+        <Empty title="Nothing is live" command="mainstay release MODEL@VERSION --to DEPLOYMENT">
           A release puts a model version, with its data, configuration and policy, behind a named endpoint.
         </Empty>
       </section>
@@ -329,7 +329,12 @@ function isMine(item: Waiting, me: Me | undefined): boolean {
   if (!name || !item.owner) return false;
   if (splitSubject(item.owner).name === name) return true;
   const mayApprove = me?.roles?.some((role) => role === "approver" || role === "admin") ?? false;
-  return item.what === "approval" && mayApprove && !new RegExp(`\\b${name.replace(/[^\w]/g, "\\$&")}\\b`).test(item.owner);
+  return (
+    item.what === "approval" &&
+    item.owner.includes(" ") &&
+    mayApprove &&
+    !new RegExp(`\\b${name.replace(/[^\w]/g, "\\$&")}\\b`).test(item.owner)
+  );
 }
 
 function WaitingList({

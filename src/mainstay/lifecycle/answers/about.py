@@ -16,7 +16,7 @@ from mainstay.domain.names import parse_numbered, parse_subject
 from mainstay.lifecycle.answers import health, hrefs, sentences
 from mainstay.lifecycle.answers.sentences import Piece
 from mainstay.lifecycle.data import datasets, snapshots
-from mainstay.lifecycle.governance import people
+from mainstay.lifecycle.governance import people, policies
 from mainstay.lifecycle.monitoring import alerts, monitors
 from mainstay.lifecycle.registry import lineage, models, versions
 from mainstay.lifecycle.release import releases
@@ -94,11 +94,18 @@ def ask(view: View, subject: str) -> About:
         state=place.state,
         owner=place.owner,
         since=place.since,
-        because=sentences.because(view, subject),
+        because=_because(view, subject, kind, place),
         ribbon=_ribbon(place, kind),
         timeline=list(ledger.search(view, subject=subject, limit=TIMELINE)),
         copy=hrefs.copy_as(kind, name),
     )
+
+
+def _because(view: View, subject: str, kind: str, place: Place) -> list[Piece]:
+    """A deployment is as it is because of what is live on it."""
+    if kind == "deployment" and place.release:
+        return sentences.because(view, f"release:{place.release}", named=True)
+    return sentences.because(view, subject)
 
 
 def _dataset(view: View, name: str) -> Place:
@@ -239,6 +246,11 @@ def _prediction(view: View, identity: str) -> Place:
     return place
 
 
+def _policy(view: View, name: str) -> Place:
+    policy = policies.get(view, name)
+    return Place(owner=policy.actor, state=f"version {policy.version}", since=policy.created_at)
+
+
 def _person(view: View, name: str) -> Place:
     someone = people.get(view, name)
     return Place(owner=name, state="disabled" if someone.disabled_at else "active", since=someone.created_at)
@@ -258,6 +270,7 @@ _PLACES: dict[str, Callable[[View, str], Place]] = {
     "trigger": _trigger,
     "decision": _decision,
     "prediction": _prediction,
+    "policy": _policy,
     "person": _person,
 }
 

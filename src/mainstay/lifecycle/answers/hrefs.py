@@ -37,6 +37,7 @@ _COMMANDS = {
     "trigger": ("mainstay triggers show {}", "/triggers"),
     "decision": ("mainstay decisions show {}", "/decisions/{}"),
     "prediction": ("mainstay why {}", "/why/prediction:{}"),
+    "policy": ("mainstay policy show {}", "/policies/{}"),
     "person": ("mainstay people list", "/people"),
 }
 

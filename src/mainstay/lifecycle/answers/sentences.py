@@ -63,28 +63,34 @@ class Piece:
     href: str | None = None
 
 
-def because(view: View, subject: str) -> list[Piece]:
-    """The newest telling event of ``subject``, and the chain of what caused it, as one sentence."""
-    entry = _newest_telling(view, subject)
-    if entry is None:
+def because(view: View, subject: str, *, named: bool = False) -> list[Piece]:
+    """The newest telling event of ``subject``, and the chain of what caused it, as one sentence.
+
+    ``named``: begin with the subject itself, for a page that is about something else.
+    """
+    events = [entry for entry in ledger.search(view, subject=subject, limit=50) if not _is_noise(entry)]
+    if not events:
         return []
-    pieces = [Piece(text=_capital(_verb(entry))), *_who_and_when(entry)]
-    if entry.reason:
-        pieces.append(Piece(text=f" ({entry.reason})"))
-    pieces += _causes(view, entry)
-    return [*pieces, Piece(text=".")]
+    newest = events[0]
+    # The last event of a run is its end; what set it going stands at its beginning.
+    cause = next((entry.because for entry in events if entry.because), None)
+    begin = [Piece(text=_capital(_shown(subject)), href=hrefs.of(subject)), Piece(text=" was ")] if named else []
+    pieces = [*begin, Piece(text=_verb(newest) if named else _capital(_verb(newest))), *_who_and_when(newest)]
+    if newest.reason:
+        pieces.append(Piece(text=f" ({newest.reason})"))
+    return [*pieces, *_causes(view, cause), Piece(text=".")]
 
 
-def _causes(view: View, entry: ledger.Entry) -> list[Piece]:
+def _causes(view: View, seq: int | None) -> list[Piece]:
     pieces: list[Piece] = []
     for _ in range(FURTHEST):
-        cause = view.event(entry.because) if entry.because else None
+        cause = view.event(seq) if seq else None
         if cause is None:
             break
         pieces.append(Piece(text=" because "))
         pieces.append(Piece(text=_shown(cause.subject), href=hrefs.of(cause.subject)))
         pieces.append(Piece(text=f" was {_verb(cause)}"))
-        entry = cause
+        seq = cause.because
     return pieces
 
 
@@ -96,11 +102,8 @@ def _who_and_when(entry: ledger.Entry) -> list[Piece]:
     ]
 
 
-def _newest_telling(view: View, subject: str) -> ledger.Entry | None:
-    for entry in ledger.search(view, subject=subject, limit=50):
-        if not any(entry.kind == noise or (noise[-1] == "*" and entry.kind.startswith(noise[:-1])) for noise in _NOISE):
-            return entry
-    return None
+def _is_noise(entry: ledger.Entry) -> bool:
+    return any(entry.kind == noise or (noise[-1] == "*" and entry.kind.startswith(noise[:-1])) for noise in _NOISE)
 
 
 def _verb(entry: ledger.Entry) -> str:

@@ -218,6 +218,8 @@ def _judge_labels(
     reference = baseline.figures if baseline else None
     labels, scores = baselines.labelled(served, _VALUE)
     measured = performance.measure_window(labels, scores, reference)
+    if not is_mature and len(labels) < performance.LEAST_COVERAGE * served.num_rows:
+        measured = "insufficient data: too few labels for their rows to stand for the others"
     said = performance.judge(measured, reference, tolerance=monitor.tolerance, is_mature=is_mature, so_far=so_far)
     if isinstance(measured, str):
         return {"performance": None}, said

@@ -28,6 +28,10 @@ LEAST_OF_SLICE = 200
 MOST_SLICE_VALUES = 50
 
 
+# Below this share the labelled rows are likely those of one corner of the window (its first hours, one region).
+LEAST_COVERAGE = 0.1
+
+
 def measure(labels: Floats, scores: Floats, kind: str | None = None) -> dict[str, Any]:
     """Figures of a model that answers a probability (kind ``binary``) or a number; ``kind`` None: as the values look.
 

@@ -108,7 +108,7 @@ def judge(change: Change, *, release: Release, job: jobs.Job) -> Release:
     Refused when a gate does not pass; waiting when people must still agree; otherwise approved, and its rollout starts.
     """
     if job.state == "failed":
-        return _fail(change, release, job.error or "the judging job failed without a word")
+        return fail(change, release=release, error=job.error or "the judging job failed without a word")
     assert job.result is not None
     policy = policies.get(change, release.manifest["policy"]["name"], release.manifest["policy"]["version"])
     results = gates.ask(change, policy=policy, release=release, evidence=job.result)
@@ -199,7 +199,7 @@ def _manifest(candidate: Version, target: Target, policy: Policy) -> dict[str, A
         "v": 1,
         "version": candidate.id,
         "version_digest": candidate.digest,
-        "snapshots": [used.id for used in candidate.snapshots],
+        "snapshots": list(dict.fromkeys(used.id for used in candidate.snapshots)),
         "features": [],
         "config": asdict(target.rollout) | {"steps": list(target.rollout.steps), "guards": list(target.rollout.guards)},
         "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
@@ -244,7 +244,8 @@ def loadable(version: Version) -> dict[str, Any]:
     }
 
 
-def _fail(change: Change, release: Release, error: str) -> Release:
+def fail(change: Change, *, release: Release, error: str) -> Release:
+    """End a release that cannot be judged."""
     _move(change, release, "failed", judged_at=change.now())
     change.record(ReleaseFailed(deployment=release.deployment, number=release.number, error=error), reason=error)
     return get(change, deployment=release.deployment, number=release.number)

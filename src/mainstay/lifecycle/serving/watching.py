@@ -6,7 +6,7 @@ Each look finds its work in the record, so a kill at any moment is repaired by t
 
 from __future__ import annotations
 
-from mainstay.domain.errors import NotFound
+from mainstay.domain.errors import MainstayError, NotFound
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import traffic
@@ -27,8 +27,13 @@ def judge_releases(store: Store) -> bool:
             if job.state in ("done", "failed"):
                 ready.append((release, job))
     for release, job in ready:
-        with store.change(actor=SYSTEM, because=release.because) as change:
-            releases.judge(change, release=release, job=job)
+        try:
+            with store.change(actor=SYSTEM, because=release.because) as change:
+                releases.judge(change, release=release, job=job)
+        except MainstayError as error:
+            # Evidence that cannot be read ends this release; those behind it must not wait for it for ever.
+            with store.change(actor=SYSTEM, because=release.because) as change:
+                releases.fail(change, release=release, error=error.message)
     return bool(ready)
 
 

@@ -195,7 +195,9 @@ async def lease(*, request: Request, store: Store, actor: Principal) -> Response
     seen = -1
     while True:
         # Looking costs nothing durable; only a job that is there is worth a transaction.
-        if (seen != store.commits or time.monotonic() >= end) and await run_in_threadpool(_any_waiting, store, body.kinds):
+        if (seen != store.commits or time.monotonic() >= end) and await run_in_threadpool(
+            _any_waiting, store, body.kinds
+        ):
             leased = await run_in_threadpool(_lease, store, body, seconds)
             if leased.job is not None:
                 return Response(encode(leased), media_type="application/json")

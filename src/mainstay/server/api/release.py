@@ -60,6 +60,9 @@ class ReleaseBrief(msgspec.Struct):
     requested_by: str
     requested_at: datetime
     reason: str
+    gates_passed: int
+    gates_asked: int
+    approved_by: list[str]
 
 
 class ReleaseOut(ReleaseBrief):
@@ -97,7 +100,7 @@ class Preview(msgspec.Struct):
 @routes.get("/releases", permission="read")
 def list_releases(view: View, deployment: str | None = None, limit: int = 100) -> Releases:
     """Releases, newest first."""
-    return Releases(items=[brief(release) for release in release_tables.releases_of(view, deployment, limit)])
+    return Releases(items=[brief(view, release) for release in release_tables.releases_of(view, deployment, limit)])
 
 
 @routes.get("/releases/{deployment}/{number:int}", permission="read")
@@ -164,8 +167,9 @@ def rollback(change: Change, name: str, body: RollbackIn) -> RolloutOut:
     return shaped_rollout(rollouts.rollback(change, deployment=name, to=body.to))
 
 
-def brief(release: Release) -> ReleaseBrief:
+def brief(view: View, release: Release) -> ReleaseBrief:
     """A release in a list."""
+    given = approvals.given_to(view, release.subject)
     return ReleaseBrief(
         id=release.id,
         deployment=release.deployment,
@@ -176,6 +180,9 @@ def brief(release: Release) -> ReleaseBrief:
         requested_by=release.requested_by,
         requested_at=release.requested_at,
         reason=release.reason,
+        gates_passed=sum(gate.verdict == "pass" for gate in release.gates),
+        gates_asked=len(release.gates),
+        approved_by=[one.actor for one in given if one.decision == "approve" and one.digest == release.digest],
     )
 
 
@@ -185,7 +192,7 @@ def shaped(view: View, release: Release) -> ReleaseOut:
     given = [_approval(a, a.id in valid) for a in approvals.given_to(view, release.subject)]
     ways = [shaped_rollout(r) for r in release_tables.rollouts_of(view, release.deployment, release.number)]
     return ReleaseOut(
-        **msgspec.structs.asdict(brief(release)),
+        **msgspec.structs.asdict(brief(view, release)),
         manifest=release.manifest,
         digest=release.digest,
         because=release.because,

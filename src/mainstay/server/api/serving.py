@@ -220,7 +220,7 @@ def show(view: View, name: str) -> DeploymentOut:
         variants=variants,
         loaded=traffic.loaded_for(view, name),
         answered=traffic.answered(view, name),
-        releases=[brief(release) for release in release_tables.releases_of(view, name)],
+        releases=[brief(view, release) for release in release_tables.releases_of(view, name)],
         rollout_now=shaped_rollout(under_way) if under_way else None,
     )
 
@@ -240,8 +240,10 @@ async def routing_table(*, request: Request, store: Store, actor: Principal) -> 
     while time.monotonic() < end:
         if seen != store.commits:
             seen = store.commits
-            if await run_in_threadpool(_generation, store) > after or await request.is_disconnected():
+            if await run_in_threadpool(_generation, store) > after:
                 break
+        if await request.is_disconnected():
+            break
         await asyncio.sleep(LOOKS_EVERY_S)
     return Response(await run_in_threadpool(_table, store), media_type="application/json")
 
