@@ -21,7 +21,9 @@ class Teller:
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
-        self.console = Console(file=stream, highlight=False, soft_wrap=True)
+        # A log has no width of its own: rows of the table must not be cut to that of an absent terminal.
+        width = None if stream.isatty() else 140
+        self.console = Console(file=stream, highlight=False, soft_wrap=True, width=width)
         self.month = ""
         self._began = time.monotonic()
         self._status: Any = None

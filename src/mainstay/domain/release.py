@@ -18,6 +18,7 @@ class RolloutConfig:
     steps: tuple[int, ...] = (10, 50, 100)
     min_predictions: int = 500  # of the canary, in each step, before it may move on
     guards: tuple[str, ...] = ("errors", "latency", "quality")
+    latency_limit_ms: float | None = None  # slower is bad; None: slower than the champion's own 95th percentile
     alpha: float = 0.05  # chance of rolling back a canary that is as good as the champion
     # How much more often than the champion, as a share of its requests, a canary may be bad and still be promoted.
     margins: dict[str, float] = field(default_factory=lambda: {"errors": 0.02, "latency": 0.10, "quality": 0.10})

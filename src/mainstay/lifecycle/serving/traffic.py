@@ -112,8 +112,10 @@ def unmarked(view: View) -> list[Rollout]:
 
 
 def mark(ingest: Ingest, rollout: Rollout) -> None:
-    """Note the counts with which the first step begins, and the champion's usual slowness."""
-    limit = prediction_log.latency_quantile(ingest, rollout.deployment, rollout.champion, 0.95)
+    """Note the counts with which the first step begins, and from where on an answer is slow."""
+    limit = rollout.config.latency_limit_ms
+    if limit is None:
+        limit = prediction_log.latency_quantile(ingest, rollout.deployment, rollout.champion, 0.95)
     marks = _totals(ingest, rollout) | {"latency_limit_ms": limit}
     release_tables.set_rollout_marks(ingest, rollout.id, marks)
 

@@ -42,6 +42,7 @@ class RolloutIn(Body):
     steps: list[int] = msgspec.field(default_factory=lambda: [10, 50, 100])
     min_predictions: int = 500
     guards: list[str] = msgspec.field(default_factory=lambda: ["errors", "latency", "quality"])
+    latency_limit_ms: float | None = None
     alpha: float = 0.05
     margins: dict[str, float] = msgspec.field(
         default_factory=lambda: {"errors": 0.02, "latency": 0.10, "quality": 0.10}
