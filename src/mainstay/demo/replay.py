@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import threading
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,14 +72,16 @@ class Stage:
     gateway_url: str
     teller: Teller
     progress: dict[str, Any]
+    keeping: threading.Lock = field(default_factory=threading.Lock)
 
     def once(self, act: str, do: Callable[[], Any]) -> None:
         """Do ``act`` unless an earlier run of the demo in this folder has done it."""
         if act in self.progress["done"]:
             return
         do()
-        self.progress["done"].append(act)
-        folders.write_progress(self.folder, self.progress)
+        with self.keeping:
+            self.progress["done"].append(act)
+            folders.write_progress(self.folder, self.progress)
 
 
 def play(folder: Path, *, tree: Where, teller: Teller) -> None:
@@ -155,6 +159,7 @@ def _month_file(folder: Path, month: int, *, renamed: bool) -> Path:
     return file
 
 
+@functools.lru_cache(maxsize=2)
 def _month_table(month: int) -> pa.Table:
     until = date(2013, month + 1, 1) if month < 12 else date(2014, 1, 1)
     return flights.load(until.isoformat(), since=date(2013, month, 1).isoformat())
@@ -195,14 +200,27 @@ def _live_through(stage: Stage, month: int) -> None:
     """One month: asked, watched, told, taken in, decided."""
     stage.once(f"traffic {month}", lambda: _ask_over_http(stage, month))
     stage.once(f"offline {month}", lambda: _ask_offline(stage, month))
+    stage.once(f"logged {month}", lambda: _wait_until_logged(stage, month))
     until = {"until": to_wire(_first(month + 1))}
-    stage.once(f"watch {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
-    if month == FAULTY_MONTH:
-        stage.once(f"fault {month}", lambda: _inject_fault(stage, month))
-    stage.once(f"ingest {month}", lambda: _ingest(stage, month))
+    # The file lands while the month is being judged by its predictions alone: neither waits for the other.
+    with ThreadPoolExecutor(1) as landing:
+        landed = landing.submit(_take_in, stage, month)
+        stage.once(f"watch {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
+        landed.result()
     stage.once(f"labels {month}", lambda: _tell_truth(stage, month))
     stage.once(f"judge {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
     stage.once(f"decide {month}", lambda: _let_decide(stage, month))
+
+
+def _take_in(stage: Stage, month: int) -> None:
+    if month == FAULTY_MONTH:
+        stage.once(f"fault {month}", lambda: _inject_fault(stage, month))
+    stage.once(f"ingest {month}", lambda: _ingest(stage, month))
+
+
+def _wait_until_logged(stage: Stage, month: int) -> None:
+    expected = sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
+    _until(lambda: _logged(stage) >= expected, "the predictions to reach the log")
 
 
 def _ask_over_http(stage: Stage, month: int) -> None:
@@ -212,19 +230,19 @@ def _ask_over_http(stage: Stage, month: int) -> None:
     done = {answer["key"] for answer in _answers(stage.folder, month)}
     before = sum(_count_http(stage.folder, each) for each in SERVED if each < month)
     rollout = _rollout_under_way(stage)
+    first = 0
     with stage.teller.doing("traffic over HTTP"):
-        for first in range(0, MOST_OVER_HTTP, SLICE):
-            if first >= ASKED_OVER_HTTP and rollout is None:
-                break
-            asked = [row for row in _as_requests(rows.take(order[first : first + SLICE])) if row.key not in done]
+        while first < MOST_OVER_HTTP and (first < ASKED_OVER_HTTP or rollout is not None):
+            # Without a canary nobody looks between the requests, so the rest of the sample goes in one piece.
+            size = SLICE if rollout is not None else ASKED_OVER_HTTP - first
+            asked = [row for row in _as_requests(rows.take(order[first : first + size])) if row.key not in done]
+            first += size
             answers = traffic.send(stage.gateway_url, stage.cast.ana.wire.token or "", DEPLOYMENT, asked)
             _keep_answers(stage.folder, month, answers)
             if rollout is not None:
-                _let_judge(stage, rollout, sent=before + first + len(asked))
+                _let_judge(stage, rollout, sent=before + first)
                 rollout = _rollout_under_way(stage)
     said = _answers(stage.folder, month)
-    expected = sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
-    _until(lambda: _logged(stage) >= expected, "the predictions to reach the log")
     variants = sorted({(answer["release"], answer["variant"]) for answer in said})
     shown = ", ".join(f"{DEPLOYMENT}#{release} ({variant})" for release, variant in variants)
     stage.teller.say(f"{len(said)} predictions over HTTP, answered by {shown}")
@@ -338,6 +356,7 @@ def _let_judge(stage: Stage, rollout: dict[str, Any], *, sent: int) -> None:
     _until(lambda: stage.cast.owner.get(path)["agrees"], "the gateway to load what should answer")
 
 
+@functools.lru_cache(maxsize=2)
 def _features_of(month: int) -> pa.Table:
     return flights.features(_month_table(month).drop_columns(["arr_delay"])).drop_columns(["late"])
 

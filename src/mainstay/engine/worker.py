@@ -41,6 +41,10 @@ class Worker:
     poll_s: float = 0.1
     wait_s: float = 2.0  # how long a question for work may wait for an answer; a stop waits as long
     stopping: threading.Event = field(default_factory=threading.Event)
+    spare: run_pipeline.Spare = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spare = run_pipeline.Spare(folder=self.folder, environment=self.environment)
 
 
 def work(worker: Worker) -> None:
@@ -52,7 +56,9 @@ def work(worker: Worker) -> None:
             log.warning("%s", error.message)
             found = False
         if not found:
+            worker.spare.prepare()
             worker.stopping.wait(worker.poll_s)
+    worker.spare.stop()
 
 
 def work_once(worker: Worker) -> bool:
@@ -96,8 +102,9 @@ def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool
     kind, body = job["kind"], job["body"]
     try:
         if kind == "run_pipeline":
+            worker.spare.is_wanted = True
             return run_pipeline.carry_out(
-                body, folder=worker.folder, environment=worker.environment, is_wanted=is_wanted
+                body, folder=worker.folder, environment=worker.environment, is_wanted=is_wanted, spare=worker.spare
             )
         if kind == "judge_release":
             return judge_release.carry_out(worker.platform, body)
@@ -159,6 +166,7 @@ def serve(*, url: str, token: str, project: Path, name: str, with_parent: bool =
         signal.signal(number, lambda *_: worker.stopping.set())
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
+    run_pipeline.load_the_usual()  # so that the first job does not wait for it
     work(worker)
 
 

@@ -9,6 +9,7 @@ with it. The child reads its order from standard input and ends when that is clo
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -17,10 +18,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.errors import MainstayError, Unavailable, of_kind
+from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
 from mainstay.engine import execution, project, step_calls
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
@@ -30,13 +32,19 @@ _LOOK_S = 0.2
 
 
 def carry_out(
-    body: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str], is_wanted: Callable[[], bool]
+    body: Mapping[str, Any],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    is_wanted: Callable[[], bool],
+    spare: Spare | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline in a child and wait for it.
 
     Args:
         folder: the project. environment: what tells the child where the control plane is.
         is_wanted: asked now and then; when it says no, the child is stopped.
+        spare: a child that may be there already.
 
     Raises:
         Invalid, NotFound, StepFailed …: as in the child. Unavailable: the child died, or was not wanted any more.
@@ -44,13 +52,7 @@ def carry_out(
     with tempfile.TemporaryDirectory(prefix="mainstay-job-") as scratch:
         answer = Path(scratch) / "answer.json"
         order = {"body": dict(body), "folder": str(folder), "answer": str(answer)}
-        child = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            cwd=folder,
-            env={**os.environ, **environment},
-            start_new_session=True,  # Ctrl-C on a terminal reaches the worker, which tells the child
-        )
+        child = (spare and spare.take()) or begin(folder, environment)
         assert child.stdin is not None
         try:
             child.stdin.write(json.dumps(order).encode() + b"\n")
@@ -61,6 +63,45 @@ def carry_out(
         finally:
             _stop(child)
         return _answered(answer, code)
+
+
+def begin(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A child that loads the usual libraries and then waits for its order."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, **environment},
+        start_new_session=True,  # Ctrl-C on a terminal reaches the worker, which tells the child
+    )
+
+
+@dataclass(kw_only=True)
+class Spare:
+    """One child ahead of need: a project that has just run a pipeline soon runs another, and loading takes seconds.
+
+    It has read nothing of the project yet, so it sees the sources as they are when its order comes.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    is_wanted: bool = False
+    _child: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Have one, if a pipeline has been run before. To be called when there is nothing else to do."""
+        if self.is_wanted and (self._child is None or self._child.poll() is not None):
+            self._child = begin(self.folder, self.environment)
+
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """The one there is, if it lives."""
+        child, self._child = self._child, None
+        return child if child is not None and child.poll() is None else None
+
+    def stop(self) -> None:
+        """Let it go."""
+        if (child := self.take()) is not None:
+            _stop(child)
 
 
 def _wait(child: subprocess.Popen[bytes], is_wanted: Callable[[], bool]) -> int:
@@ -102,7 +143,15 @@ def _answered(answer: Path, code: int) -> dict[str, Any]:
 
 
 def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Load and carry out; what the job's result will be."""
+    """Load and carry out; what the job's result will be.
+
+    Raises:
+        Forbidden: the entry leads out of the project: whoever may ask for work may not have any file of this machine run.
+    """
+    if not (folder / body["entry"].rpartition(":")[0]).resolve().is_relative_to(folder.resolve()):
+        raise Forbidden(
+            f"entry {body['entry'][:120]!r} leads out of the project; name a file in it, as in flights.py:train."
+        )
     pipeline = project.load(body["entry"], folder=folder)
     done = execution.execute(
         pipeline,
@@ -137,6 +186,7 @@ def main() -> None:
     from mainstay.client import session
 
     signal.signal(signal.SIGTERM, _leave)
+    load_the_usual()
     order = json.loads(_read_line())
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
     answer = Path(order["answer"])
@@ -148,6 +198,13 @@ def main() -> None:
     except Exception as error:
         told = {"error": {"kind": "invalid", "message": step_calls.sentence(error), "facts": {}}}
     answer.write_text(json.dumps(told))
+
+
+def load_the_usual() -> None:
+    """What almost every pipeline needs, before there is anything to wait for; what is not installed is not needed."""
+    for name in ("pyarrow.parquet", "sklearn.ensemble", "sklearn.compose", "skops.io"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

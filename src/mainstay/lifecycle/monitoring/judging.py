@@ -9,6 +9,7 @@ errors are everybody's.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -34,6 +35,7 @@ from mainstay.store import Change, Store, View
 #: Only these can make a window *ok*: that few requests failed says nothing about the model.
 _ASSURE = frozenset({"drift", "score", "performance"})
 _VALUE = "_value"
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,15 @@ def judge_stale(
 
 def judge(store: Store, monitor: Monitor, stretch: Stretch, *, actor: str, reason: str = "") -> Window | None:
     """Judge one stretch and keep the result; None where there is nothing to judge, or it came out as before."""
+    # The loop and a request may want the same window at once; the second finds it judged, instead of measuring it again.
+    with _one_at_a_time:
+        return _judge_if_stale(store, monitor, stretch, actor=actor, reason=reason)
+
+
+def _judge_if_stale(store: Store, monitor: Monitor, stretch: Stretch, *, actor: str, reason: str) -> Window | None:
     with store.view() as view:
+        if not windows.is_stale(view, monitor, stretch):
+            return None
         judged = look(view, monitor, stretch)
     if judged is None:
         return None

@@ -179,6 +179,12 @@ def marks_of(view: View, monitor: str, kind: str) -> Sequence[Row[Any]]:
     return view.rows(select(*asked).where(c.monitor == monitor, c.kind == kind).order_by(c.since))
 
 
+def mark_of_window(view: View, monitor: str, kind: str, identity: str) -> str | None:
+    """From what a window was judged last, or None if it never was."""
+    mark: str | None = view.scalar(select(windows.c.mark).where(_is(monitor, kind, identity)))
+    return mark
+
+
 def put_window(change: Change, new: Window) -> None:
     values = asdict(new) | {"verdicts": [asdict(verdict) for verdict in new.verdicts]}
     if not change.execute(update(windows).where(_is(new.monitor, new.kind, new.id)).values(**values)):

@@ -79,6 +79,12 @@ def stale(view: View, monitor: Monitor, until: datetime | None = None) -> list[S
     ]
 
 
+def is_stale(view: View, monitor: Monitor, stretch: Stretch) -> bool:
+    """Whether the stretch was never judged, or something has changed in it since."""
+    judged = tables.mark_of_window(view, monitor.name, monitor.window, stretch.id)
+    return judged is None or judged != mark_for(view, monitor, stretch)
+
+
 def due(view: View, monitor: Monitor) -> list[Stretch]:
     """Those stale stretches that are worth judging now: while labels trickle in, not each of them is."""
     judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
