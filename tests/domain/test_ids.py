@@ -57,6 +57,10 @@ def test_an_id_has_the_version_and_variant_of_rfc_9562() -> None:
     assert ids.is_id(identity)
 
 
-@pytest.mark.parametrize("text", ["", "0" * 32, "g" * 32, ids.uuid7().upper(), ids.uuid7() + "\n", ids.uuid7()[:-1]])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0" * 32, "g" * 32, ids.uuid7().upper(), ids.uuid7() + "\n", ids.uuid7()[:-1]],
+    ids=["empty", "zeros", "no-hex", "capitals", "newline", "short"],
+)
 def test_what_was_not_made_here_is_no_id(text: str) -> None:
     assert not ids.is_id(text)
