@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -30,7 +31,10 @@ def demo(folder: Path, exit_: bool, fresh: bool, port: int, gateway_port: int) -
     from mainstay.cli.up import running_tree, wait_for_end
     from mainstay.demo import folders, replay
     from mainstay.demo.telling import Teller
+    from mainstay.engine.jobs.run_pipeline import load_the_usual
 
+    # What the replay will need anyway, loaded while the server starts.
+    threading.Thread(target=load_the_usual, name="mainstay-load", daemon=True).start()
     folder = folder.expanduser().resolve()
     folders.prepare(folder, fresh=fresh)
     workspace = folder / ".mainstay"
