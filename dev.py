@@ -23,10 +23,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
+CLIENT_VENVS = ROOT / ".clients"
 LOG = VENV / "install.log"
 PAGE = ROOT / "src" / "mainstay" / "server" / "ui" / "assets" / "index.html"
 OLDEST, NEWEST = (3, 11), (3, 13)
 LOCKS = ("core", "demo", "dev", "build", "node")
+# Clients of other tools that the tests speak to the server with; each in an environment of its own, since their needs differ.
+CLIENTS = {
+    "mlflow": "mlflow==3.17.2\nscikit-learn\nskops\nxgboost-cpu\nlightgbm\n",
+    "mlflow-old": "mlflow==3.6.0\n",
+    "mlflow-skinny": "mlflow-skinny==3.17.2\n",
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FAILED, INTERRUPTED = 1, 130
 
@@ -81,6 +88,8 @@ def demo(rest: list[str]) -> int:
 
 def test(rest: list[str]) -> int:
     failed = [] if prepare("dev") else ["page"]
+    for name in CLIENTS:
+        prepare_client(name)
     skipped = [] if ensure_browser() else ["--ignore=tests/browser"]
     failed += failed_checks()
     if failed:
@@ -112,7 +121,7 @@ def bench(rest: list[str]) -> int:
 def clean(rest: list[str]) -> int:
     """Remove what this file and the tools made; nothing that git tracks, and no workspace."""
     caches = [".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
-    folders = [ROOT / name for name in [".venv", "build", "dist", *caches]]
+    folders = [ROOT / name for name in [".venv", ".clients", "build", "dist", *caches]]
     folders += [PAGE.parent, ROOT / "ui" / "node_modules"]
     folders += [p for top in ("src", "tests", "benchmarks") for p in (ROOT / top).rglob("__pycache__")]
     for folder in folders:
@@ -133,6 +142,8 @@ def lock(rest: list[str]) -> int:
         compile_lock(uv, name, [*extra, "-c", str(lock_file("dev"))])
     compile_lock(uv, "build", ["-c", str(lock_file("dev"))], "hatchling\neditables\n")
     compile_lock(uv, "node", [], node_requirement() + "\n")
+    for name, wanted in CLIENTS.items():
+        compile_lock(uv, f"clients/{name}", [], wanted)
     return 0
 
 
@@ -239,6 +250,19 @@ def prepare(wanted: str) -> bool:
     return has_page
 
 
+def prepare_client(name: str) -> None:
+    """Have the environment of one client; do nothing twice."""
+    begun = time.monotonic()
+    folder, lock = CLIENT_VENVS / name, lock_file(f"clients/{name}")
+    if matches(folder / "installed.sha256", fingerprint([lock])):
+        return
+    shutil.rmtree(str(folder), ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    pip("install", "--require-hashes", "-r", str(lock), of=folder / "bin" / "python")
+    (folder / "installed.sha256").write_text(fingerprint([lock]), encoding="ascii")
+    say(f"environment: the client {name}", begun)
+
+
 def make_venv() -> None:
     begun = time.monotonic()
     shutil.rmtree(str(VENV), ignore_errors=True)
@@ -277,11 +301,15 @@ def install_project() -> bool:
     return not page
 
 
-def pip(*arguments: str) -> str:
-    """Run pip in the environment; what it printed. It goes to a file too, and its end is shown when pip fails."""
+def pip(*arguments: str, of: Path | None = None) -> str:
+    """Run pip in an environment; what it printed. It goes to a file too, and its end is shown when pip fails."""
     env = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
     done = subprocess.run(
-        [python(), "-m", "pip", *arguments], cwd=str(ROOT), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [str(of or python()), "-m", "pip", *arguments],
+        cwd=str(ROOT),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     printed = done.stdout.decode(errors="replace")
     LOG.write_text(printed, encoding="utf-8")

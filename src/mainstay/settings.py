@@ -89,6 +89,12 @@ SETTINGS = (
         name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."
     ),
     Setting(
+        name="trust_same_user",
+        kind=bool,
+        default=True,
+        sentence="Whether a program of the user who runs the server needs no token on loopback (Linux only).",
+    ),
+    Setting(
         name="retry_seconds",
         kind=int,
         default=30,

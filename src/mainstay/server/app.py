@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import mainstay
-from mainstay.server import api, faults, login, ui
-from mainstay.server.guard import Guard
+from mainstay.server import api, faults, login, protocols, ui
+from mainstay.server.guard import METHODS_OF_PROTOCOLS, Guard
 from mainstay.server.loops import Loops
 from mainstay.server.openapi import Described
 from mainstay.server.routes import Route, Routes, encode, endpoint
@@ -36,9 +36,17 @@ def all_routes() -> list[Route]:
     return found
 
 
-def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True, instance: str | None = None) -> ASGIApp:
+def make_app(
+    store: Store,
+    *,
+    hosts: Iterable[str] = (),
+    loops: bool = True,
+    instance: str | None = None,
+    trusted: str | None = None,
+) -> ASGIApp:
     """The whole control plane. ``hosts`` are further names under which it may be addressed; without ``loops`` nothing
-    happens unless a request asks for it. ``instance`` is what ``/health`` says, so that a client knows whom it found."""
+    happens unless a request asks for it. ``instance`` is what ``/health`` says, so that a client knows whom it found.
+    ``trusted`` is the person as whom programs of the server's own user act without a token."""
     running = Loops(store)
 
     @asynccontextmanager
@@ -58,9 +66,26 @@ def make_app(store: Store, *, hosts: Iterable[str] = (), loops: bool = True, ins
         openapi_url="/openapi.json",
         redirect_slashes=False,
     )
+    spoken = protocols.spoken()
+    public = [mount.path for protocol in spoken for mount in _mount_protocol(app, protocol, store)]
     _mount(app, store, instance)
     app.add_exception_handler(HTTPException, _unknown_path)
-    return Guard(app, store, hosts=hosts)
+    prefixes = {prefix: protocol.answer for protocol in spoken for prefix in protocol.PREFIXES}
+    return Guard(app, store, hosts=hosts, prefixes=prefixes, public=public, trusted=trusted)
+
+
+def _mount_protocol(app: FastAPI, protocol: protocols.Spoken, store: Store) -> list[protocols.Mount]:
+    """Another tool's addresses, and its own answer for those below its prefixes that there are not; the public ones."""
+    mounts = list(protocol.mounts(store))
+    for mount in mounts:
+        app.add_route(mount.path, mount.endpoint, methods=[mount.method], include_in_schema=False)
+
+    async def unknown(request: Request) -> Response:
+        return protocol.answer(protocol.unknown(request.method, request.url.path[:200]))
+
+    for prefix in protocol.PREFIXES:
+        app.add_route(prefix + "{rest:path}", unknown, methods=sorted(METHODS_OF_PROTOCOLS), include_in_schema=False)
+    return [mount for mount in mounts if mount.permission is None]
 
 
 def _mount(app: FastAPI, store: Store, instance: str | None) -> None:

@@ -2,30 +2,40 @@
 """The guard in front of the router: deny by default.
 
 In: every request, before anything else of ours sees it. Out: a request with a known asker, or a refusal. Checked in order:
-framing, method, Host (DNS rebinding), Origin and Sec-Fetch-Site (cross-site requests), then who asks. Only `PUBLIC` paths
-and the page's own static files need nobody: they hold no data. Every answer leaves with the security headers.
+framing, method, Host (DNS rebinding), Origin and Sec-Fetch-Site (cross-site requests), then who asks. Only paths named as
+public and the page's own static files need nobody: they hold no data. Every answer leaves with the security headers.
+
+Who asks is told by a token (``Bearer``, or ``Basic`` with the token as password), a browser's session, or, on loopback and
+without either, by the kernel: a program of the user who runs the server is that person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainstay.domain.errors import Forbidden, Malformed, Unauthenticated, Unavailable
-from mainstay.lifecycle.governance import tokens
-from mainstay.server import faults
+from mainstay.lifecycle.governance import people, tokens
+from mainstay.server import faults, peers
 from mainstay.server.principals import Principal
 from mainstay.store import Store
 
 PUBLIC = frozenset({"/health", "/login"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT"})
+# Other tools' protocols use these two as well, below their own prefixes.
+METHODS_OF_PROTOCOLS = METHODS | {"PATCH", "DELETE"}
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 COOKIE = "mainstay_session"
+PREFIXES = ("/api/", "/openapi", "/docs")
+PLACES = frozenset({"/api", "/feedback", "/metrics"})
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 SECURITY_HEADERS = {
@@ -41,12 +51,32 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """ASGI middleware around the whole app."""
+    """ASGI middleware around the whole app.
 
-    def __init__(self, app: ASGIApp, store: Store, *, hosts: Iterable[str] = ()) -> None:
+    Args:
+        hosts: further names under which the server may be addressed.
+        prefixes: further beginnings of paths that can show something, each with how its errors are answered.
+        public: further paths that need nobody.
+        trusted: the person as whom a program of the server's own user acts when it brings no token; None for nobody.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        store: Store,
+        *,
+        hosts: Iterable[str] = (),
+        prefixes: Mapping[str, Callable[[Exception], Response]] | None = None,
+        public: Iterable[str] = (),
+        trusted: str | None = None,
+    ) -> None:
         self.app = app
         self.store = store
         self.hosts = LOOPBACK | frozenset(host.lower() for host in hosts)
+        self.answers = prefixes or {}
+        self.prefixes = (*PREFIXES, *self.answers)
+        self.public = PUBLIC | frozenset(public)
+        self.trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -62,7 +92,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _add_headers(message, scope)
+                self._add_headers(message, scope)
             await send(message)
 
         try:
@@ -71,26 +101,36 @@ class Guard:
         except Exception as error:
             if started:
                 raise
-            await faults.answer(error)(scope, receive, send_guarded)
+            await self._answer(scope["path"], error)(scope, receive, send_guarded)
         except asyncio.CancelledError:
             # The server stops and has waited long enough for this one: a stream, or a client that waits for news.
             if started:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
                 stopping = Unavailable("the server is stopping; ask again in a moment.")
-                await faults.answer(stopping)(scope, receive, send_guarded)
+                await self._answer(scope["path"], stopping)(scope, receive, send_guarded)
 
     async def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         _check_framing(headers)
-        if scope["method"] not in METHODS:
-            raise Forbidden(f"method {scope['method'][:20]} is not used here; GET, HEAD, POST and PUT are.")
+        used = METHODS_OF_PROTOCOLS if scope["path"].startswith(tuple(self.answers)) else METHODS
+        if scope["method"] not in used:
+            raise Forbidden(f"method {scope['method'][:20]} is not used here; {', '.join(sorted(used))} are.")
         self._check_host(headers)
-        _check_origin(scope, headers)
+        self._check_origin(scope, headers)
         path = scope["path"]
-        if path in PUBLIC or not needs_asker(path):
+        if path in self.public or not self.needs_asker(path):
             return
-        scope["principal"] = await run_in_threadpool(self._identify, headers)
+        scope["principal"] = await run_in_threadpool(self._identify, scope, headers)
+
+    def needs_asker(self, path: str) -> bool:
+        """Whether ``path`` can show anything: an API or its description. All else is the page's own static files."""
+        return path.startswith(self.prefixes) or path in PLACES
+
+    def _answer(self, path: str, error: Exception) -> Response:
+        """The error in the words of whoever speaks at ``path``."""
+        shape = next((shape for prefix, shape in self.answers.items() if path.startswith(prefix)), faults.answer)
+        return shape(error)
 
     def _check_host(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
@@ -101,24 +141,39 @@ class Guard:
                 "use http://127.0.0.1, or start it with --allow-host NAME."
             )
 
-    def _identify(self, headers: Headers) -> Principal:
-        scheme, _, credential = headers.get("authorization", "").partition(" ")
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+        """A browser says where a request comes from; from elsewhere only a plain visit of a page is welcome."""
+        visit = scope["method"] in {"GET", "HEAD"} and not self.needs_asker(scope["path"])
+        if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"} and not visit:
+            raise Forbidden("this request comes from another site's page; open Mainstay's own page instead.")
+        for origin in headers.getlist("origin"):
+            # No parsing of what a stranger wrote: it is one of the two texts that a browser would send for this host, or not.
+            if origin not in {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}:
+                raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
+
+    def _add_headers(self, message: Message, scope: Scope) -> None:
+        headers = MutableHeaders(raw=message.setdefault("headers", []))
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
+        if self.needs_asker(scope["path"]) or scope["path"] in self.public:
+            headers.setdefault("cache-control", "no-store")
+
+    def _identify(self, scope: Scope, headers: Headers) -> Principal:
         with self.store.view() as view:
-            if scheme.lower() == "bearer":
-                someone, identity = tokens.holder(view, secret=credential.strip())
+            if (secret := _token(headers)) is not None:
+                someone, identity = tokens.holder(view, secret=secret)
                 return Principal(actor=someone.name, roles=frozenset(someone.roles), via=f"token:{identity}")
             if cookie := _cookie(headers):
                 someone, identity = tokens.holder(view, secret=cookie, use="session")
                 return Principal(actor=someone.name, roles=frozenset(someone.roles), via=f"cookie:{identity}")
+            if self.trusted is not None and _is_own_program(scope, headers):
+                someone = people.get(view, self.trusted)
+                if someone.disabled_at is None:
+                    return Principal(actor=someone.name, roles=frozenset(someone.roles), via="user")
         raise Unauthenticated(
             "nobody is signed in. In a browser: run `mainstay open` and follow its link. "
             "In a program: send `Authorization: Bearer …`; the token of this workspace is in its file `token`."
         )
-
-
-def needs_asker(path: str) -> bool:
-    """Whether ``path`` can show anything: the API and its description. All else is the page's own static files."""
-    return path.startswith(("/api/", "/openapi", "/docs")) or path in {"/api", "/feedback", "/metrics"}
 
 
 def _check_framing(headers: Headers) -> None:
@@ -127,17 +182,6 @@ def _check_framing(headers: Headers) -> None:
         raise Malformed("the request states its length twice (Content-Length and Transfer-Encoding); send one of them.")
     if len(headers.getlist("content-length")) > 1:
         raise Malformed("the request has more than one Content-Length; send one.")
-
-
-def _check_origin(scope: Scope, headers: Headers) -> None:
-    """A browser says where a request comes from; from elsewhere only a plain visit of a page is welcome."""
-    visit = scope["method"] in {"GET", "HEAD"} and not needs_asker(scope["path"])
-    if not set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"} and not visit:
-        raise Forbidden("this request comes from another site's page; open Mainstay's own page instead.")
-    for origin in headers.getlist("origin"):
-        # No parsing of what a stranger wrote: it is one of the two texts that a browser would send for this host, or it is not.
-        if origin not in {f"{scheme}://{headers.get('host', '')}" for scheme in ("http", "https")}:
-            raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
 
 
 def _host_name(host: str) -> str | None:
@@ -153,9 +197,25 @@ def _cookie(headers: Headers) -> str | None:
     return None
 
 
-def _add_headers(message: Message, scope: Scope) -> None:
-    headers = MutableHeaders(raw=message.setdefault("headers", []))
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
-    if needs_asker(scope["path"]) or scope["path"] in PUBLIC:
-        headers.setdefault("cache-control", "no-store")
+def _token(headers: Headers) -> str | None:
+    """The token that a request shows; the empty text where what it shows is none."""
+    shown = headers.get("authorization")
+    if shown is None:
+        return None
+    scheme, _, credential = shown.partition(" ")
+    if scheme.lower() == "bearer":
+        return credential.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credential.strip(), validate=True).decode().rpartition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""
+
+
+def _is_own_program(scope: Scope, headers: Headers) -> bool:
+    """Whether a program of the user who runs this server asks: over loopback, through no proxy and no browser."""
+    peer = scope.get("state", {}).get("peer")
+    if peer is None or any(name in headers for name in (*peers.FORWARDED, *peers.OF_BROWSERS)):
+        return False
+    return bool(peer.is_ours)

@@ -163,26 +163,25 @@ def endpoint(route: Route, store: Store) -> Callable[[Request], Awaitable[Respon
         status, content = await run_in_threadpool(_carry_out, route, wanted, store, request, principal, arguments, data)
         return Response(content, status, media_type="application/json")
 
-    return _permitted(route, store, answer)
+    return permitted(f"{route.method} {route.path}", route.permission, store, answer)
 
 
-def _permitted(
-    route: Route, store: Store, answer: Callable[[Request, Principal], Awaitable[Response]]
+def permitted(
+    what: str, permission: str, store: Store, answer: Callable[[Request, Principal], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     """``answer`` for those who may; whoever may not is refused, and that is an event."""
-    what = f"{route.method} {route.path}"
-    refusals = Refusals(store, route=what, permission=route.permission)
+    refusals = Refusals(store, route=what, permission=permission)
 
-    async def permitted(request: Request) -> Response:
+    async def answer_if_permitted(request: Request) -> Response:
         principal = principal_of(request)
         try:
-            principal.require(route.permission, what)
+            principal.require(permission, what)
             return await answer(request, principal)
         except Forbidden as error:
             await run_in_threadpool(refusals.note, principal.actor, error)
             raise
 
-    return permitted
+    return answer_if_permitted
 
 
 def principal_of(request: Request) -> Principal:
@@ -237,8 +236,8 @@ def _carry_out(
     reason, because = "", None
     if wanted.body is not None or data.strip():
         body, reason, because = _read(data, wanted.body)
-    seen = _request_of(route, request, principal, data)
-    with _open(route, store, principal, reason, because) as handle:
+    seen = repeatable(request, principal, data) if route.style != "get" and route.remembers else None
+    with opened(route.style, store, principal, reason, because) as handle:
         if seen and (before := requests.recall(handle, seen)):
             raise Repeated(before)
         if wanted.body is not None:
@@ -258,19 +257,21 @@ class Repeated(Exception):
         self.answer = answer
 
 
-def _open(
-    route: Route, store: Store, principal: Principal, reason: str, because: int | None
+def opened(
+    style: str, store: Store, principal: Principal, reason: str = "", because: int | None = None
 ) -> AbstractContextManager[Any]:
-    if route.style == "get":
+    """The transaction that a route of this style works in."""
+    if style == "get":
         return store.view()
-    if route.style == "ingest":
+    if style == "ingest":
         return store.ingest()
     return store.change(actor=principal.actor, reason=reason, because=because)
 
 
-def _request_of(route: Route, request: Request, principal: Principal, data: bytes) -> requests.Request | None:
+def repeatable(request: Request, principal: Principal, data: bytes) -> requests.Request | None:
+    """The name under which an answer is remembered; None where the request has no ``Idempotency-Key``."""
     key = request.headers.get("idempotency-key")
-    if route.style == "get" or not route.remembers or not key:
+    if not key:
         return None
     if len(key) > 200:
         raise Invalid(f"Idempotency-Key has {len(key)} characters; at most 200 are allowed.")
@@ -347,7 +348,7 @@ def _raw_endpoint(route: Route, store: Store) -> Callable[[Request], Awaitable[R
         response: Response = await route.function(request=request, store=store, actor=principal)
         return response
 
-    return _permitted(route, store, answer)
+    return permitted(f"{route.method} {route.path}", route.permission, store, answer)
 
 
 def _kind_of(value: Any) -> str:

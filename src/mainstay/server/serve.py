@@ -15,9 +15,11 @@ from pathlib import Path
 
 import uvicorn
 
+from mainstay import settings
 from mainstay.domain.errors import Conflict, Forbidden, Invalid
 from mainstay.server import workspace as workspaces
 from mainstay.server.app import make_app
+from mainstay.server.peers import KnownConnections
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -45,9 +47,11 @@ def serve(
         # What a server that was killed left behind must not be taken for us while we start.
         workspaces.remove_server_file(folder)
         instance = secrets.token_hex(16)
+        trusted = workspaces.owner_name() if settings.get("trust_same_user") else None
         url = f"http://{_written(host)}:{listening.getsockname()[1]}"
         config = uvicorn.Config(
-            make_app(store, hosts=hosts, instance=instance),
+            make_app(store, hosts=hosts, instance=instance, trusted=trusted),
+            http=KnownConnections,
             log_config=None,
             access_log=False,
             server_header=False,
