@@ -94,7 +94,7 @@ class Routes:
         return self._add("post", "POST", path, permission, status, remembers)
 
     def ingest(self, path: str, *, permission: str, status: int = 200) -> Callable[..., Any]:
-        """A write of telemetry: the function takes an `Ingest`."""
+        """A write of telemetry: the function takes an `Ingest`, and shares its transaction with other requests'."""
         return self._add("ingest", "POST", path, permission, status)
 
     def raw(self, method: str, path: str, *, permission: str) -> Callable[..., Any]:
@@ -238,7 +238,8 @@ def _carry_out(
     if wanted.body is not None or data.strip():
         body, reason, because = _read(data, wanted.body)
     seen = _request_of(route, request, principal, data)
-    with _open(route, store, principal, reason, because) as handle:
+
+    def work(handle: Any) -> tuple[int, bytes]:
         if seen and (before := requests.recall(handle, seen)):
             raise Repeated(before)
         if wanted.body is not None:
@@ -248,7 +249,12 @@ def _carry_out(
         content = encode(value)
         if seen:
             requests.remember(handle, seen, requests.Answer(status, content))
-    return status, content
+        return status, content
+
+    if route.style == "ingest":
+        return store.ingest_together(work)
+    with _open(route, store, principal, reason, because) as handle:
+        return work(handle)
 
 
 class Repeated(Exception):
@@ -263,8 +269,6 @@ def _open(
 ) -> AbstractContextManager[Any]:
     if route.style == "get":
         return store.view()
-    if route.style == "ingest":
-        return store.ingest()
     return store.change(actor=principal.actor, reason=reason, because=because)
 
 
