@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from sqlalchemy import insert, select
 
 from mainstay.domain.errors import Invalid, Unavailable
 from mainstay.domain.events.governance import PersonAdded, WorkspaceMade
-from mainstay.store import Change, Store, ledger, open_store
+from mainstay.store import Change, Store, jobs, ledger, open_store, requests
+from mainstay.store.schema import microseconds_of
 from mainstay.store.tables import cursors
 
 
@@ -66,6 +68,37 @@ def test_telemetry_is_durable_and_leaves_no_event(store: Store) -> None:
         assert ingest.bulk_append(cursors, []) == 0
 
     assert (followers(store), events(store)) == ({"f0": 0, "f1": 1, "f2": 2}, 0)
+
+
+def test_many_rows_may_come_as_tuples_and_every_type_is_stored_as_it_is_one_by_one(store: Store) -> None:
+    moment = datetime(2013, 5, 1, 12, 30, tzinfo=UTC) + timedelta(microseconds=7)
+    columns = ("id", "kind", "body", "state", "attempt", "created_at", "created_by")
+
+    with store.ingest() as ingest:
+        rows = [(f"many-{n}", "judge", {"n": n, "é": None}, "queued", 0, moment, "ana") for n in range(3)]
+        assert ingest.bulk_append(jobs.jobs, rows, columns=columns) == 3
+        assert ingest.bulk_append(jobs.jobs, [], columns=columns) == 0
+        ingest.insert(
+            jobs.jobs, **dict(zip(columns, ("one", "judge", {"n": 9}, "queued", 0, moment, "ana"), strict=True))
+        )
+        microseconds = microseconds_of(moment)
+        ingest.bulk_append(jobs.jobs, [("us", "judge", {}, "queued", 0, microseconds, "ana")], columns=columns)
+
+    with store.view() as view:
+        found = {job.id: job for job in jobs.listed(view)}
+    assert [found[f"many-{n}"].body for n in range(3)] == [{"n": n, "é": None} for n in range(3)]
+    assert found["one"].body == {"n": 9}
+    assert {job.created_at for job in found.values()} == {moment}
+    assert {job.finished_at for job in found.values()} == {None}
+
+
+def test_a_row_that_has_no_value_for_a_column_of_the_first_is_a_mistake_and_leaves_nothing(store: Store) -> None:
+    with pytest.raises(KeyError), store.ingest() as ingest:
+        ingest.bulk_append(cursors, [{"follower": "a", "seq": 1}, {"follower": "b"}])
+    with pytest.raises(ValueError), store.ingest() as ingest:
+        ingest.bulk_append(requests.requests, [("k", 1), ("k2",)], columns=("key", "at"))
+
+    assert followers(store) == {}
 
 
 def test_a_view_sees_one_state_while_others_write(store: Store) -> None:

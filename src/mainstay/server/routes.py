@@ -11,10 +11,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +30,8 @@ from mainstay.store import Store, requests
 MOST_BODY_BYTES = 8 << 20
 LONGEST_REASON = 4000
 _INT64 = 1 << 63
+
+T = TypeVar("T")
 
 
 class WholeNumber(IntegerConvertor):
@@ -94,7 +95,7 @@ class Routes:
         return self._add("post", "POST", path, permission, status, remembers)
 
     def ingest(self, path: str, *, permission: str, status: int = 200) -> Callable[..., Any]:
-        """A write of telemetry: the function takes an `Ingest`."""
+        """A write of telemetry: the function takes an `Ingest`, and shares its transaction with other requests'."""
         return self._add("ingest", "POST", path, permission, status)
 
     def raw(self, method: str, path: str, *, permission: str) -> Callable[..., Any]:
@@ -237,7 +238,8 @@ def _carry_out(
     if wanted.body is not None or data.strip():
         body, reason, because = _read(data, wanted.body)
     seen = repeatable(request, principal, data) if route.style != "get" and route.remembers else None
-    with opened(route.style, store, principal, reason, because) as handle:
+
+    def work(handle: Any) -> tuple[int, bytes]:
         if seen and (before := requests.recall(handle, seen)):
             raise Repeated(before)
         if wanted.body is not None:
@@ -247,7 +249,9 @@ def _carry_out(
         content = encode(value)
         if seen:
             requests.remember(handle, seen, requests.Answer(status, content))
-    return status, content
+        return status, content
+
+    return transacted(route.style, store, principal, work, reason=reason, because=because)
 
 
 class Repeated(Exception):
@@ -257,15 +261,23 @@ class Repeated(Exception):
         self.answer = answer
 
 
-def opened(
-    style: str, store: Store, principal: Principal, reason: str = "", because: int | None = None
-) -> AbstractContextManager[Any]:
-    """The transaction that a route of this style works in."""
-    if style == "get":
-        return store.view()
+def transacted(
+    style: str,
+    store: Store,
+    principal: Principal,
+    work: Callable[[Any], T],
+    *,
+    reason: str = "",
+    because: int | None = None,
+) -> T:
+    """Carry out ``work`` in the transaction that a route of this style works in; telemetry shares one with other requests."""
     if style == "ingest":
-        return store.ingest()
-    return store.change(actor=principal.actor, reason=reason, because=because)
+        return store.ingest_together(work)
+    if style == "get":
+        with store.view() as view:
+            return work(view)
+    with store.change(actor=principal.actor, reason=reason, because=because) as change:
+        return work(change)
 
 
 def repeatable(request: Request, principal: Principal, data: bytes) -> requests.Request | None:

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert
+from sqlalchemy import Connection, Row, Table
 from sqlalchemy.sql import Executable
 
 from mainstay.domain.clock import Clock
 from mainstay.domain.events import Event
 from mainstay.store import ledger
 from mainstay.store.blobs import Blobs
+from mainstay.store.databases import Database, as_tuples
 
 
 class View:
@@ -52,19 +53,27 @@ class View:
 class Ingest(View):
     """A durable write of telemetry."""
 
+    def __init__(self, connection: Connection, blobs: Blobs, clock: Clock, database: Database) -> None:
+        super().__init__(connection, blobs, clock)
+        self._database = database
+
     def execute(self, statement: Executable, parameters: Any = None) -> int:
         """Carry out one write; the number of rows it touched."""
         return self._connection.execute(statement, parameters).rowcount
 
     def insert(self, table: Table, **values: Any) -> None:
         """Add one row."""
-        self._connection.execute(insert(table).values(**values))
+        self._database.append(self._connection, table, tuple(values), [tuple(values.values())])
 
-    def bulk_append(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Add many rows in one statement. The one seam that a faster bulk path (COPY) fits behind."""
-        batch = list(rows)
+    def bulk_append(
+        self, table: Table, rows: Iterable[Mapping[str, Any]] | Iterable[Sequence[Any]], columns: Sequence[str] = ()
+    ) -> int:
+        """Add many rows as fast as the database can: mappings that all have the same keys or, faster, sequences with a value
+        for each of ``columns``. How many there were."""
+        batch: list[Any] = list(rows)
         if batch:
-            self._connection.execute(insert(table), batch)
+            names = tuple(columns) or tuple(batch[0])
+            self._database.append(self._connection, table, names, batch if columns else as_tuples(names, batch))
         return len(batch)
 
 
@@ -76,12 +85,13 @@ class Change(Ingest):
         connection: Connection,
         blobs: Blobs,
         clock: Clock,
+        database: Database,
         *,
         actor: str,
         reason: str = "",
         because: int | None = None,
     ) -> None:
-        super().__init__(connection, blobs, clock)
+        super().__init__(connection, blobs, clock, database)
         self.actor = actor
         self.reason = reason
         self.because = because

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database behind the control plane, and the transactions in which everything happens.
+"""The store: everything durable of one workspace, and the transactions in which everything happens.
 
-In: a workspace folder. Out: `Store`, whose `change`, `ingest` and `view` are the only ways in. On SQLite every write begins
-with BEGIN IMMEDIATE, since a read that turns into a write fails at once under load whatever the timeout (measured); within
-this process writers queue on one lock, since SQLite's own waiting is unfair.
+In: a workspace folder. Out: `Store`, whose `change`, `ingest`, `ingest_together` and `view` are the only ways in. Writers come
+one after the other, whichever database is below: a verb looks first and acts then, and nobody changes the ground between.
 """
 
 from __future__ import annotations
@@ -11,38 +10,44 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from mainstay.domain.clock import Clock, utc_now
-from mainstay.domain.errors import Corrupt, StorageFull, Unavailable
+from mainstay.domain.errors import StorageFull, Unavailable
 from mainstay.store.blobs import Blobs
 from mainstay.store.blobs.local import LocalBlobs
 from mainstay.store.change import Change, Ingest, View
+from mainstay.store.databases import FULL_DISK, Database
+from mainstay.store.databases.sqlite import SQLite
 from mainstay.store.migrate import upgrade
+from mainstay.store.rounds import Rounds, Turn
 
-_BUSY_TIMEOUT_MS = 15_000
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-# What SQLite says, besides SQLITE_FULL, when a file cannot grow (measured on a full disk and under a file size limit).
-_WRITE_FAULTS = frozenset({"SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSTAT"})
-_FULL = "the workspace's disk is full: nothing was written. Free some space, then repeat."
+
+T = TypeVar("T")
 
 
 class Store:
     """Everything durable of one workspace."""
 
-    def __init__(self, engine: Engine, blobs: Blobs, clock: Clock = utc_now) -> None:
-        self.engine = engine
+    def __init__(self, database: Database, blobs: Blobs, clock: Clock = utc_now) -> None:
+        self.database = database
         self.blobs = blobs
         self.clock = clock
-        self._writing = threading.Lock()
+        self._rounds = Rounds(self._carry_out)
         self._committed = threading.Condition()
         self._commits = 0
+
+    @property
+    def engine(self) -> Engine:
+        """The pool of connections below."""
+        return self.database.engine
 
     @contextmanager
     def change(self, *, actor: str, reason: str = "", because: int | None = None) -> Iterator[Change]:
@@ -52,7 +57,9 @@ class Store:
             RuntimeError: the block recorded no event. That is a mistake in our code, so it is loud.
         """
         with self._write() as connection:
-            change = Change(connection, self.blobs, self.clock, actor=actor, reason=reason, because=because)
+            change = Change(
+                connection, self.blobs, self.clock, self.database, actor=actor, reason=reason, because=because
+            )
             yield change
             if not change.recorded:
                 raise RuntimeError("a Change that records no event may not commit; use ingest for telemetry")
@@ -61,12 +68,19 @@ class Store:
     def ingest(self) -> Iterator[Ingest]:
         """A durable write of telemetry."""
         with self._write() as connection:
-            yield Ingest(connection, self.blobs, self.clock)
+            yield Ingest(connection, self.blobs, self.clock, self.database)
+
+    def ingest_together(self, work: Callable[[Ingest], T]) -> T:
+        """Carry out a small ``work`` in one transaction with those of other threads; it returns when that is durable.
+
+        What ``work`` raises undoes its own part and is raised here; the others' parts stay. It may run on another thread.
+        """
+        return self._rounds.take(work)
 
     @contextmanager
     def view(self) -> Iterator[View]:
         """A read; everything in the block sees one state."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with translated(self.database), self.database.reading() as connection:
             yield View(connection, self.blobs, self.clock)
 
     def wait_for_commit(self, seen: int, seconds: float) -> int:
@@ -82,17 +96,37 @@ class Store:
 
     def close(self) -> None:
         """Let go of every connection."""
-        self.engine.dispose()
+        self.database.close()
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with _translated(), self._writing, self.engine.connect() as plain:
-            connection = plain.execution_options(writes=True)
-            with connection.begin():
-                yield connection
+        with translated(self.database), self.database.writing() as connection:
+            yield connection
         with self._committed:
             self._commits += 1
             self._committed.notify_all()
+
+    def _carry_out(self, gather: Callable[[], Sequence[Turn]]) -> None:
+        with self._write() as connection:
+            turns = gather()
+            if len(turns) == 1:  # nobody else's rows are at stake: the transaction itself is the savepoint
+                turns[0].result = turns[0].work(Ingest(connection, self.blobs, self.clock, self.database))
+                return
+            for turn in turns:
+                self._carry_out_apart(connection, turn)
+
+    def _carry_out_apart(self, connection: Connection, turn: Turn) -> None:
+        connection.exec_driver_sql("SAVEPOINT turn")
+        try:
+            with translated(self.database):
+                turn.result = turn.work(Ingest(connection, self.blobs, self.clock, self.database))
+        except Exception as error:
+            turn.error = error
+            try:
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT turn")
+            except DatabaseError:
+                raise error from None  # the database gave up the whole transaction (a full disk): so do we
+        connection.exec_driver_sql("RELEASE SAVEPOINT turn")
 
 
 def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
@@ -110,66 +144,26 @@ def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
         raise Unavailable(
             f"workspace {workspace.name!r} cannot be used: {error.strerror}. Choose another folder with --workspace."
         ) from error
-    engine = sqlite_engine(workspace / "mainstay.db")
+    database = SQLite(workspace / "mainstay.db")
     try:
-        with _translated():
-            upgrade(engine)
+        with translated(database):
+            upgrade(database.engine)
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
-    return Store(engine, blobs, clock)
-
-
-def sqlite_engine(file: Path) -> Engine:
-    """An engine on one SQLite file: WAL, FULL, foreign keys, explicit transactions."""
-    # Not from a text: a folder with a "?" in its name would be read as an address with parameters.
-    engine = create_engine(URL.create("sqlite", database=str(file)), pool_size=16, max_overflow=32, pool_timeout=60)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver's own, implicit BEGIN would come too late
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        # A View promises that nothing changes; the database itself sees to it.
-        connection.exec_driver_sql("PRAGMA query_only=OFF" if writes else "PRAGMA query_only=ON")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+    return Store(database, blobs, clock)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated(database: Database) -> Iterator[None]:
     """Turn what the driver says into what a person can act on."""
     try:
         yield
     except IntegrityError:
         raise  # a rule of a table was broken: our own mistake, not the file's
     except DatabaseError as error:
-        raise _meaning(error) from error
+        raise database.meaning(error) from error
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StorageFull(_FULL) from error
+            raise StorageFull(FULL_DISK) from error
         raise
-
-
-def _meaning(error: DatabaseError) -> Exception:
-    name = getattr(error.orig, "sqlite_errorname", "")
-    if name == "SQLITE_FULL" or name in _WRITE_FAULTS:
-        return StorageFull(_FULL)
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Unavailable("the workspace is busy with another writer; repeat in a moment.")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return Unavailable("the workspace cannot be written: check the owner and the permissions of its folder.")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return Corrupt("mainstay.db is not a readable database; restore it from a backup.")
-    if name.startswith("SQLITE_IOERR"):
-        return Unavailable(f"the workspace's disk fails ({name}); look at the system's log before anything else.")
-    return error

@@ -30,13 +30,16 @@ def microseconds_of(moment: datetime) -> int:
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment in UTC, stored as whole microseconds since 1970: exact, sortable, and free of any database's zone rules."""
+    """A moment in UTC, stored as whole microseconds since 1970: exact, sortable, and free of any database's zone rules.
+
+    Whoever has microseconds already may write those; what is read is always a moment.
+    """
 
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else microseconds_of(value)
+    def process_bind_param(self, value: datetime | int | None, dialect: Dialect) -> int | None:
+        return microseconds_of(value) if isinstance(value, datetime) else value
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)

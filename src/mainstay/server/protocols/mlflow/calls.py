@@ -21,7 +21,7 @@ from starlette.responses import Response
 from mainstay.server.principals import Principal
 from mainstay.server.protocols import Mount
 from mainstay.server.protocols.mlflow import wire
-from mainstay.server.routes import Repeated, opened, permitted, read_body, repeatable
+from mainstay.server.routes import Repeated, permitted, read_body, repeatable, transacted
 from mainstay.store import Store, requests
 
 
@@ -140,13 +140,16 @@ def _carry_out(
     call: Call, store: Store, request: Request, principal: Principal, arguments: dict[str, Any], data: bytes
 ) -> bytes:
     seen = repeatable(request, principal, data) if call.style != "get" else None
-    with opened(call.style, store, principal) as handle:
+
+    def work(handle: Any) -> bytes:
         if seen and (before := requests.recall(handle, seen)):
             raise Repeated(before)
         content = wire.encode(call.function(handle, **arguments))
         if seen:
             requests.remember(handle, seen, requests.Answer(200, content))
-    return content
+        return content
+
+    return transacted(call.style, store, principal, work)
 
 
 def _repeated(kind: type[wire.Request] | None) -> frozenset[str]:
