@@ -228,6 +228,19 @@ def test_feedback_reaches_the_control_plane_after_the_prediction_it_is_about(
     assert control.feedback == [{"id": name, "label": 1}]
 
 
+def test_a_flush_hands_over_what_was_predicted_without_waiting_for_a_lull(
+    control: Any, start: Callable[..., Any], models: list[Any]
+) -> None:
+    control.publish(control.variant(models[0], 1))
+    gateway = start().ready()
+    names = [gateway.predict().json()["predictions"][0]["id"] for _ in range(3)]
+
+    reply = gateway.http.post("/flush")
+
+    assert (reply.status_code, reply.json()) == (200, {"ok": True})
+    assert {record["id"] for record in control.records()} >= set(names)
+
+
 def test_a_rollback_needs_no_file_of_the_release_it_returns_to(
     control: Any, start: Callable[..., Any], models: list[Any]
 ) -> None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import threading
 import time
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 from mainstay.client.session import Session, connect
 from mainstay.client.wire import Wire
 from mainstay.demo import folders, traffic
-from mainstay.demo.project import flights
+from mainstay.demo.answers import Answer, Answers
+from mainstay.demo.months import SAMPLE, Months, first_of
 from mainstay.demo.summary import show_summary
 from mainstay.demo.telling import News, Teller
 from mainstay.domain.clock import from_wire, to_wire
@@ -39,7 +40,6 @@ from mainstay.gateway.batch import score_file
 DEPLOYMENT, MONITOR, TRIGGER, DATASET = "flights", "flights", "flights-retrain", "flights"
 LEARNT_FROM = (1, 2)
 SERVED = tuple(range(3, 13))
-ASKED_OVER_HTTP = 2_000
 MOST_OVER_HTTP = 8_000  # a canary may need more than the usual sample before its judge is sure
 SLICE = 250
 FAULTY_MONTH, RENAMED, AS = 9, "wind_speed", "wind_spd"
@@ -65,13 +65,16 @@ class Cast:
 
 @dataclass(kw_only=True)
 class Stage:
-    """The folder, the people, and where to speak."""
+    """The folder, the people, where to speak; the year, and what was answered in it."""
 
     folder: Path
     cast: Cast
     gateway_url: str
     teller: Teller
     progress: dict[str, Any]
+    answers: Answers
+    months: Months = field(default_factory=Months)
+    did_anything: bool = False
     keeping: threading.Lock = field(default_factory=threading.Lock)
 
     def once(self, act: str, do: Callable[[], Any]) -> None:
@@ -79,6 +82,7 @@ class Stage:
         if act in self.progress["done"]:
             return
         do()
+        self.did_anything = True
         with self.keeping:
             self.progress["done"].append(act)
             folders.write_progress(self.folder, self.progress)
@@ -94,6 +98,7 @@ def play(folder: Path, *, tree: Where, teller: Teller) -> None:
         gateway_url=tree.gateway_url,
         teller=teller,
         progress=folders.read_progress(folder),
+        answers=Answers(folder / "answers"),
     )
     with News(cast.owner, teller) as news:
         _open_the_year(stage)
@@ -102,14 +107,15 @@ def play(folder: Path, *, tree: Where, teller: Teller) -> None:
             teller.month = f"{date(2013, month, 1):%b}"
             _live_through(stage, month)
     teller.month = ""
-    show_summary(cast.owner, teller, ask_about=_worth_asking(folder), seconds=time.monotonic() - began)
+    seconds = time.monotonic() - began if stage.did_anything else None
+    show_summary(cast.owner, teller, ask_about=_worth_asking(stage.answers), seconds=seconds)
 
 
-def _worth_asking(folder: Path) -> list[str]:
+def _worth_asking(answers: Answers) -> list[str]:
     """Three predictions: the first of the year, one that a canary answered, the last over HTTP."""
-    said = [answer for month in SERVED for answer in _answers(folder, month) if "variant" in answer]
-    canary = [answer for answer in said if answer["variant"] == "canary"]
-    return [answer["id"] for answer in (said[0], *canary[-1:], said[-1])]
+    said = [answer for month in SERVED for answer in answers.over_http(month)]
+    canary = [answer for answer in said if answer.variant == "canary"]
+    return [answer.id for answer in (said[0], *canary[-1:], said[-1])]
 
 
 def _gather(folder: Path) -> Cast:
@@ -136,7 +142,7 @@ def _open_the_year(stage: Stage) -> None:
 
 def _ingest(stage: Stage, month: int, *, renamed: bool = False) -> None:
     """Hand the month's file in as a snapshot of the dataset."""
-    file = _month_file(stage.folder, month, renamed=renamed)
+    file = _month_file(stage, month, renamed=renamed)
     ana = stage.cast.ana
     if month == LEARNT_FROM[0]:
         ana.post("/datasets", {"name": DATASET, "owner": "ana", "description": "Departures from New York, 2013."})
@@ -144,25 +150,19 @@ def _ingest(stage: Stage, month: int, *, renamed: bool = False) -> None:
         "blob": ana.put_blob(file),
         "format": "parquet",
         "source": file.name,
-        "period": {"since": to_wire(_first(month)), "until": to_wire(_first(month + 1))},
-        "reason": f"the departures of {_first(month):%B} have landed",
+        "period": {"since": to_wire(first_of(month)), "until": to_wire(first_of(month + 1))},
+        "reason": f"the departures of {first_of(month):%B} have landed",
     }
     ana.post(f"/datasets/{DATASET}/snapshots", body)
 
 
-def _month_file(folder: Path, month: int, *, renamed: bool) -> Path:
-    file = folder / "incoming" / f"2013-{month:02}{'-renamed' if renamed else ''}.parquet"
-    table = _month_table(month)
+def _month_file(stage: Stage, month: int, *, renamed: bool) -> Path:
+    file = stage.folder / "incoming" / f"2013-{month:02}{'-renamed' if renamed else ''}.parquet"
+    table = stage.months.of(month).table
     if renamed:
         table = table.rename_columns([AS if name == RENAMED else name for name in table.column_names])
     pq.write_table(table, file, compression="zstd")
     return file
-
-
-@functools.lru_cache(maxsize=2)
-def _month_table(month: int) -> pa.Table:
-    until = date(2013, month + 1, 1) if month < 12 else date(2014, 1, 1)
-    return flights.load(until.isoformat(), since=date(2013, month, 1).isoformat())
 
 
 def _train(stage: Stage) -> None:
@@ -189,6 +189,7 @@ def _declare(stage: Stage) -> None:
 def _release_first(stage: Stage) -> None:
     body = {"model": "flights-late", "version": 1, "reason": "the first model: better than none"}
     release = stage.cast.ana.post(f"/deployments/{DEPLOYMENT}/releases", body)
+    stage.months.prepare(SERVED[0])
     judged = _see_through(stage, release["number"])
     if judged["state"] == "refused":
         lines = [gate["sentence"] for gate in judged["gates"] if gate["verdict"] != "pass"]
@@ -199,15 +200,15 @@ def _release_first(stage: Stage) -> None:
 def _live_through(stage: Stage, month: int) -> None:
     """One month: asked, watched, told, taken in, decided."""
     stage.once(f"traffic {month}", lambda: _ask_over_http(stage, month))
-    stage.once(f"offline {month}", lambda: _ask_offline(stage, month))
-    stage.once(f"logged {month}", lambda: _wait_until_logged(stage, month))
-    until = {"until": to_wire(_first(month + 1))}
-    # The file lands while the month is being judged by its predictions alone: neither waits for the other.
+    until = {"until": to_wire(first_of(month + 1))}
+    # The file lands while the month is judged, first by its predictions alone: neither waits for the other.
     with ThreadPoolExecutor(1) as landing:
         landed = landing.submit(_take_in, stage, month)
+        stage.once(f"offline {month}", lambda: _ask_offline(stage, month))
+        stage.once(f"logged {month}", lambda: _wait_until_logged(stage, month))
         stage.once(f"watch {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
+        stage.once(f"labels {month}", lambda: _tell_truth(stage, month))
         landed.result()
-    stage.once(f"labels {month}", lambda: _tell_truth(stage, month))
     stage.once(f"judge {month}", lambda: stage.cast.ana.post(f"/monitors/{MONITOR}/judge", until))
     stage.once(f"decide {month}", lambda: _let_decide(stage, month))
 
@@ -219,68 +220,65 @@ def _take_in(stage: Stage, month: int) -> None:
 
 
 def _wait_until_logged(stage: Stage, month: int) -> None:
-    expected = sum(len(_answers(stage.folder, each)) for each in SERVED if each <= month)
+    # A gateway hands its log over when it finds the time; a month is not judged before all of it is there.
+    Wire(stage.gateway_url, stage.cast.ana.wire.token).ask("POST", "/flush")
+    expected = sum(len(stage.answers.of(each)) for each in SERVED if each <= month)
     _until(lambda: _logged(stage) >= expected, "the predictions to reach the log")
 
 
 def _ask_over_http(stage: Stage, month: int) -> None:
     """A sample of the month's departures, one request each; as many more as a canary under way needs."""
-    rows = _features_of(month)
-    order = _spread(rows.num_rows, ASKED_OVER_HTTP)
-    done = {answer["key"] for answer in _answers(stage.folder, month)}
-    before = sum(_count_http(stage.folder, each) for each in SERVED if each < month)
+    departures = stage.months.of(month)
+    done = {answer.key for answer in stage.answers.of(month)}
+    before = sum(len(stage.answers.over_http(each)) for each in SERVED if each < month)
     rollout = _rollout_under_way(stage)
     first = 0
     with stage.teller.doing("traffic over HTTP"):
-        while first < MOST_OVER_HTTP and (first < ASKED_OVER_HTTP or rollout is not None):
+        while first < MOST_OVER_HTTP and (first < SAMPLE or rollout is not None):
             # Without a canary nobody looks between the requests, so the rest of the sample goes in one piece.
-            size = SLICE if rollout is not None else ASKED_OVER_HTTP - first
-            asked = [row for row in _as_requests(rows.take(order[first : first + size])) if row.key not in done]
+            size = SLICE if rollout is not None else SAMPLE - first
+            asked = [row for row in departures.requests(first, size) if row.key not in done]
             first += size
             answers = traffic.send(stage.gateway_url, stage.cast.ana.wire.token or "", DEPLOYMENT, asked)
-            _keep_answers(stage.folder, month, answers)
+            stage.answers.keep(month, [Answer(a.key, a.id, a.release, a.variant) for a in answers])
             if rollout is not None:
                 _let_judge(stage, rollout, sent=before + first)
                 rollout = _rollout_under_way(stage)
-    said = _answers(stage.folder, month)
-    variants = sorted({(answer["release"], answer["variant"]) for answer in said})
+    said = stage.answers.over_http(month)
+    variants = sorted({(answer.release, answer.variant) for answer in said})
     shown = ", ".join(f"{DEPLOYMENT}#{release} ({variant})" for release, variant in variants)
     stage.teller.say(f"{len(said)} predictions over HTTP, answered by {shown}")
 
 
 def _ask_offline(stage: Stage, month: int) -> None:
     """The rest of the month, by the same release's offline path, into the same log."""
-    rows = _features_of(month)
-    asked = pa.array([answer["key"] for answer in _answers(stage.folder, month)], pa.string())
+    rows = stage.months.of(month).rows
+    asked = pa.array([answer.key for answer in stage.answers.over_http(month)], pa.string())
     source, scored = (stage.folder / name / f"2013-{month:02}.parquet" for name in ("incoming/rest", "answers"))
     source.parent.mkdir(exist_ok=True)
     pq.write_table(rows.filter(pc.invert(pc.is_in(rows["key"], asked))), source)
     with stage.teller.doing("scoring the rest offline"):
         batch = score_file(stage.cast.ana, DEPLOYMENT, source, scored, key="key", at="due")
-    answered = pq.read_table(scored, columns=["_key", "_id"]).to_pylist()
-    _keep_lines(stage.folder, month, [{"key": one["_key"], "id": one["_id"]} for one in answered])
+    answered = pq.read_table(scored, columns=["_key", "_id"])
+    keys, ids = (answered[name].to_pylist() for name in ("_key", "_id"))
+    stage.answers.keep(month, [Answer(key, identity) for key, identity in zip(keys, ids, strict=True)])
     stage.teller.say(f"{batch.scored.rows} more predictions offline, by {batch.release}")
 
 
 def _tell_truth(stage: Stage, month: int) -> None:
     """The labels of the month's flights that landed, by prediction id."""
-    table = _month_table(month)
-    rows = flights.features(table)
-    landed = {
-        key: (label, at)
-        for key, label, at in zip(
-            rows["key"].to_pylist(), rows["late"].to_pylist(), _known_at(rows, table).to_pylist(), strict=True
-        )
-        if label is not None
-    }
-    lines = []
-    for answer in _answers(stage.folder, month):
-        if truth := landed.get(answer["key"]):
-            lines.append(json.dumps({"id": answer["id"], "label": truth[0], "at": to_wire(truth[1])}))
+    departures = stage.months.of(month)
+    told = [
+        {"id": answer.id, **fate._asdict()}
+        for answer in stage.answers.of(month)
+        if (fate := departures.fate_by_key.get(answer.key))
+    ]
+    stage.months.prepare(month + 1)
     with stage.teller.doing("telling the truth"):
-        told = stage.cast.ana.post_bytes("/feedback", "\n".join(lines).encode(), content_type="application/x-ndjson")
+        content = msgspec.json.Encoder().encode_lines(told)
+        joined = stage.cast.ana.post_bytes("/feedback", content, content_type="application/x-ndjson")
     stage.teller.say(
-        f"{told['accepted']} labels joined by prediction id, {rows.num_rows - len(lines)} flights never landed"
+        f"{joined['accepted']} labels joined by prediction id, {departures.rows.num_rows - len(told)} flights never landed"
     )
 
 
@@ -307,7 +305,7 @@ def _inject_fault(stage: Stage, month: int) -> None:
 
 def _let_decide(stage: Stage, month: int) -> None:
     """Wait for the trigger's decision about the month, and see what it started through to its end."""
-    decision = _until(lambda: _decision_about(stage, _first(month + 1)), "the trigger to decide")
+    decision = _until(lambda: _decision_about(stage, first_of(month + 1)), "the trigger to decide")
     while decision["result"] == "pending":
         if decision["release"]:
             release = _see_through(stage, int(str(decision["release"]).rpartition("#")[2]))
@@ -356,58 +354,8 @@ def _let_judge(stage: Stage, rollout: dict[str, Any], *, sent: int) -> None:
     _until(lambda: stage.cast.owner.get(path)["agrees"], "the gateway to load what should answer")
 
 
-@functools.lru_cache(maxsize=2)
-def _features_of(month: int) -> pa.Table:
-    return flights.features(_month_table(month).drop_columns(["arr_delay"])).drop_columns(["late"])
-
-
-def _spread(rows: int, sample: int) -> list[int]:
-    """Every row once, in an order whose first ``sample`` are spread evenly over the month."""
-    step = max(1, rows // sample)
-    return [row for start in range(step) for row in range(start, rows, step)]
-
-
-def _as_requests(rows: pa.Table) -> list[traffic.Asked]:
-    asked = []
-    for row in rows.to_pylist():
-        key, due = row.pop("key"), row.pop("due")
-        asked.append(traffic.Asked(key=key, at=to_wire(due.replace(tzinfo=UTC)), row=row))
-    return asked
-
-
-def _known_at(rows: pa.Table, table: pa.Table) -> Any:
-    """When a flight's fate was known: due, plus its scheduled minutes, plus its delay."""
-    minutes = pc.add(pc.cast(rows["block_min"], pa.int64()), pc.fill_null(pc.cast(table["arr_delay"], pa.int64()), 0))
-    seconds = pc.cast(pc.multiply(minutes, 60), pa.duration("s"))
-    return pc.cast(pc.add(rows["due"], seconds), pa.timestamp("us", tz="UTC"))
-
-
-def _answers(folder: Path, month: int) -> list[dict[str, Any]]:
-    file = folder / "answers" / f"2013-{month:02}.ndjson"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def _keep_answers(folder: Path, month: int, answers: list[traffic.Answered]) -> None:
-    _keep_lines(
-        folder, month, [{"key": a.key, "id": a.id, "release": a.release, "variant": a.variant} for a in answers]
-    )
-
-
-def _keep_lines(folder: Path, month: int, lines: list[dict[str, Any]]) -> None:
-    with (folder / "answers" / f"2013-{month:02}.ndjson").open("a") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
-
-
 def _logged(stage: Stage) -> int:
     return int(stage.cast.owner.get(f"/deployments/{DEPLOYMENT}")["predictions"])
-
-
-def _count_http(folder: Path, month: int) -> int:
-    return sum("variant" in answer for answer in _answers(folder, month))
-
-
-def _first(month: int) -> datetime:
-    return datetime(2013 + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)
 
 
 def _until(look: Callable[[], Any], what: str) -> Any:

@@ -10,14 +10,17 @@ from mainstay.demo.telling import Teller
 from mainstay.domain.clock import from_wire
 
 
-def show_summary(session: Session, teller: Teller, *, ask_about: list[str], seconds: float) -> None:
-    """Print it. ``ask_about``: ids of a few predictions."""
+def show_summary(session: Session, teller: Teller, *, ask_about: list[str], seconds: float | None) -> None:
+    """Print it. ``ask_about``: ids of a few predictions. ``seconds``: None if nothing was left of the year."""
     windows = session.get("/monitors/flights/windows")["items"]
     _show_months(windows, teller)
     _say_refusals(session, teller)
     _show_live(session, teller)
     _show_why(ask_about, teller)
-    teller.console.print(f"\nThe year took {seconds:.1f} s.")
+    if seconds is None:
+        teller.console.print("\nThe year was lived through in this folder before; nothing was left to do.")
+    else:
+        teller.console.print(f"\nThe year took {seconds:.1f} s.")
 
 
 def _show_months(windows: list[dict[str, Any]], teller: Teller) -> None:

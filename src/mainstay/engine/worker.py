@@ -100,9 +100,9 @@ def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], b
 
 def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
     kind, body = job["kind"], job["body"]
+    worker.spare.is_wanted = True  # after a pipeline comes another, and after a release the pipeline that betters it
     try:
         if kind == "run_pipeline":
-            worker.spare.is_wanted = True
             return run_pipeline.carry_out(
                 body, folder=worker.folder, environment=worker.environment, is_wanted=is_wanted, spare=worker.spare
             )

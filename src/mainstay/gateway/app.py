@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's face: requests in, predictions out, nothing answered that was not written down first.
 
-Routes: ``POST /deployments/{name}/predict``, ``GET /deployments/{name}``, ``POST /feedback``, ``GET /health``,
-``/ready``, ``/metrics``. It is a bare ASGI callable: on this path a web framework costs more than a quick model does.
-Only health and readiness are public; everything else asks for a bearer token.
+Routes: ``POST /deployments/{name}/predict``, ``GET /deployments/{name}``, ``POST /feedback``, ``POST /flush``,
+``GET /health``, ``/ready``, ``/metrics``. It is a bare ASGI callable: on this path a web framework costs more than a
+quick model does. Only health and readiness are public; everything else asks for a bearer token.
 """
 
 from __future__ import annotations
@@ -135,6 +135,10 @@ class Gateway:
             case ["", "feedback"]:
                 _require_method(scope, "POST")
                 return await self._feedback(headers, receive)
+            case ["", "flush"]:
+                _require_method(scope, "POST")
+                await self._admit(headers, "predict")
+                return await self._flush()
             case ["", "deployments", name]:
                 _require_method(scope, "GET")
                 await self._admit(headers, "read")
@@ -246,6 +250,14 @@ class Gateway:
         async with self._forwarding:
             reply = await ask(lambda: self._control.feedback(body, content_type, token))
         return reply.status, reply.body, ()
+
+    async def _flush(self) -> Sent:
+        seconds = self._limits.feedback_flush_s
+        if not await self.log.flush(timeout_s=seconds):
+            raise errors.Unavailable(
+                f"the control plane did not take the log within {seconds:g} s; nothing is lost, it is sent again and again."
+            )
+        return 200, b'{"ok":true}', ()
 
     def _deployment(self, name: str) -> Deployment:
         table = self.table

@@ -4,13 +4,14 @@
 In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``,
 ``_label`` of rows it has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the
 columns to slice by; whether the candidate loads in a limited child; its latency. The candidate is loaded here only
-after the child has survived it.
+after the child has survived it; the champion, which serves already, is scored meanwhile.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from mainstay import formats
@@ -40,13 +41,15 @@ def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
     candidate = body["candidate"]
     signature = Signature.from_json(candidate["signature"])
     rows = signature.arrays(table)
-    load = _load_check(platform, candidate, rows)
+    with ThreadPoolExecutor(1) as beside:
+        checked = beside.submit(_load_check, platform, candidate, rows)
+        champion, problem = _champion(platform, body.get("champion"), table, signature)
+        load = checked.result()
     if not load["ok"]:
         return {"evidence_blob": None, "load": load, "latency_p95_ms": None}
     model = _model(platform, candidate)
     scores = model.predict(rows)
     load["largest_difference"] = _difference(scores, table)
-    champion, problem = _champion(platform, body.get("champion"), table, signature)
     evidence = _evidence(table, scores, champion, target_columns=list(rows))
     return {
         "evidence_blob": platform.put_blob(arrow.parquet(evidence)),

@@ -78,7 +78,7 @@ def begin(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[byte
 
 @dataclass(kw_only=True)
 class Spare:
-    """One child ahead of need: a project that has just run a pipeline soon runs another, and loading takes seconds.
+    """One child ahead of need: a project that had work once soon runs a pipeline, and loading takes seconds.
 
     It has read nothing of the project yet, so it sees the sources as they are when its order comes.
     """
@@ -89,7 +89,7 @@ class Spare:
     _child: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """Have one, if a pipeline has been run before. To be called when there is nothing else to do."""
+        """Have one, if there was work before. To be called when there is nothing else to do."""
         if self.is_wanted and (self._child is None or self._child.poll() is not None):
             self._child = begin(self.folder, self.environment)
 

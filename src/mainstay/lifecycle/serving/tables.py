@@ -20,7 +20,6 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     func,
-    insert,
     select,
     update,
 )
@@ -236,8 +235,7 @@ def feedback_on(view: View, prediction: str) -> list[Feedback]:
 
 
 def put_feedback(ingest: Ingest, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        ingest.execute(insert(feedback), rows)
+    ingest.bulk_append(feedback, rows)
 
 
 def feedback_total(view: View) -> int:
