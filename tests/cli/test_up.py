@@ -206,6 +206,21 @@ def test_a_busy_port_is_one_sentence_and_leaves_no_process(run: Run, tmp_path: P
     assert not (tmp_path / "w" / "server.json").exists()
 
 
+def test_a_busy_port_of_the_gateway_is_one_sentence_and_leaves_no_process(run: Run, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = run("up", "--no-open", "--port", "0", "--gateway-port", str(port), "--workspace", str(tmp_path / "w"))
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"refused: port {port} for the gateway is in use by another program; choose another with --gateway-port, or 0 for any."
+    )
+    assert not (tmp_path / "w" / "server.json").exists()
+
+
 def test_a_second_tree_on_the_same_workspace_is_refused(standing: Up, run: Run) -> None:
     done = run("up", "--no-open", "--port", "0", "--workspace", str(standing.folder))
 

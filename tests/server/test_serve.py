@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid
-from mainstay.server import serve
+from mainstay.server import listening, serve
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -135,9 +135,9 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
         with pytest.raises(
             Conflict, match=rf"^port {port} for the gateway is in use by another program; choose another with --p,"
         ):
-            serve.bind("127.0.0.1", port, what="the gateway", option="--p")
+            listening.bind("127.0.0.1", port, what="the gateway", option="--p")
 
 
 def test_an_address_that_is_not_of_this_machine_is_refused() -> None:
     with pytest.raises(Invalid, match=r"cannot listen on 192\.0\.2\.1:0"):
-        serve.bind("192.0.2.1", 0, what="it", option="--p")
+        listening.bind("192.0.2.1", 0, what="it", option="--p")

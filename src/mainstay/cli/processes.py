@@ -56,7 +56,7 @@ def server(
 def gateway(workspace: Path | None, url: str, host: str, port: int, with_parent: bool) -> None:
     """Only a gateway: answers predictions. Its token comes from MAINSTAY_TOKEN."""
     from mainstay.gateway.main import serve
-    from mainstay.server.serve import require_loopback
+    from mainstay.server.listening import require_loopback
 
     _log_to_stderr()
     require_loopback(host)

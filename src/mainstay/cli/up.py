@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ import click
 from mainstay import settings
 from mainstay.cli.processes import folder_of
 from mainstay.domain.errors import MainstayError, Unavailable
+from mainstay.server.listening import bind
 
 READY_WITHIN_S = 60.0
 STOPS_WITHIN_S = 8.0
@@ -135,7 +135,8 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
     """Start the tree, wait until the server answers, and stop it at the end of the block.
 
     Raises:
-        Unavailable: the server did not come up; its own message stands above on standard error.
+        Unavailable: the server did not come up; its own message stands above on standard error. Conflict, Invalid: the
+        gateway's port cannot be taken.
     """
     gateway_port = gateway_port or _free_port(host)
     gateway_url = f"http://{f'[{host}]' if ':' in host else host}:{gateway_port}"
@@ -144,6 +145,8 @@ def running_tree(folder: Path, *, host: str, port: int, gateway_port: int, proje
     server.start()
     try:
         url = _wait_until_ready(server, folder)
+        # Tried before the gateway is started: one that finds its port taken would be started again for ever.
+        bind(host, gateway_port, what="the gateway", option="--gateway-port").close()
     except BaseException:
         server.ask_to_stop()
         server.end(time.monotonic() + STOPS_WITHIN_S)
@@ -209,8 +212,7 @@ def _wait_until_ready(server: Child, folder: Path) -> str:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
+    with bind(host, 0, what="the gateway", option="--gateway-port") as probe:
         return int(probe.getsockname()[1])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -21,12 +20,12 @@ from pathlib import Path
 
 import uvicorn
 
-from mainstay.domain.errors import Conflict, Invalid
 from mainstay.gateway.access import Doorkeeper
 from mainstay.gateway.app import Gateway, Limits
 from mainstay.gateway.control import WireControl
 from mainstay.gateway.follower import Follower
 from mainstay.gateway.prediction_log import LogSettings, open_log
+from mainstay.server.listening import bind
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def serve(
     Raises:
         Conflict: the port is busy. Invalid: it may not be taken.
     """
-    listening = _bind(host, port)
+    listening = bind(host, port, what="the gateway", option="--port")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(workspace, control_url, token, listening, hosts, with_parent, limits, log_settings))
 
@@ -109,24 +108,6 @@ def _server(gateway: Gateway) -> uvicorn.Server:
         timeout_graceful_shutdown=DRAIN_WITHIN_S,
     )
     return uvicorn.Server(config)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Accepted connections inherit it: a small answer must not wait for the acknowledgement of the one before.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(2048)
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(
-                f"port {port} for the gateway is in use by another program; choose another with --port, or 0 for any."
-            ) from error
-        raise Invalid(f"the gateway cannot listen on {host}:{port}: {error.strerror}; choose another.") from error
-    return listening
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -201,6 +201,9 @@ def _one_sentence(format: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        plain = "".join(
+            each if each.isprintable() else " " for each in str(error)
+        )  # the reader quotes the bytes it met
+        said = " ".join(plain.split())[:200].rstrip(".") or type(error).__name__
         name = {"parquet": "Parquet", "csv": "CSV"}[format]
         raise Malformed(f"the bytes handed in are not a readable {name} file: {said}. Write the file again.") from error
