@@ -11,13 +11,16 @@ import ipaddress
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-for name in [name for name in os.environ if name.startswith("MAINSTAY_")]:
+from . import databases
+
+for name in [name for name in os.environ if name.startswith("MAINSTAY_") and name != databases.VARIABLE]:
     del os.environ[name]
 
 settings.register_profile("people", deadline=None)
@@ -42,6 +45,25 @@ def is_near(host: str) -> bool:
 
 
 sys.addaudithook(refuse_far_connections)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database() -> Iterator[None]:
+    """The database of the whole run; see `databases`."""
+    if databases.CHOSEN == "sqlite":
+        yield
+        return
+    with databases.postgres():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def database_is_tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves on a shared server goes with its folder."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder and databases.CHOSEN == "postgres":
+        databases.forget(folder)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,24 @@ SETTINGS = (
         default="",
         sentence="Folder of the embedded workspace; by default `.mainstay` in this folder or the nearest one above that has it.",
     ),
+    Setting(
+        name="database_url",
+        kind=str,
+        default="",
+        sentence=(
+            "Address of a PostgreSQL database (`postgresql://USER:PASSWORD@HOST/NAME`) that holds the rows of the workspace; "
+            "without it they are in a file of its folder. `mainstay up` and `mainstay server` also read `DATABASE_URL`."
+        ),
+    ),
+    Setting(
+        name="database_schema",
+        kind=str,
+        default="mainstay",
+        sentence=(
+            "Schema of that database; `{workspace}` in it stands for a name made from the folder, "
+            "so that several workspaces may share one database."
+        ),
+    ),
     Setting(name="url", kind=str, default="", sentence="Address of a shared server; without it the workspace is used."),
     Setting(
         name="token", kind=str, default="", sentence="Token to show to a server; by default that of the workspace."

@@ -26,6 +26,8 @@ from mainstay.store import Store, ledger, metadata, open_store
 from mainstay.store.migrate import LATEST
 from mainstay.store.schema import Instant, Json
 
+from ..databases import on_sqlite
+
 for room in pkgutil.iter_modules(lifecycle.__path__):
     if (Path(room.module_finder.path) / room.name / "tables.py").is_file():  # type: ignore[union-attr]
         importlib.import_module(f"{lifecycle.__name__}.{room.name}.tables")
@@ -49,6 +51,7 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for() -> None:
     assert max(file.name[1:5] for file in folder.glob("v*.py")) == LATEST
 
 
+@on_sqlite
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     before = dump(tmp_path)
@@ -63,6 +66,7 @@ def dump(folder: Path) -> list[str]:
         return list(database.iterdump())
 
 
+@on_sqlite
 def test_every_write_is_synced_before_it_is_acknowledged(store: Store) -> None:
     with store.engine.connect() as connection:
         told = {
@@ -73,6 +77,7 @@ def test_every_write_is_synced_before_it_is_acknowledged(store: Store) -> None:
     assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", ["with space", "100%", "what?", "a#b", "ünï", "a%2Fb", "q?mode=memory"])
 def test_a_workspace_may_have_any_name(tmp_path: Path, name: str) -> None:
     open_store(tmp_path / name).close()
@@ -81,6 +86,7 @@ def test_a_workspace_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name / "mainstay.db").stat().st_size > 0
 
 
+@on_sqlite
 def test_nobody_else_can_read_the_database_even_in_a_folder_open_to_all(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     store = open_store(tmp_path / "open")
@@ -96,6 +102,7 @@ def test_nobody_else_can_read_the_database_even_in_a_folder_open_to_all(tmp_path
 # What cannot be opened
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "content", [b"not a database, but long enough to be looked at" * 100, b"SQLite format 3\x00" + b"\xff" * 4096]
 )
@@ -106,6 +113,7 @@ def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path, content: bytes) -
         open_store(tmp_path)
 
 
+@on_sqlite
 def test_a_database_whose_pages_were_damaged_is_corrupt_when_they_are_read(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for n in range(200):
@@ -124,6 +132,7 @@ def test_a_database_whose_pages_were_damaged_is_corrupt_when_they_are_read(tmp_p
             view.rows(ledger.select(ledger.ledger_texts))
 
 
+@on_sqlite
 def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     with sqlite3.connect(tmp_path / "mainstay.db") as database:
@@ -144,6 +153,7 @@ def test_a_workspace_that_is_a_file_is_refused_in_one_sentence(tmp_path: Path) -
             open_store(folder)
 
 
+@on_sqlite
 def test_a_writer_that_waits_too_long_for_another_program_is_told_to_come_back(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with sqlite3.connect(tmp_path / "mainstay.db", isolation_level=None) as other:
@@ -204,6 +214,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+@on_sqlite
 def test_a_full_disk_refuses_writes_keeps_reads_and_recovers_without_a_restart(small_disk: Path) -> None:
     store = open_store(small_disk / "workspace")
 
@@ -258,6 +269,7 @@ except StorageFull:
 """
 
 
+@on_sqlite
 def test_a_database_that_cannot_grow_is_storage_full_and_stays_whole(tmp_path: Path) -> None:
     child = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60)
 

@@ -17,18 +17,26 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from mainstay import settings
 from mainstay.domain.clock import Clock, utc_now
-from mainstay.domain.errors import StorageFull, Unavailable
+from mainstay.domain.digests import sha256_hex
+from mainstay.domain.errors import Conflict, StorageFull, Unavailable
 from mainstay.store.blobs import Blobs
 from mainstay.store.blobs.local import LocalBlobs
 from mainstay.store.change import Change, Ingest, View
 from mainstay.store.databases import FULL_DISK, Database
+from mainstay.store.databases.postgres import Postgres
 from mainstay.store.databases.sqlite import SQLite
 from mainstay.store.migrate import upgrade
 from mainstay.store.rounds import Rounds, Turn
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+EMBEDDED = "mainstay.db"
+# Stands in a workspace whose rows are in PostgreSQL: without it, a forgotten setting would show an empty workspace.
+ELSEWHERE = "postgresql"
 
 T = TypeVar("T")
 
@@ -43,6 +51,7 @@ class Store:
         self._rounds = Rounds(self._carry_out)
         self._committed = threading.Condition()
         self._commits = 0
+        self._follows_others = False
 
     @property
     def engine(self) -> Engine:
@@ -85,14 +94,29 @@ class Store:
 
     def wait_for_commit(self, seen: int, seconds: float) -> int:
         """Sleep until something was committed after ``seen`` (a former result; 0 at first) or the time is over."""
+        self._follow_others()
         with self._committed:
             self._committed.wait_for(lambda: self._commits > seen, timeout=seconds)
             return self._commits
 
     @property
     def commits(self) -> int:
-        """How often this process has committed: while it stands still, nothing needs to be looked up again."""
+        """Grows with every commit, also of another process (a moment later); while it stands still, nothing needs to be
+        looked up again."""
+        self._follow_others()
         return self._commits
+
+    def _follow_others(self) -> None:
+        """From the first time that somebody asks: most programs that open a store never do."""
+        with self._committed:
+            follows, self._follows_others = self._follows_others, True
+        if not follows:
+            self.database.follow(self._tell)
+
+    def _tell(self) -> None:
+        with self._committed:
+            self._commits += 1
+            self._committed.notify_all()
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -102,9 +126,7 @@ class Store:
     def _write(self) -> Iterator[Connection]:
         with translated(self.database), self.database.writing() as connection:
             yield connection
-        with self._committed:
-            self._commits += 1
-            self._committed.notify_all()
+        self._tell()
 
     def _carry_out(self, gather: Callable[[], Sequence[Turn]]) -> None:
         with self._write() as connection:
@@ -130,28 +152,56 @@ class Store:
 
 
 def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
-    """Open the embedded store in ``workspace``, made and migrated if need be.
+    """Open the store of ``workspace``, made and migrated if need be: embedded, or where the setting ``database_url`` says.
 
     Raises:
-        Unavailable: the folder cannot be written. Corrupt: the file is no database. Conflict: it is newer than this program.
+        Unavailable: the folder or the database cannot be used. Corrupt: the file is no database.
+        Conflict: it is newer than this program, or the workspace keeps its rows elsewhere.
     """
     try:
         workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made here, not by SQLite, so that nobody else can read it even in a folder that was there before and is open to all.
-        os.close(os.open(workspace / "mainstay.db", os.O_RDWR | os.O_CREAT, 0o600))
+        database = _database_of(workspace)
         blobs = LocalBlobs(workspace / "blobs")
     except OSError as error:
         raise Unavailable(
             f"workspace {workspace.name!r} cannot be used: {error.strerror}. Choose another folder with --workspace."
         ) from error
-    database = SQLite(workspace / "mainstay.db")
     try:
         with translated(database):
+            if isinstance(database, Postgres):
+                database.make_schema()
             upgrade(database.engine)
     except BaseException:
         database.close()
         raise
     return Store(database, blobs, clock)
+
+
+def _database_of(workspace: Path) -> Database:
+    """The database that goes with the blobs in this folder; never another one, which would know nothing of them."""
+    url = settings.get("database_url")
+    file, elsewhere = workspace / EMBEDDED, workspace / ELSEWHERE
+    if url and file.exists():
+        raise Conflict(
+            f"workspace {workspace.name!r} has an embedded database, and setting MAINSTAY_DATABASE_URL names another one; "
+            "unset it, or choose another folder with --workspace."
+        )
+    if url:
+        elsewhere.touch(0o600)
+        schema = settings.get("database_schema").replace("{workspace}", _name_of(workspace))
+        return Postgres(url, schema=schema)
+    if elsewhere.exists():
+        raise Conflict(
+            f"workspace {workspace.name!r} keeps its rows in PostgreSQL; "
+            "set MAINSTAY_DATABASE_URL to the address that it was made with."
+        )
+    # Made here, not by SQLite, so that nobody else can read it even in a folder that was there before and is open to all.
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    return SQLite(file)
+
+
+def _name_of(workspace: Path) -> str:
+    return f"mainstay_{sha256_hex(str(workspace.resolve()).encode())[:16]}"
 
 
 @contextmanager
@@ -163,6 +213,8 @@ def translated(database: Database) -> Iterator[None]:
         raise  # a rule of a table was broken: our own mistake, not the file's
     except DatabaseError as error:
         raise database.meaning(error) from error
+    except PoolTimeout as error:
+        raise Unavailable("too many requests wait for the database; repeat in a moment.") from error
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise StorageFull(FULL_DISK) from error

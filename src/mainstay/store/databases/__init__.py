@@ -47,6 +47,10 @@ class Database(Protocol):
         """What a driver's error means: one of ours if a person can act on it, else ``error`` itself."""
         ...
 
+    def follow(self, told: Callable[[], None]) -> None:
+        """Call ``told`` from now on, on a thread of its own, whenever another process has committed; it may be once too often."""
+        ...
+
     def close(self) -> None:
         """Let go of every connection."""
         ...

@@ -9,7 +9,7 @@ that stays open: taking one from the pool and making it writable costs as much a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ class SQLite:
         if name.startswith("SQLITE_IOERR"):
             return Unavailable(f"the workspace's disk fails ({name}); look at the system's log before anything else.")
         return error
+
+    def follow(self, told: Callable[[], None]) -> None:
+        """See `Database.follow`. A workspace on SQLite has one server, and that is this process."""
 
     def close(self) -> None:
         """See `Database.close`."""
