@@ -21,7 +21,7 @@ from typing import Any
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid
-from mainstay.formats import Files
+from mainstay.formats import Files, facts
 
 FILE = "MLmodel"
 MOST_BYTES = 1 << 20
@@ -96,7 +96,7 @@ def unfolded(format: str, files: Files) -> Files:
     if format == "lightgbm":
         return _lightgbm(_member(files, data), _names(content.get("signature")))
     native = {"sklearn": "model.skops", "xgboost": "model.ubj", "onnx": "model.onnx"}[format]
-    return {native: _member(files, data)}
+    return {native: _member(files, data)} | ({facts.FILE: facts.ASK_THE_MODEL} if format == "xgboost" else {})
 
 
 def example(files: Files) -> list[dict[str, Any]]:
@@ -185,8 +185,8 @@ def _lightgbm(data: bytes, columns: tuple[str, ...] | None) -> Files:
     from mainstay.formats import lightgbm
 
     text, classes = _out_of_skops(data) if data[:4] == b"PK\x03\x04" else (data, None)
-    facts = lightgbm.facts_of(text.decode(errors="replace"), columns=columns, classes=classes)
-    return {lightgbm.FILE: text, **facts.to_files()}
+    told = lightgbm.facts_of(text.decode(errors="replace"), columns=columns, classes=classes)
+    return {lightgbm.FILE: text, **told.to_files()}
 
 
 def _out_of_skops(archive: bytes) -> tuple[bytes, list[Any] | None]:

@@ -51,7 +51,7 @@ class Xgboost:
         content = formats.read(files, FILE)
         if content[:1] != b"{" or content[-1:] != b"}" or b"learner" not in content[:64]:
             return [f"{FILE} is not a whole XGBoost model in UBJ or JSON."]
-        return Facts.problems(files) if facts.FILE in files else []
+        return [] if _tells_itself(files) else Facts.problems(files)
 
     def load(self, files: Files) -> Boosted:
         import xgboost
@@ -62,8 +62,8 @@ class Xgboost:
         except (xgboost.core.XGBoostError, ValueError) as error:
             raise Invalid(f"{FILE} is not a model that XGBoost can read; save it again.") from error
         booster.set_param({"nthread": 1})  # a small batch is done before other threads have woken up
-        # A file that XGBoost's own estimator wrote has no facts beside it, but its labels are then 0, 1, 2 …
-        told = Facts.from_files(files) if facts.FILE in files else _native_facts(booster)
+        # XGBoost's own estimator accepts no labels but 0, 1, 2 …, so the number of classes is all there is to know.
+        told = _facts(booster, booster) if _tells_itself(files) else Facts.from_files(files)
         if told.scores == "probability" and len(told.classes or ()) > 2:
             booster.set_param({"objective": "multi:softprob"})  # softmax gives labels only
         best = booster.attr("best_iteration")
@@ -119,9 +119,8 @@ def _facts(booster: Any, model: Any) -> Facts:
     return Facts(columns=columns, classes=None, scores="value")
 
 
-def _native_facts(booster: Any) -> Facts:
-    """What the file itself tells. XGBoost's classifier accepts no labels but 0, 1, 2 …, so their number is enough."""
-    return _facts(booster, booster)
+def _tells_itself(files: Files) -> bool:
+    return facts.FILE in files and formats.read(files, facts.FILE) == facts.ASK_THE_MODEL
 
 
 def _labels(model: Any, count: int) -> list[Any]:
