@@ -20,6 +20,7 @@ ROLES = ("train", "holdout", "input")
 
 # What is only a name for bytes that are elsewhere, or nowhere: it has a number, and nothing that could be loaded.
 REFERENCE = "reference"
+PROMPT = "prompt"
 # A model is what answers rows; a prompt is a text for a language model that is numbered in the same way.
 KINDS = ("model", "prompt")
 

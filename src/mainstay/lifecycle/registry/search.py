@@ -82,9 +82,8 @@ def models(
         Invalid: the filter or the order cannot be understood.
     """
     conditions = _of_a_kind([*comparisons(filter, fields), *where])
-    found: list[Model] = tables.search_models(
-        view, conditions, _order(order, orders, [("name", False)]), after, limit + 1
-    )
+    by = _order(order, orders, usual=(), ties=[("name", False)])
+    found: list[Model] = tables.search_models(view, conditions, by, after, limit + 1)
     return Page(found[:limit], after + limit if len(found) > limit else None)
 
 
@@ -105,8 +104,8 @@ def versions(
         Invalid: the filter or the order cannot be understood.
     """
     conditions = _of_a_kind([*comparisons(filter, fields), *where])
-    usual = [("updated_at", True), ("model", False), ("number", True)]
-    found: list[Version] = tables.search_versions(view, conditions, _order(order, orders, usual), after, limit + 1)
+    by = _order(order, orders, usual=[("updated_at", True)], ties=[("model", False), ("number", True)])
+    found: list[Version] = tables.search_versions(view, conditions, by, after, limit + 1)
     return Page(found[:limit], after + limit if len(found) > limit else None)
 
 
@@ -188,8 +187,14 @@ def _of_a_kind(conditions: list[Comparison]) -> list[Comparison]:
     return [Comparison("kind", "", "=", "model"), *conditions]
 
 
-def _order(asked: Sequence[str], known: Mapping[str, str], usual: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    """The order asked for, then the usual one, so that pages never overlap."""
+def _order(
+    asked: Sequence[str],
+    known: Mapping[str, str],
+    *,
+    usual: Sequence[tuple[str, bool]],
+    ties: Sequence[tuple[str, bool]],
+) -> list[tuple[str, bool]]:
+    """The order asked for, or the usual one, and at last what tells any two apart: so pages never overlap."""
     order: list[tuple[str, bool]] = []
     for text in asked:
         found = _ORDER.fullmatch(text)
@@ -198,6 +203,9 @@ def _order(asked: Sequence[str], known: Mapping[str, str], usual: Sequence[tuple
             raise Invalid(
                 f"the order {text[:60]!r} cannot be read; one of {', '.join(known)} with ASC or DESC is expected."
             )
+        if known[name] in {column for column, _ in order}:
+            raise Invalid(f"the order names {name!r} twice; once is enough.")
         order.append((known[name], (found["way"] or "").lower() == "desc"))
+    order = order or list(usual)
     there = {column for column, _ in order}
-    return order + [(column, is_down) for column, is_down in usual if column not in there]
+    return order + [(column, is_down) for column, is_down in ties if column not in there]

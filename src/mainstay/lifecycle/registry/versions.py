@@ -19,6 +19,7 @@ from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.registry import VersionChanged, VersionMarked, VersionRegistered, VersionRepeated
 from mainstay.domain.registry import (
+    PROMPT,
     REFERENCE,
     ROLES,
     File,
@@ -118,26 +119,31 @@ def refer(
     claims: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    text: str = "",
 ) -> Version:
     """Give the next number to the name of some bytes that are elsewhere, or that nobody has seen.
+
+    The version of a prompt is its text; it is kept in the same way, and ``source`` may then be anything.
 
     Raises:
         NotFound: no such model or run. Invalid: ``source`` is a place on a disk, or something that cannot be kept.
     """
-    models.lock(change, model)
+    is_prompt = models.lock(change, model).kind == "prompt"
     if run_id is not None:
         runs.get(change, run_id)
-    check_source(source)
+    if not is_prompt:
+        check_source(source)
+    format, signature = (PROMPT, {"text": text}) if is_prompt else (REFERENCE, {"source": source})
     check_tags(f"a version of model {model!r}", tags or {})
     check_description(f"a version of model {model!r}", description)
     new = Version(
         model=model,
         number=tables.take_number(change, model),
-        digest=manifest_digest(format=REFERENCE, files={}, environment={}, signature={"source": source}),
-        format=REFERENCE,
+        digest=manifest_digest(format=format, files={}, environment={}, signature=signature),
+        format=format,
         files={},
         environment={},
-        signature={"source": source},
+        signature=signature,
         metrics={},
         evaluation_blob=None,
         snapshots=(),
