@@ -55,6 +55,7 @@ UNTRACKED = {".git", ".venv", "node_modules", "assets", "dist", "build"}
 IMPORT_NAME = {
     "common-expression-language": "cel",
     "protobuf": "google",
+    "pyyaml": "yaml",
     "scikit-learn": "sklearn",
     "xgboost-cpu": "xgboost",
 }

@@ -121,10 +121,10 @@ def test_a_poisoned_pipeline_job_ends_failed_with_one_sentence(platform, worker,
 
 
 def test_a_job_without_what_it_needs_ends_failed_with_one_sentence(platform, worker):
-    job = ask(platform, "judge_release", {"evaluation_blob": None})
+    job = ask(platform, "judge_release", {"evaluation_blob": "0" * 64, "candidate": {}})
     work_once(worker)
 
-    assert platform.jobs[job["id"]]["error"].startswith("the candidate has no evaluation to judge it by")
+    assert platform.jobs[job["id"]]["error"].startswith("no blob 000")
 
 
 def test_a_lost_lease_stops_the_pipeline_and_is_not_answered(platform, worker):

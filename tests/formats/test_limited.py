@@ -69,10 +69,10 @@ def test_a_pickle_is_not_opened_in_the_child_either(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_and_another_version_are_told_in_the_house_s_words(saved: formats.Saved) -> None:
-    unknown = limited.check_in_child("pickle", saved.files)
+    unknown = limited.check_in_child("h5", saved.files)
     older = limited.check_in_child("sklearn", saved.files, environment={"scikit-learn": "1.2.0"})
 
-    assert "no model format 'pickle'" in unknown["error"]
+    assert "no model format 'h5'" in unknown["error"]
     assert "saved with scikit-learn 1.2.0" in older["error"]
     assert is_one_sentence(unknown) and is_one_sentence(older)
 

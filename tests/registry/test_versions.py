@@ -116,12 +116,15 @@ def test_many_who_register_at_once_get_numbers_without_gap_or_repetition(store: 
     assert sorted(made) == list(range(1, 17))
 
 
-def test_there_is_no_verb_that_changes_or_deletes_a_version() -> None:
+def test_there_is_no_verb_that_changes_the_bytes_of_a_version() -> None:
     verbs = {
         name for name, verb in inspect.getmembers(versions, inspect.isfunction) if verb.__module__ == versions.__name__
     }
 
-    assert {name for name in verbs if not name.startswith("_")} == {"register", "mark", "get", "listed", "verify"}
+    assert {name for name in verbs if not name.startswith("_")} == {
+        "register", "refer", "describe", "delete", "mark", "get", "listed", "verify",
+    }  # fmt: skip
+    assert set(inspect.signature(versions.describe).parameters) == {"change", "model", "number", "description", "tags"}
 
 
 def test_a_file_that_is_not_here_is_named_and_no_number_is_spent(store: Store, register: Register) -> None:
@@ -254,7 +257,7 @@ def test_versions_page_newest_first(store: Store, register: Register) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "error"), [({"tier": "huge"}, Invalid), ({"name": "a b"}, Invalid), ({"name": "late"}, Conflict)]
+    ("facts", "error"), [({"tier": "huge"}, Invalid), ({"name": "a/b"}, Invalid), ({"name": "late"}, Conflict)]
 )
 def test_a_model_needs_a_free_name_and_a_known_tier(
     store: Store, facts: dict[str, str], error: type[Exception]
@@ -265,6 +268,6 @@ def test_a_model_needs_a_free_name_and_a_known_tier(
 
 def test_a_version_is_named_by_model_and_number() -> None:
     assert parse_version("flights-late/3") == ("flights-late", 3)
-    for text in ("flights-late", "flights-late/0", "/3", "a b/3"):
+    for text in ("flights-late", "flights-late/0", "/3", "a:b/3"):
         with pytest.raises(Invalid):
             parse_version(text)

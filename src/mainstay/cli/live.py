@@ -28,7 +28,7 @@ COLUMNS = (
     Column("digest", lambda line: printing.digest(line["digest"])),
     Column("loaded", lambda line: _loaded(line)),
     Column("AUC [95 %]", lambda line: words.figure(line["performance"])),
-    Column("trained", lambda line: f"{words.ago(line['trained_at'])} by {line['trained_by']}"),
+    Column("trained", lambda line: _trained(line)),
     Column("approved by", lambda line: words.listed(line["approved_by"])),
     Column("owner", lambda line: line["owner"]),
 )
@@ -54,3 +54,7 @@ def _loaded(line: dict[str, Any]) -> Cell:
     if not line["agrees"]:
         return Cell("✗ NOT LOADED everywhere", "red")
     return Cell(f"✓ matches on {words.counted(len(line['loaded']), 'gateway')}", "green")
+
+
+def _trained(line: dict[str, Any]) -> str:
+    return f"{words.ago(line['trained_at'])} by {line['trained_by']}" if line["trained_at"] else "elsewhere"

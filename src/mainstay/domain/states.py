@@ -16,7 +16,7 @@ def _table(**moves: str) -> StateTable:
 
 RUN = _table(running="succeeded failed", succeeded="", failed="", cached="")
 
-VERSION = _table(candidate="released retired", released="retired", retired="released")
+VERSION = _table(candidate="released retired deleted", released="retired", retired="released deleted", deleted="")
 
 RELEASE = _table(
     judging="refused waiting approved failed",

@@ -9,7 +9,10 @@ What good means. The same fitted model gives the same bytes, in any process, so 
 the bytes can make the reader run code that is not on a list shipped with Mainstay: `inspect` reads without executing,
 `load` refuses what `inspect` objects to, and `mainstay.formats.limited` does the first load of a stranger's file in a
 child with limits. A loaded model predicts from columns or from an array, on one row or many, from many threads at once,
-and gives what the original gave. There is no pickle here, not even as an option.
+and gives what the original gave. Nothing is saved as a pickle. A pickle that somebody else made is read by one format that
+says so (`runs_code`), and only for a caller who says ``allow_pickle``, which takes an admin's recorded permission.
+
+A folder that MLflow's client logged is a model, too: `mlmodel` tells the format and hands it its files.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ __all__ = [
     "names",
     "read",
     "row_count",
+    "runs_code",
     "save",
     "versions",
 ]
@@ -110,6 +114,7 @@ class Format(Protocol):
     extra: str  # `pip install mainstay[extra]` brings the libraries
     libraries: tuple[str, ...]  # distributions it needs; their versions are recorded
     match: Literal["minor", "not_older"]  # how the installed version of libraries[0] must relate to the saved one
+    runs_code: bool  # whether reading the bytes is running what is in them
 
     def recognises(self, model: object) -> bool: ...
     def save(self, model: Any) -> dict[str, bytes]: ...
@@ -195,30 +200,55 @@ def inspect(format: str, files: Files) -> list[str]:
     An empty list is no proof of safety: native parsers see the bytes only in `load`. Use
     `limited.check_in_child` for the first load of a file from elsewhere.
     """
-    return get(format).inspect(files)
+    return get(format).inspect(_unfolded(format, files))
 
 
 def load(
-    format: str, files: Files, *, environment: Mapping[str, str] | None = None, allow_version_mismatch: bool = False
+    format: str,
+    files: Files,
+    *,
+    environment: Mapping[str, str] | None = None,
+    allow_version_mismatch: bool = False,
+    allow_pickle: bool = False,
 ) -> Model:
     """The model in ``files``, ready to predict.
 
     Args:
         environment: the one of `Saved`. A library version that cannot be relied on to read the bytes alike is refused:
             another minor version for scikit-learn, whose internals are what is saved; an older one for the rest.
+        allow_pickle: an admin has allowed to run what is in these files, for a format that cannot be read otherwise.
 
     Raises:
-        Invalid: unknown format, damaged or untrusted files, or another library version.
+        Invalid: unknown format, damaged or untrusted files, another library version, or a pickle that nobody allowed.
         Unavailable: the format's library is not installed.
     """
     chosen = get(format)
+    if chosen.runs_code and not allow_pickle:
+        raise Invalid(
+            f"this {format!r} model is not loaded: reading it is running what is in it, and nobody has allowed that.",
+            format=format,
+        )
     _require(format, chosen)
     if environment is not None and not allow_version_mismatch:
         _compare_versions(chosen, environment)
+    files = _unfolded(format, files)
     problems = chosen.inspect(files)
     if problems:
         raise Invalid(f"this {format!r} model is not loaded: {' '.join(problems)}", format=format, problems=problems)
     return chosen.load(files)
+
+
+def runs_code(format: str) -> bool:
+    """Whether reading this format's files is running what is in them; False for a format that there is not."""
+    return format in names() and get(format).runs_code
+
+
+def _unfolded(format: str, files: Files) -> Files:
+    if "MLmodel" not in files:
+        return files
+    from mainstay.formats import mlmodel  # late: it imports this module
+
+    return mlmodel.unfolded(format, files)
 
 
 def versions(*distributions: str) -> dict[str, str]:

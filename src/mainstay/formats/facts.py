@@ -19,6 +19,8 @@ from mainstay.domain.errors import Invalid
 from mainstay.formats import Array, Files, Scores, Table
 
 FILE = "facts.json"
+# In place of facts, where a library's own file comes from elsewhere and must be asked itself.
+ASK_THE_MODEL = b"{}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ class Lightgbm:
     extra = "boost"
     libraries: tuple[str, ...] = ("lightgbm", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
+    runs_code = False
 
     def recognises(self, model: object) -> bool:
         is_ours = type(model).__module__.split(".")[0] == "lightgbm"
@@ -92,25 +93,34 @@ class Boosted:
 
 
 def _facts(booster: Any, model: Any, text: str) -> Facts:
+    names = tuple(booster.feature_name())
+    labels = getattr(model, "classes_", None)
+    return facts_of(
+        text,
+        columns=None if all(_UNNAMED.fullmatch(name) for name in names) else names,
+        classes=None if labels is None else np.asarray(labels).tolist(),
+    )
+
+
+def facts_of(text: str, *, columns: tuple[str, ...] | None, classes: list[Any] | None) -> Facts:
+    """What a model's text says, completed by what it does not: the names of its columns, a classifier's labels.
+
+    Raises:
+        Invalid: it is a classifier of an objective of its own.
+    """
     found = re.search(r"^objective=(\S+)(.*)$", text, re.MULTILINE)
     objective, rest = (found[1], found[2]) if found else ("", "")
-    names = tuple(booster.feature_name())
-    columns = None if all(_UNNAMED.fullmatch(name) for name in names) else names
     if objective in ("binary", "cross_entropy"):
-        return Facts(columns=columns, classes=_labels(model, 2), scores="probability")
+        return Facts(columns=columns, classes=[0, 1] if classes is None else classes, scores="probability")
     if objective in ("multiclass", "multiclassova"):
         count = re.search(r"num_class:(\d+)", rest)
-        return Facts(columns=columns, classes=_labels(model, int(count[1]) if count else 0), scores="probability")
-    if hasattr(model, "classes_"):
+        numbers = list(range(int(count[1]) if count else 0))
+        return Facts(columns=columns, classes=numbers if classes is None else classes, scores="probability")
+    if classes is not None:
         raise Invalid(
             "this classifier has an objective of its own, of which its file does not tell what the scores are."
         )
     return Facts(columns=columns, classes=None, scores="value")
-
-
-def _labels(model: Any, count: int) -> list[Any]:
-    labels = getattr(model, "classes_", None)
-    return list(range(count)) if labels is None else np.asarray(labels).tolist()
 
 
 def _is_whole(content: bytes) -> bool:

@@ -6,7 +6,8 @@ on what went wrong; never a traceback, never an exception for what the *model* d
 
 The child is a fresh interpreter with nothing of our environment, limits on address space, processor time, open files
 and written bytes, no core dump, no way to gain rights, and, where the kernel lets it, no network. The parent reads one
-JSON answer from a file whose size the kernel bounds. It executes nothing of the model's.
+JSON answer from a file whose size the kernel bounds. It executes nothing of the model's; only for a pickle that an admin
+allowed does the child itself run what is in it.
 
 What it does not do: it is no container. Code that runs in the child could read what our user may read, and could lie
 in its answer. The formats give no such code a way in; this is the second wall, mainly against native parsers that
@@ -99,6 +100,7 @@ def check_in_child(
     probe: Table | None = None,
     environment: Mapping[str, str] | None = None,
     allow_version_mismatch: bool = False,
+    allow_pickle: bool = False,
 ) -> dict[str, Any]:
     """Load a model in a limited child, and let it predict ``probe``'s rows.
 
@@ -106,7 +108,7 @@ def check_in_child(
         memory_mb: address space, which is some 600 MB more than what scikit-learn really uses.
         seconds: processor time; by the clock it may take `START_S` more.
         probe: a table as for `Model.predict`; lists will do in place of arrays.
-        environment: as for `formats.load`.
+        environment, allow_pickle: as for `formats.load`. What is unpickled does run in the child.
 
     Returns:
         ``ok``, and if it is: ``columns``, ``classes``, ``scores`` (nested lists, None without a probe), ``kind`` (what
@@ -120,6 +122,7 @@ def check_in_child(
             "probe": _as_json(probe),
             "environment": None if environment is None else dict(environment),
             "allow_version_mismatch": allow_version_mismatch,
+            "allow_pickle": allow_pickle,
             "memory_mb": memory_mb,
             "seconds": seconds,
             "written_bytes": ANSWER_LIMIT_BYTES,
@@ -153,6 +156,7 @@ def _loaded(request: dict[str, Any]) -> dict[str, Any]:
         files,
         environment=request["environment"],
         allow_version_mismatch=request["allow_version_mismatch"],
+        allow_pickle=request["allow_pickle"],
     )
     probe = _from_json(request["probe"])
     return {

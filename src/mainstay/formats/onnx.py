@@ -42,6 +42,7 @@ class Onnx:
     extra = "onnx"
     libraries: tuple[str, ...] = ("onnxruntime", "onnx", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
+    runs_code = False
 
     def recognises(self, model: object) -> bool:
         return type(model).__name__ == "ModelProto" and hasattr(model, "SerializeToString")

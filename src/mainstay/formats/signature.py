@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Type = Literal["float", "int", "str", "bool", "datetime"]
-Answer = Literal["binary", "multiclass", "regression"]
+# "classification": some labels, which the model itself names when it is loaded.
+Answer = Literal["binary", "multiclass", "classification", "regression"]
 
 CATEGORIES_AT_MOST = 100  # more different texts than that are a text, not a category
 
@@ -267,8 +268,8 @@ def _output(item: Any) -> Output:
     if not isinstance(item, Mapping) or not {"type"} <= set(item) <= {"type", "classes", "positive"}:
         raise Invalid("'output' of a signature has 'type', and may have 'classes' and 'positive'.")
     classes, positive = item.get("classes"), item.get("positive")
-    if item["type"] not in get_args(Answer) or (item["type"] == "regression") != (classes is None):
-        raise Invalid(f"'output' is one of {', '.join(get_args(Answer))}, with 'classes' unless it is a regression.")
+    if item["type"] not in get_args(Answer) or (item["type"] in ("binary", "multiclass")) != (classes is not None):
+        raise Invalid(f"'output' is one of {', '.join(get_args(Answer))}; binary and multiclass come with 'classes'.")
     if classes is not None and (
         not isinstance(classes, list) or not all(isinstance(one, str | int | float) for one in classes)
     ):

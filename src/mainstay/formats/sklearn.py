@@ -48,6 +48,7 @@ class Sklearn:
     extra = "sklearn"
     libraries: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "scipy")
     match: Literal["minor", "not_older"] = "minor"
+    runs_code = False
 
     def recognises(self, model: object) -> bool:
         kinds = type(model).__mro__

@@ -2,8 +2,9 @@
 """XGBoost, in its own binary JSON (UBJ), which every later version can read.
 
 In: a `Booster`, or one of the estimators with scikit-learn's face. Out: ``model.ubj`` and ``facts.json`` (what UBJ does
-not say: labels, columns, what the scores are). Only the booster is kept; the estimator's face is not needed to predict.
-The file is data, but a C++ parser reads it: a stranger's file belongs into `limited.check_in_child` first.
+not say: labels, columns, what the scores are; a file that XGBoost itself wrote may come without). Only the booster is kept;
+the estimator's face is not needed to predict. The file is data, but a C++ parser reads it: a stranger's file belongs into
+`limited.check_in_child` first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid
-from mainstay.formats import Array, Files, Scores, Table
+from mainstay.formats import Array, Files, Scores, Table, facts
 from mainstay.formats.facts import Facts
 
 FILE = "model.ubj"
@@ -30,6 +31,7 @@ class Xgboost:
     extra = "boost"
     libraries: tuple[str, ...] = ("xgboost", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
+    runs_code = False
 
     def recognises(self, model: object) -> bool:
         return type(model).__module__.split(".")[0] == "xgboost" and hasattr(model, "save_model")
@@ -48,8 +50,8 @@ class Xgboost:
             return [f"it has no file {FILE!r}."]
         content = formats.read(files, FILE)
         if content[:1] != b"{" or content[-1:] != b"}" or b"learner" not in content[:64]:
-            return [f"{FILE} is not a whole XGBoost model in UBJ."]
-        return Facts.problems(files)
+            return [f"{FILE} is not a whole XGBoost model in UBJ or JSON."]
+        return [] if _tells_itself(files) else Facts.problems(files)
 
     def load(self, files: Files) -> Boosted:
         import xgboost
@@ -60,12 +62,13 @@ class Xgboost:
         except (xgboost.core.XGBoostError, ValueError) as error:
             raise Invalid(f"{FILE} is not a model that XGBoost can read; save it again.") from error
         booster.set_param({"nthread": 1})  # a small batch is done before other threads have woken up
-        facts = Facts.from_files(files)
-        if facts.scores == "probability" and len(facts.classes or ()) > 2:
+        # XGBoost's own estimator accepts no labels but 0, 1, 2 …, so the number of classes is all there is to know.
+        told = _facts(booster, booster) if _tells_itself(files) else Facts.from_files(files)
+        if told.scores == "probability" and len(told.classes or ()) > 2:
             booster.set_param({"objective": "multi:softprob"})  # softmax gives labels only
         best = booster.attr("best_iteration")
         return Boosted(
-            booster=booster, facts=facts, rounds=(0, int(best) + 1 if best else 0), width=int(booster.num_features())
+            booster=booster, facts=told, rounds=(0, int(best) + 1 if best else 0), width=int(booster.num_features())
         )
 
 
@@ -114,6 +117,10 @@ def _facts(booster: Any, model: Any) -> Facts:
         count = int(objective["softmax_multiclass_param"]["num_class"])
         return Facts(columns=columns, classes=_labels(model, count), scores="probability")
     return Facts(columns=columns, classes=None, scores="value")
+
+
+def _tells_itself(files: Files) -> bool:
+    return facts.FILE in files and formats.read(files, facts.FILE) == facts.ASK_THE_MODEL
 
 
 def _labels(model: Any, count: int) -> list[Any]:

@@ -56,6 +56,7 @@ def score_file(
         "format": version["format"],
         "environment": version["environment"],
         "role": "champion",
+        "allow_pickle": version["permission"] is not None,
     }
     scored = offline.predict_file(
         source,

@@ -68,13 +68,15 @@ def score(
     environment: Mapping[str, str] | None,
     signature: Mapping[str, Any],
     table: pa.Table,
+    *,
+    allow_pickle: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Scores of ``table``'s rows, shape (rows,), or (rows, classes) for more than two classes.
 
     Raises:
         Invalid: the files, or the table, are not acceptable; the message names the column and the first row.
     """
-    model = formats.load(format, files, environment=environment)
+    model = formats.load(format, files, environment=environment, allow_pickle=allow_pickle)
     checked = check(table, read_fields(Signature.from_json(signature)))
     return _predict(model, checked.columns, table.num_rows)
 
@@ -93,14 +95,19 @@ def predict_file(
     """Score ``source`` (Parquet or Arrow IPC) and write the sealed predictions to ``destination`` (Parquet).
 
     Args:
-        variant: ``release``, ``model``, ``version`` (numbers or full names), ``format``, ``environment``; ``role`` if
-        it has one. files: name → path or bytes, as verified by the caller. key, at: columns with the key and the event
-        time.
+        variant: ``release``, ``model``, ``version`` (numbers or full names), ``format``, ``environment``; ``role`` and
+        ``allow_pickle`` if it has them. files: name → path or bytes, as verified by the caller. key, at: columns with the
+        key and the event time.
 
     Raises:
         Malformed: ``source`` is neither. Invalid: it does not fit the signature.
     """
-    model = formats.load(variant["format"], files, environment=variant.get("environment"))
+    model = formats.load(
+        variant["format"],
+        files,
+        environment=variant.get("environment"),
+        allow_pickle=bool(variant.get("allow_pickle")),
+    )
     table = read_table(source)
     began = time.perf_counter()
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])

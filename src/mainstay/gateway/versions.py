@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from mainstay import formats
 from mainstay.domain.errors import Corrupt, Invalid, MainstayError
+from mainstay.formats import limited
 from mainstay.gateway.batching import Batcher
 from mainstay.gateway.validation import Schema
 
@@ -71,7 +72,10 @@ def load(variant: Mapping[str, Any], schema: Schema, fetch: Fetch) -> Loaded:
         Unavailable: a file cannot be had now, or a library is missing.
     """
     files = {name: _verified(fetch(digest), name, digest) for name, digest in variant["files"].items()}
-    model = formats.load(variant["format"], files, environment=variant.get("environment"))
+    allow_pickle = bool(variant.get("allow_pickle"))
+    if allow_pickle:
+        _try_in_child(variant, files)
+    model = formats.load(variant["format"], files, environment=variant.get("environment"), allow_pickle=allow_pickle)
     _check_columns(model.columns, schema)
     predict = _predictor(model, schema)
     _check_golden(predict, schema, variant.get("golden"))
@@ -123,6 +127,18 @@ def _verified(path: Path, name: str, digest: str) -> bytes:
     if found != digest:
         raise Corrupt(f"file {name!r} has digest {found[:12]}…, the release names {digest[:12]}…; it is not loaded.")
     return data
+
+
+def _try_in_child(variant: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """What runs code when it is read is read in a limited child first: a crash or a hang there does not reach who is served.
+
+    Raises:
+        Invalid: it does not load there.
+    """
+    environment = variant.get("environment")
+    answer = limited.check_in_child(variant["format"], files, environment=environment, allow_pickle=True)
+    if not answer["ok"]:
+        raise Invalid(f"it does not load in a limited process: {answer['error']}")
 
 
 def _check_columns(columns: Sequence[str] | None, schema: Schema) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens to models: versions registered and marked, aliases moved."""
+"""What happens to models: made, renamed, deleted; versions registered and marked, aliases moved, permissions given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mainstay.domain.events import Event
 
@@ -23,6 +24,45 @@ class ModelCreated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelChanged(Event):
+    """What is said of a model is another: its description, owner, tier or tags. A tag that is None was taken away."""
+
+    kind = "model.changed"
+    model: str
+    changes: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        return f"model:{self.model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRenamed(Event):
+    """A model has another name; its numbers, aliases and files came along, and its former events stay under ``before``."""
+
+    kind = "model.renamed"
+    model: str
+    before: str
+
+    @property
+    def subject(self) -> str:
+        return f"model:{self.model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDeleted(Event):
+    """A model is gone with its versions; numbers under its name go on from where they were."""
+
+    kind = "model.deleted"
+    model: str
+    versions: list[int]
+
+    @property
+    def subject(self) -> str:
+        return f"model:{self.model}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class VersionRegistered(Event):
     """A run's result has a number; it is a candidate."""
 
@@ -32,9 +72,10 @@ class VersionRegistered(Event):
     digest: str
     format: str
     files: dict[str, str]  # digests by name
-    run_id: str
+    run_id: str | None
     snapshots: list[dict[str, str]]  # id and role
     evaluation_blob: str | None
+    source: str = ""
 
     @property
     def subject(self) -> str:
@@ -49,7 +90,21 @@ class VersionRepeated(Event):
     model: str
     number: int
     digest: str
-    run_id: str
+    run_id: str | None
+
+    @property
+    def subject(self) -> str:
+        return f"version:{self.model}/{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionChanged(Event):
+    """What is said of a version is another: its description or tags. A tag that is None was taken away."""
+
+    kind = "version.changed"
+    model: str
+    number: int
+    changes: dict[str, Any]
 
     @property
     def subject(self) -> str:
@@ -58,7 +113,7 @@ class VersionRepeated(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class VersionMarked(Event):
-    """A version is in another state."""
+    """A version is in another state; ``deleted`` is one, so that its number stays taken."""
 
     kind = "version.marked"
     model: str
@@ -84,3 +139,31 @@ class AliasMoved(Event):
     @property
     def subject(self) -> str:
         return f"model:{self.model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermissionGiven(Event):
+    """An admin allows, for a reason, what is normally refused. ``number`` is None for every version of the model."""
+
+    kind = "permission.given"
+    model: str
+    number: int | None
+    permission: str
+
+    @property
+    def subject(self) -> str:
+        return f"model:{self.model}" if self.number is None else f"version:{self.model}/{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermissionTaken(Event):
+    """A permission is withdrawn; what was released under it stays released."""
+
+    kind = "permission.taken"
+    model: str
+    number: int | None
+    permission: str
+
+    @property
+    def subject(self) -> str:
+        return f"model:{self.model}" if self.number is None else f"version:{self.model}/{self.number}"

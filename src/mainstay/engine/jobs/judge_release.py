@@ -19,7 +19,7 @@ from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.engine.materialise import arrow
 from mainstay.engine.materialise.model import paths
 from mainstay.engine.platform import Platform
-from mainstay.formats import limited
+from mainstay.formats import limited, mlmodel
 from mainstay.formats.signature import CATEGORIES_AT_MOST, Signature
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ _WARM = 10  # predictions before the clock starts: the first ones pay for caches
 
 
 def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure; a candidate that does not load is a result, not an error.
+    """Measure; a candidate that does not load is a result, not an error. Without an evaluation, loading is all there is.
 
     Raises:
         Invalid: the evaluation has no scores or labels, or the candidate cannot score its own evaluation.
     """
-    table = _evaluation(platform, body.get("evaluation_blob"))
+    if not body.get("evaluation_blob"):
+        return _loading(platform, body["candidate"])
+    table = _evaluation(platform, body["evaluation_blob"])
     candidate = body["candidate"]
     signature = Signature.from_json(candidate["signature"])
     rows = signature.arrays(table)
@@ -60,6 +62,37 @@ def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _loading(platform: Platform, candidate: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether it loads, and how quickly it answers its own example; there are no rows to judge it by."""
+    signature = Signature.from_json(candidate["signature"])
+    rows = _example(platform, candidate, signature)
+    load = _load_check(platform, candidate, rows or {})
+    is_timed = bool(load["ok"] and rows)
+    return {
+        "evidence_blob": None,
+        "rows": 0,
+        "load": load,
+        "latency_p95_ms": latency_p95_ms(_model(platform, candidate), rows or {}) if is_timed else None,
+        "champion_error": None,
+    }
+
+
+def _example(
+    platform: Platform, candidate: Mapping[str, Any], signature: Signature
+) -> Mapping[str, np.ndarray[Any, Any]] | None:
+    """The rows that were logged beside the model to show how it is called; None if there are none that fit."""
+    import pyarrow as pa
+
+    digests = digests_of(candidate["files"])
+    if mlmodel.FILE not in digests:
+        return None
+    try:
+        rows = mlmodel.example(paths(digests, platform))
+        return signature.arrays(pa.Table.from_pylist(rows)) if rows else None
+    except (MainstayError, pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
+
+
 def latency_p95_ms(model: formats.Model, rows: Mapping[str, np.ndarray[Any, Any]]) -> float:
     """95th percentile of the time to score one row, in milliseconds, over up to 200 rows; the wire is not in it."""
     import numpy as np
@@ -75,13 +108,9 @@ def latency_p95_ms(model: formats.Model, rows: Mapping[str, np.ndarray[Any, Any]
     return round(float(np.percentile(taken[_WARM:], 95)) * 1000, 4)
 
 
-def _evaluation(platform: Platform, blob: str | None) -> pa.Table:
+def _evaluation(platform: Platform, blob: str) -> pa.Table:
     import pyarrow.parquet as pq
 
-    if not blob:
-        raise Invalid(
-            "the candidate has no evaluation to judge it by; register it with register(…, holdout=…, target=…)."
-        )
     table = pq.read_table(platform.blob_path(blob))
     missing = {"_score", "_label"} - set(table.column_names)
     if missing or not table.num_rows:
@@ -94,13 +123,14 @@ def _load_check(
     platform: Platform, version: Mapping[str, Any], rows: Mapping[str, np.ndarray[Any, Any]]
 ) -> dict[str, Any]:
     # A date has no word in the probe's JSON: such a model is loaded in the child without predicting.
-    can_probe = all(values.dtype.kind != "M" for values in rows.values())
+    can_probe = bool(rows) and all(values.dtype.kind != "M" for values in rows.values())
     probe = {name: values[:_PROBED] for name, values in rows.items()} if can_probe else None
     return limited.check_in_child(
         version["format"],
         paths(digests_of(version["files"]), platform),
         probe=probe,
         environment=version.get("environment"),
+        allow_pickle=bool(version.get("allow_pickle")),
     )
 
 
@@ -111,7 +141,10 @@ def digests_of(files: Mapping[str, Any]) -> dict[str, str]:
 
 def _model(platform: Platform, version: Mapping[str, Any]) -> formats.Model:
     return formats.load(
-        version["format"], paths(digests_of(version["files"]), platform), environment=version.get("environment")
+        version["format"],
+        paths(digests_of(version["files"]), platform),
+        environment=version.get("environment"),
+        allow_pickle=bool(version.get("allow_pickle")),
     )
 
 

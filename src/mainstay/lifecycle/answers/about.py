@@ -163,12 +163,12 @@ def _version(view: View, name: str) -> Place:
     place = _deployment(view, found[-1].deployment) if found else Place()
     place.version, place.release = version.id, found[-1].id if found else None
     place.run = version.run_id
-    run = runs.get(view, version.run_id)
-    place.pipeline = run.name if run.kind == "pipeline" else None
+    run = runs.get(view, version.run_id) if version.run_id else None
+    place.pipeline = run.name if run and run.kind == "pipeline" else None
     train = [used.id for used in version.snapshots if used.role == "train"] or [used.id for used in version.snapshots]
     place.snapshot = train[-1] if train else None
     place.owner, place.state, place.since = models.get(view, model).owner, version.state, version.created_at
-    place.states |= {"version": version.state, "run": run.state}
+    place.states |= {"version": version.state} | ({"run": run.state} if run else {})
     if found:
         place.states["release"] = found[-1].state
     return place

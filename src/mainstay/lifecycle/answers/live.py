@@ -32,8 +32,8 @@ class Line:
     digest: str
     loaded: list[dict[str, Any]]
     agrees: bool | None
-    trained_at: datetime
-    trained_by: str
+    trained_at: datetime | None  # None: no run of this workspace made the version
+    trained_by: str | None
     trained_on: list[str]
     age_days: float
     approved_by: list[str]
@@ -58,7 +58,7 @@ def _line(
     view: View, deployment: Deployment, release: Release, role: str, share: int, loaded: list[dict[str, Any]]
 ) -> Line:
     version = versions.get(view, model=release.model, number=release.version)
-    run = runs.get(view, version.run_id)
+    run = runs.get(view, version.run_id) if version.run_id else None
     said = [
         {"gateway": gateway["gateway"], "digest": variant["digest"], "matches": variant["matches"]}
         for gateway in loaded
@@ -76,14 +76,14 @@ def _line(
         digest=version.digest,
         loaded=said,
         agrees=(len(said) == len(loaded) and all(one["matches"] for one in said)) if loaded else None,
-        trained_at=run.started_at,
-        trained_by=run.actor,
+        trained_at=run.started_at if run else None,
+        trained_by=run.actor if run else None,
         trained_on=[
             f"{used.id} ({snapshots.named(view, used.id).rows} rows)"
             for used in version.snapshots
             if used.role == "train"
         ],
-        age_days=round((view.now() - run.started_at).total_seconds() / 86400, 2),
+        age_days=round((view.now() - (run.started_at if run else version.created_at)).total_seconds() / 86400, 2),
         approved_by=[approval.actor for approval in releases.valid_approvals(view, release)],
         performance=health.performance_of(view, deployment.name, release.number),
         state=health.of_deployment(view, deployment.name),

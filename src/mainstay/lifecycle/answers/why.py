@@ -149,6 +149,7 @@ class Walk:
                     Fact(name="state", value=release.state),
                     Fact(name="reason", value=release.reason or "none given"),
                     Fact(name="digest", value=release.digest),
+                    *_allowed(release),
                 ],
                 href=f"/releases/{deployment}/{number}",
             )
@@ -179,7 +180,11 @@ class Walk:
                 verified=self._check(lambda: versions.verify(self.view, version)),
             )
         )
-        self._follow(here, "made by", self.run, version.run_id)
+        if version.run_id:
+            self._follow(here, "made by", self.run, version.run_id)
+        else:
+            said = f"it came from {version.source!r}" if version.source else "nothing says where it came from"
+            self._unknown(here, "made by", "run", f"no run of this workspace made it; {said}")
         self._data(here, version)
         return here
 
@@ -400,3 +405,9 @@ class Walk:
         except MainstayError:
             return False
         return True
+
+
+def _allowed(release: Release) -> list[Fact]:
+    """What an admin had to allow for this release."""
+    given = release.manifest.get("permission")
+    return [Fact(name=given["what"], value=f"allowed by {given['by']}: {given['reason']}")] if given else []

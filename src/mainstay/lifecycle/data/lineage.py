@@ -34,6 +34,11 @@ def use(ingest: Ingest, *, snapshot: str, subject: str, role: str) -> Snapshot:
     return used
 
 
+def rename_user(ingest: Ingest, *, before: str, after: str) -> None:
+    """Let what ``before`` used be what ``after`` used: the same thing has another name now."""
+    tables.rename_user(ingest, before, after)
+
+
 def used_by(view: View, *, dataset: str, number: int | None = None, limit: int = 100) -> list[Use]:
     """Who used the dataset, or one snapshot of it; newest first."""
     rows = tables.uses(view, dataset, number, limit)

@@ -228,6 +228,10 @@ def put_use(ingest: Ingest, *, dataset: str, number: int, subject: str, role: st
         ingest.insert(snapshot_uses, dataset=dataset, number=number, subject=subject, role=role, at=at)
 
 
+def rename_user(ingest: Ingest, before: str, after: str) -> None:
+    ingest.execute(update(snapshot_uses).where(snapshot_uses.c.subject == before).values(subject=after))
+
+
 def uses(view: View, name: str, number: int | None, limit: int) -> Sequence[Row[Any]]:
     query = select(snapshot_uses).where(snapshot_uses.c.dataset == name)
     if number is not None:

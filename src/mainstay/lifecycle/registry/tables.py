@@ -3,28 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
     Row,
+    Select,
     String,
     Table,
     Text,
+    and_,
     delete,
+    false,
     func,
     select,
+    text,
     update,
 )
 
-from mainstay.domain.registry import Alias, File, Model, Used, Version
+from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
+from mainstay.store.patterns import ilike, like
 
 models = Table(
     "models",
@@ -37,6 +43,19 @@ models = Table(
     Column("created_by", String, nullable=False),
     # The greatest number ever given, so that no number comes twice whatever happens to versions.
     Column("last_number", Integer, nullable=False),
+    Column("kind", String, nullable=False, server_default="model"),
+    Column("updated_at", Instant),
+    # The name of a model that was deleted or renamed stays here, with the numbers that it has given.
+    Column("is_gone", Boolean, nullable=False, server_default=false()),
+    Column("renamed_to", String),
+)
+
+model_tags = Table(
+    "model_tags",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("key", String, primary_key=True, index=True),
+    Column("value", Text, nullable=False),
 )
 
 versions = Table(
@@ -50,12 +69,26 @@ versions = Table(
     Column("signature", Json, nullable=False),
     Column("metrics", Json, nullable=False),
     Column("evaluation_blob", String(64)),
-    Column("run_id", String(32), nullable=False, index=True),
+    Column("run_id", String(32), index=True),
     Column("description", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("actor", String, nullable=False),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("claims", Json, nullable=False, server_default=text("'{}'")),
+    # The run as it was named, whether or not there is such a run; for searches.
+    Column("said_run", String, index=True),
+    Column("updated_at", Instant, index=True),
     Index(None, "digest"),
+)
+
+version_tags = Table(
+    "version_tags",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key", String, primary_key=True, index=True),
+    Column("value", Text, nullable=False),
 )
 
 version_files = Table(
@@ -88,6 +121,27 @@ version_uses = Table(
     Column("at", Instant, nullable=False),
 )
 
+# Who counts on a model by name, such as a deployment; each subject counts on one.
+model_uses = Table(
+    "model_uses",
+    metadata,
+    Column("subject", String, primary_key=True),
+    Column("model", String, nullable=False, index=True),
+)
+
+# Number 0: every version of the model.
+model_permissions = Table(
+    "model_permissions",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("what", String, primary_key=True),
+    Column("actor", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("event", Integer, nullable=False),
+)
+
 aliases = Table(
     "aliases",
     metadata,
@@ -98,27 +152,78 @@ aliases = Table(
     Column("actor", String, nullable=False),
 )
 
-_MODEL = [column for column in models.c if column.name != "last_number"]
+_MODEL = [column for column in models.c if column.name not in ("last_number", "is_gone", "renamed_to")]
+_VERSION = [column for column in versions.c if column.name != "said_run"]
 
 
 def model(view: View, name: str) -> Model | None:
-    row = view.first(select(*_MODEL).where(models.c.name == name))
-    return row and Model(**row._mapping)
+    return _one_model(view, select(*_MODEL).where(models.c.name == name, models.c.is_gone.is_(False)))
 
 
 def locked_model(change: Change, name: str) -> Model | None:
     """The model, held until the change ends: two writers come one after the other."""
-    row = change.first(select(*_MODEL).where(models.c.name == name).with_for_update())
-    return row and Model(**row._mapping)
+    query = select(*_MODEL).where(models.c.name == name, models.c.is_gone.is_(False))
+    return _one_model(change, query.with_for_update())
+
+
+def former_name(view: View, name: str) -> tuple[str | None] | None:
+    """What became of a model that had this name: (its name now,), or (None,) where it was deleted."""
+    row = view.first(select(models.c.renamed_to).where(models.c.name == name, models.c.is_gone.is_(True)))
+    return row and (row.renamed_to,)
 
 
 def all_models(view: View, after: str, limit: int) -> list[Model]:
-    query = select(*_MODEL).where(models.c.name > after).order_by(models.c.name).limit(limit)
-    return [Model(**row._mapping) for row in view.rows(query)]
+    query = select(*_MODEL).where(models.c.name > after, models.c.is_gone.is_(False), models.c.kind == "model")
+    return _models(view, view.rows(query.order_by(models.c.name).limit(limit)))
 
 
 def put_model(change: Change, new: Model) -> None:
-    change.insert(models, **asdict(new), last_number=0)
+    """Keep a new model; under a name that was used before, its numbers go on."""
+    values = asdict(new)
+    del values["tags"]
+    before = change.execute(
+        update(models).where(models.c.name == new.name).values(**values, is_gone=False, renamed_to=None)
+    )
+    if not before:
+        change.insert(models, **values, last_number=0)
+    set_model_tags(change, new.name, new.tags)
+
+
+def set_model(change: Change, name: str, **values: Any) -> None:
+    change.execute(update(models).where(models.c.name == name).values(**values))
+
+
+def set_model_tags(change: Change, name: str, tags: Mapping[str, str | None]) -> None:
+    """Set tags; None takes one away."""
+    c = model_tags.c
+    change.execute(delete(model_tags).where(c.model == name, c.key.in_(list(tags))))
+    kept = ({"model": name, "key": key, "value": value} for key, value in tags.items() if value is not None)
+    change.bulk_append(model_tags, kept)
+
+
+def has_versions_left(view: View, name: str) -> bool:
+    """Whether rows of versions stand under a name, deleted ones too."""
+    return bool(view.scalar(select(func.count()).select_from(versions).where(versions.c.model == name)))
+
+
+def rename_model(change: Change, before: str, after: str) -> None:
+    """Move every row from one name to another; ``before`` stays behind as a name with its last number."""
+    row = change.first(select(models).where(models.c.name == before))
+    assert row is not None, "whoever renames has locked it"
+    there = change.first(select(models.c.last_number).where(models.c.name == after))
+    change.execute(delete(models).where(models.c.name == after))
+    last = max(row.last_number, there.last_number if there else 0)
+    change.insert(models, **{**row._mapping, "name": after, "last_number": last})
+    change.execute(update(models).where(models.c.name == before).values(is_gone=True, renamed_to=after))
+    for table in (versions, version_files, version_snapshots, version_tags, model_tags, aliases, model_permissions):
+        change.execute(update(table).where(table.c.model == before).values(model=after))
+
+
+def drop_model(change: Change, name: str) -> None:
+    """Forget what is said of a model; its name and its versions' rows stay."""
+    change.execute(delete(model_tags).where(model_tags.c.model == name))
+    change.execute(delete(model_permissions).where(model_permissions.c.model == name))
+    change.execute(update(models).where(models.c.name == name).values(is_gone=True, renamed_to=None))
 
 
 def take_number(change: Change, name: str) -> int:
@@ -128,12 +233,17 @@ def take_number(change: Change, name: str) -> int:
 
 
 def version(view: View, name: str, number: int) -> Version | None:
-    row = view.first(select(versions).where(versions.c.model == name, versions.c.number == number))
+    row = view.first(_there().where(versions.c.model == name, versions.c.number == number))
     return next(iter(_versions(view, [row] if row else [])), None)
 
 
-def versions_of(view: View, name: str, *, before: int | None, limit: int) -> list[Version]:
-    query = select(versions).where(versions.c.model == name).order_by(versions.c.number.desc()).limit(limit)
+def is_deleted(view: View, name: str, number: int) -> bool:
+    c = versions.c
+    return view.scalar(select(c.state).where(c.model == name, c.number == number)) == "deleted"
+
+
+def versions_of(view: View, name: str, *, before: int | None, limit: int | None) -> list[Version]:
+    query = _there().where(versions.c.model == name).order_by(versions.c.number.desc()).limit(limit)
     if before is not None:
         query = query.where(versions.c.number < before)
     return _versions(view, view.rows(query))
@@ -141,34 +251,89 @@ def versions_of(view: View, name: str, *, before: int | None, limit: int) -> lis
 
 def version_with_digest(view: View, name: str, digest: str, run_id: str) -> Version | None:
     c = versions.c
-    row = view.first(select(versions).where(c.model == name, c.digest == digest, c.run_id == run_id).order_by(c.number))
+    row = view.first(_there().where(c.model == name, c.digest == digest, c.run_id == run_id).order_by(c.number))
     return next(iter(_versions(view, [row] if row else [])), None)
 
 
 def versions_of_run(view: View, run_id: str) -> list[Version]:
-    query = select(versions).where(versions.c.run_id == run_id).order_by(versions.c.model, versions.c.number)
+    query = _there().where(versions.c.run_id == run_id).order_by(versions.c.model, versions.c.number)
     return _versions(view, view.rows(query))
 
 
 def versions_using(view: View, snapshot: str) -> list[tuple[str, int, str]]:
     """(model, number, role) of every version that came from a snapshot."""
     c = version_snapshots.c
-    query = select(c.model, c.number, c.role).where(c.snapshot == snapshot).order_by(c.model, c.number, c.role)
-    return [(row.model, row.number, row.role) for row in view.rows(query)]
+    same = and_(versions.c.model == c.model, versions.c.number == c.number, versions.c.state != "deleted")
+    query = select(c.model, c.number, c.role).join(versions, same).where(c.snapshot == snapshot)
+    return [(row.model, row.number, row.role) for row in view.rows(query.order_by(c.model, c.number, c.role))]
+
+
+def search_models(
+    view: View,
+    conditions: Sequence[tuple[str, str, str, Any]],
+    order: Sequence[tuple[str, bool]],
+    offset: int,
+    limit: int,
+) -> list[Model]:
+    """Models that meet every (field or "tags", key, operator, value), in the order of (field, is descending)."""
+    query = select(*_MODEL).where(models.c.is_gone.is_(False))
+    for field, key, operator, value in conditions:
+        if field == "tags":
+            c = model_tags.c
+            query = query.where(
+                models.c.name.in_(select(c.model).where(c.key == key, _holds(c.value, operator, value)))
+            )
+        else:
+            query = query.where(_holds(models.c[field], operator, value))
+    query = query.order_by(*(_ordered(models.c[field], is_down) for field, is_down in order))
+    return _models(view, view.rows(query.offset(offset).limit(limit)))
+
+
+def search_versions(
+    view: View,
+    conditions: Sequence[tuple[str, str, str, Any]],
+    order: Sequence[tuple[str, bool]],
+    offset: int,
+    limit: int,
+) -> list[Version]:
+    """Versions that meet every (field or "tags", key, operator, value), in the order of (field, is descending)."""
+    query = _there()
+    for field, key, operator, value in conditions:
+        if field == "tags":
+            c = version_tags.c
+            same = and_(c.model == versions.c.model, c.number == versions.c.number, c.key == key)
+            query = query.where(select(c.key).where(same, _holds(c.value, operator, value)).exists())
+        elif field == "kind":
+            of_kind = select(models.c.name).where(_holds(models.c.kind, operator, value))
+            query = query.where(versions.c.model.in_(of_kind))
+        else:
+            query = query.where(_holds(versions.c[field], operator, value))
+    query = query.order_by(*(_ordered(versions.c[field], is_down) for field, is_down in order))
+    return _versions(view, view.rows(query.offset(offset).limit(limit)))
 
 
 def put_version(change: Change, new: Version) -> None:
     values = asdict(new)
     key = {"model": new.model, "number": new.number}
-    for name in ("files", "snapshots", "is_known"):
+    for name in ("files", "snapshots", "tags", "is_known"):
         del values[name]
-    change.insert(versions, **values)
+    change.insert(versions, **values, said_run=new.run_id or new.claims.get("run_id"))
     change.bulk_append(version_files, ({**key, "name": name, **asdict(file)} for name, file in new.files.items()))
     change.bulk_append(version_snapshots, ({**key, "snapshot": used.id, "role": used.role} for used in new.snapshots))
+    set_version_tags(change, new.model, new.number, new.tags)
 
 
-def set_state(change: Change, name: str, number: int, state: str) -> None:
-    change.execute(update(versions).where(versions.c.model == name, versions.c.number == number).values(state=state))
+def set_version(change: Change, name: str, number: int, **values: Any) -> None:
+    change.execute(update(versions).where(versions.c.model == name, versions.c.number == number).values(**values))
+
+
+def set_version_tags(change: Change, name: str, number: int, tags: Mapping[str, str | None]) -> None:
+    """Set tags; None takes one away."""
+    c = version_tags.c
+    change.execute(delete(version_tags).where(c.model == name, c.number == number, c.key.in_(list(tags))))
+    key = {"model": name, "number": number}
+    kept = ({**key, "key": name, "value": value} for name, value in tags.items() if value is not None)
+    change.bulk_append(version_tags, kept)
 
 
 def alias(view: View, name: str, alias_name: str) -> Alias | None:
@@ -208,14 +373,86 @@ def uses(view: View, name: str, number: int | None) -> list[tuple[int, str]]:
     return [(row.number, row.subject) for row in view.rows(query)]
 
 
+def put_model_use(ingest: Ingest, *, model: str, subject: str) -> None:
+    """Keep which model ``subject`` counts on; it is one at a time."""
+    if not ingest.execute(update(model_uses).where(model_uses.c.subject == subject).values(model=model)):
+        ingest.insert(model_uses, subject=subject, model=model)
+
+
+def model_users(view: View, name: str) -> list[str]:
+    query = select(model_uses.c.subject).where(model_uses.c.model == name).order_by(model_uses.c.subject)
+    return [row.subject for row in view.rows(query)]
+
+
+def permission(view: View, name: str, number: int | None, what: str) -> Permission | None:
+    c = model_permissions.c
+    row = view.first(select(model_permissions).where(c.model == name, c.number == (number or 0), c.what == what))
+    return row and Permission(**{**row._mapping, "number": row.number or None})
+
+
+def permissions_of(view: View, name: str) -> list[Permission]:
+    c = model_permissions.c
+    rows = view.rows(select(model_permissions).where(c.model == name).order_by(c.number, c.what))
+    return [Permission(**{**row._mapping, "number": row.number or None}) for row in rows]
+
+
+def put_permission(change: Change, new: Permission) -> None:
+    drop_permission(change, new.model, new.number, new.what)
+    change.insert(model_permissions, **{**asdict(new), "number": new.number or 0})
+
+
+def drop_permission(change: Change, name: str, number: int | None, what: str) -> None:
+    c = model_permissions.c
+    change.execute(delete(model_permissions).where(c.model == name, c.number == (number or 0), c.what == what))
+
+
+def _holds(column: Any, operator: str, value: Any) -> Any:
+    return {
+        "=": lambda: column == value,
+        "!=": lambda: column != value,
+        ">": lambda: column > value,
+        ">=": lambda: column >= value,
+        "<": lambda: column < value,
+        "<=": lambda: column <= value,
+        "like": lambda: like(column, value),
+        "ilike": lambda: ilike(column, value),
+        "in": lambda: column.in_(value),
+        "not in": lambda: column.not_in(value),
+    }[operator]()
+
+
+def _ordered(column: Any, is_down: bool) -> Any:
+    return column.desc() if is_down else column.asc()
+
+
+def _there() -> Select[Any]:
+    """Versions that were not deleted."""
+    return select(*_VERSION).where(versions.c.state != "deleted")
+
+
+def _one_model(view: View, query: Select[Any]) -> Model | None:
+    row = view.first(query)
+    return next(iter(_models(view, [row] if row else [])), None)
+
+
+def _models(view: View, rows: Sequence[Row[Any]]) -> list[Model]:
+    tags: dict[str, dict[str, str]] = {row.name: {} for row in rows}
+    query = select(model_tags).where(model_tags.c.model.in_(list(tags))).order_by(*model_tags.primary_key)
+    for tag in view.rows(query) if rows else ():
+        tags[tag.model][tag.key] = tag.value
+    return [Model(**row._mapping, tags=tags[row.name]) for row in rows]
+
+
 def _versions(view: View, rows: Sequence[Row[Any]]) -> list[Version]:
     files = _by_version(view, version_files, rows)
     used = _by_version(view, version_snapshots, rows)
+    tags = _by_version(view, version_tags, rows)
     return [
         Version(
             **row._mapping,
             files={f.name: File(digest=f.digest, size=f.size) for f in files.get((row.model, row.number), [])},
             snapshots=tuple(Used(id=u.snapshot, role=u.role) for u in used.get((row.model, row.number), [])),
+            tags={tag.key: tag.value for tag in tags.get((row.model, row.number), [])},
         )
         for row in rows
     ]

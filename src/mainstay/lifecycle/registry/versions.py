@@ -2,8 +2,9 @@
 """Versions: numbered, immutable results of runs.
 
 In: a run, files by digest, and what was known of them. Out: a `Version` whose digest covers all that decides its
-answers. There is no verb here that changes files, signature or metrics, and none that deletes; `mark` moves the
-state.
+answers. There is no verb here that changes files, signature or metrics. `mark` moves the state, `describe` says something
+else of a version, and `delete` takes away one that nobody counts on; its number stays taken. A *reference* is a version of
+which only a name was registered: it has no bytes, and so cannot be released.
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ from typing import Any
 
 from mainstay.domain import states
 from mainstay.domain.digests import canonical_json
-from mainstay.domain.errors import Invalid, NotFound
-from mainstay.domain.events.registry import VersionMarked, VersionRegistered, VersionRepeated
-from mainstay.domain.registry import ROLES, File, Used, Version, check_file_name, manifest_digest
+from mainstay.domain.errors import Conflict, Invalid, NotFound
+from mainstay.domain.events.registry import VersionChanged, VersionMarked, VersionRegistered, VersionRepeated
+from mainstay.domain.registry import (
+    PROMPT,
+    REFERENCE,
+    ROLES,
+    File,
+    Used,
+    Version,
+    check_description,
+    check_file_name,
+    check_source,
+    check_tags,
+    manifest_digest,
+)
 from mainstay.lifecycle.data import lineage as data_lineage
 from mainstay.lifecycle.data import snapshots as data_snapshots
 from mainstay.lifecycle.registry import models, tables
@@ -32,7 +45,7 @@ def register(
     change: Change,
     *,
     model: str,
-    run_id: str,
+    run_id: str | None,
     format: str,
     files: Mapping[str, str],
     environment: Mapping[str, Any],
@@ -41,26 +54,35 @@ def register(
     evaluation_blob: str | None = None,
     snapshots: Iterable[tuple[str, str]] = (),
     description: str = "",
+    source: str = "",
+    claims: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    once: bool = True,
 ) -> Version:
     """Give a run's result the next number of ``model``. The same content from the same run again is the same version.
 
     Args:
         files: digests by name; every blob must be here and sound.
         snapshots: (``flights@3``, role) with role train, holdout or input.
+        source: where the caller had the files from, in the caller's words. claims: see `Version`.
+        once: False gives a new number even to what is registered already.
 
     Raises:
         NotFound: no such model, run, snapshot or blob. Corrupt: a blob was damaged. Invalid: anything that cannot be
         kept.
     """
     models.lock(change, model)
-    runs.get(change, run_id)
+    if run_id is not None:
+        runs.get(change, run_id)
+    check_tags(f"a version of model {model!r}", tags or {})
+    check_description(f"a version of model {model!r}", description)
     kept = _files(change, model, files)
     used = _snapshots(change, snapshots)
     _check(model, format=format, environment=environment, signature=signature, metrics=metrics or {})
     if evaluation_blob is not None:
         change.blobs.path(evaluation_blob)
     digest = manifest_digest(format=format, files=files, environment=environment, signature=signature)
-    if known := tables.version_with_digest(change, model, digest, run_id):
+    if once and run_id and (known := tables.version_with_digest(change, model, digest, run_id)):
         change.record(VersionRepeated(model=model, number=known.number, digest=digest, run_id=run_id))
         return replace(known, is_known=True)
     new = Version(
@@ -79,13 +101,115 @@ def register(
         state="candidate",
         created_at=change.now(),
         actor=change.actor,
+        source=source,
+        claims=dict(claims or {}),
+        updated_at=change.now(),
+        tags=dict(tags or {}),
     )
     _put(change, new)
     return new
 
 
+def refer(
+    change: Change,
+    *,
+    model: str,
+    source: str,
+    run_id: str | None = None,
+    claims: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    description: str = "",
+    text: str = "",
+) -> Version:
+    """Give the next number to the name of some bytes that are elsewhere, or that nobody has seen.
+
+    The version of a prompt is its text; it is kept in the same way, and ``source`` may then be anything.
+
+    Raises:
+        NotFound: no such model or run. Invalid: ``source`` is a place on a disk, or something that cannot be kept.
+    """
+    is_prompt = models.lock(change, model).kind == "prompt"
+    if run_id is not None:
+        runs.get(change, run_id)
+    if not is_prompt:
+        check_source(source)
+    format, signature = (PROMPT, {"text": text}) if is_prompt else (REFERENCE, {"source": source})
+    check_tags(f"a version of model {model!r}", tags or {})
+    check_description(f"a version of model {model!r}", description)
+    new = Version(
+        model=model,
+        number=tables.take_number(change, model),
+        digest=manifest_digest(format=format, files={}, environment={}, signature=signature),
+        format=format,
+        files={},
+        environment={},
+        signature=signature,
+        metrics={},
+        evaluation_blob=None,
+        snapshots=(),
+        run_id=run_id,
+        description=description,
+        state="candidate",
+        created_at=change.now(),
+        actor=change.actor,
+        source=source,
+        claims=dict(claims or {}),
+        updated_at=change.now(),
+        tags=dict(tags or {}),
+    )
+    _put(change, new)
+    return new
+
+
+def describe(
+    change: Change,
+    *,
+    model: str,
+    number: int,
+    description: str | None = None,
+    tags: Mapping[str, str | None] | None = None,
+) -> Version:
+    """Say something else of a version; None leaves a thing as it is, and a tag that is None is taken away.
+
+    Raises:
+        NotFound: there is no such version. Invalid: an unusable description or tag.
+    """
+    models.lock(change, model)
+    before = get(change, model, number)
+    check_tags(f"version {before.id}", {key: value for key, value in (tags or {}).items() if value is not None})
+    changes: dict[str, Any] = {}
+    if description is not None:
+        changes["description"] = check_description(f"version {before.id}", description)
+        tables.set_version(change, model, number, description=description, updated_at=change.now())
+    if tags:
+        tables.set_version_tags(change, model, number, tags)
+    told = changes | ({"tags": dict(tags)} if tags else {})
+    change.record(VersionChanged(model=model, number=number, changes=told))
+    kept = {key: value for key, value in (before.tags | dict(tags or {})).items() if value is not None}
+    return replace(before, **changes, tags=kept, updated_at=change.now() if changes else before.updated_at)
+
+
+def delete(change: Change, *, model: str, number: int) -> Version:
+    """Take a version away. Its number stays taken, and its events stay.
+
+    Raises:
+        NotFound: there is no such version. Conflict: a release, a deployment or an alias names it; the message says which.
+    """
+    models.lock(change, model)
+    before = get(change, model, number)
+    held = [subject for _, subject in tables.uses(change, model, number)]
+    held += [f"alias:{alias.name}" for alias in tables.aliases_of(change, model) if alias.version == number]
+    if held:
+        raise Conflict(
+            f"version {before.id} cannot be deleted: {', '.join(held[:3])} "
+            f"{'names' if len(held) == 1 else 'name'} it. An alias can be moved; what was released is kept as evidence.",
+            held_by=held[:100],
+        )
+    return mark(change, model=model, number=number, state="deleted")
+
+
 def mark(change: Change, *, model: str, number: int, state: str) -> Version:
-    """Move a version to another state: candidate, released, retired.
+    """Move a version to another state: candidate, released, retired, deleted.
 
     Raises:
         NotFound: there is no such version. Conflict: the move is not allowed.
@@ -95,9 +219,10 @@ def mark(change: Change, *, model: str, number: int, state: str) -> Version:
     if state not in states.VERSION:
         raise Invalid(f"version {before.id} cannot become {state!r}; the states are {', '.join(states.VERSION)}.")
     states.check_move(states.VERSION, f"version {before.id}", before.state, state)
-    tables.set_state(change, model, number, state)
+    tables.set_version(change, model, number, state=state, updated_at=change.now())
+    models.touched(change, model)
     change.record(VersionMarked(model=model, number=number, before=before.state, after=state))
-    return replace(before, state=state)
+    return replace(before, state=state, updated_at=change.now())
 
 
 def get(view: View, model: str, number: int) -> Version:
@@ -109,6 +234,10 @@ def get(view: View, model: str, number: int) -> Version:
     found = tables.version(view, model, number)
     if found is None:
         models.get(view, model)
+        if tables.is_deleted(view, model, number):
+            raise NotFound(
+                f"version {model}/{number} was deleted; `mainstay models show {model}` lists those there are."
+            )
         newest = next(iter(listed(view, model=model, limit=1)), None)
         there = f"its versions go up to {newest.number}" if newest else "it has none yet"
         raise NotFound(f"model {model!r} has no version {number}; {there}. `mainstay models show {model}` lists them.")
@@ -138,6 +267,7 @@ def verify(view: View, version: Version) -> None:
 
 def _put(change: Change, new: Version) -> None:
     tables.put_version(change, new)
+    models.touched(change, new.model)
     for used in new.snapshots:
         data_lineage.use(change, snapshot=used.id, subject=f"version:{new.id}", role=used.role)
     change.record(
@@ -150,8 +280,11 @@ def _put(change: Change, new: Version) -> None:
             run_id=new.run_id,
             snapshots=[{"id": used.id, "role": used.role} for used in new.snapshots],
             evaluation_blob=new.evaluation_blob,
+            source=new.source,
         )
     )
+    if told := {key: value for key, value in (("description", new.description), ("tags", new.tags)) if value}:
+        change.record(VersionChanged(model=new.model, number=new.number, changes=told))
 
 
 def _files(view: View, model: str, files: Mapping[str, str]) -> dict[str, File]:

@@ -5,12 +5,14 @@ In: a table of the judged rows (later in time than any training row) with the ca
 the same rows. Out: pass, fail or *insufficient* for each gate, with numbers and a sentence. Words that a gate may use:
 
 * figures of the candidate: ``auc``, ``brier``, ``log_loss``, ``accuracy``, ``base_rate``, ``rows``, ``latency_p95_ms``
+* ``metrics``: the numbers that the version was registered with, such as ``metrics.accuracy > 0.9``; told, not measured here
 * ``is_first``: nothing is live yet
 * ``better(metric, {'alpha': 0.05})``: significantly better than the live release on the same rows, by a paired test
 * ``not_worse(metric, {'margin': 0.0})``: the point estimate is not worse than the live release's by more than ``margin``
 * ``slices(columns, {'metric': 'auc', 'drop': 0.02, 'min_n': 300})``: no slice has lost more than ``drop`` for certain
 
-A word that is not known, a figure that is missing, too few rows: none of these ever passes.
+A word that is not known, a figure that is missing, too few rows: none of these ever passes. A version that came without an
+evaluation has no rows at all: only what was told of it can be asked, and a comparison with what is live is insufficient.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from mainstay.domain.errors import Invalid
 from mainstay.domain.governance import Policy
 from mainstay.domain.release import GateResult, Release
 from mainstay.lifecycle.governance import expressions
+from mainstay.lifecycle.registry import versions
+from mainstay.lifecycle.release import tables
 from mainstay.measures import performance
 from mainstay.measures.performance import Figure, PairedTest
 from mainstay.store import View
@@ -69,6 +73,7 @@ class Judged:
     table: pa.Table
     figures: dict[str, Figure]
     facts: dict[str, Any]
+    lack: str = ""  # why what is live cannot be compared with, though something is
 
     @property
     def rows(self) -> int:
@@ -77,22 +82,43 @@ class Judged:
 
 def ask(view: View, *, policy: Policy, release: Release, evidence: dict[str, Any]) -> list[GateResult]:
     """Every gate of ``policy``, after the two that always stand: the model loads, and its scores can be read."""
-    load = _ask_load(evidence)
+    load = _ask_load(evidence, release)
     if load.verdict != "pass":
         return [load]
-    judged = _read(view.blobs.path(evidence["evidence_blob"]), evidence)
+    facts = {"metrics": versions.get(view, release.model, release.version).metrics}
+    if evidence["evidence_blob"] is None:
+        is_first = tables.release_in_state(view, release.deployment, "live") is None
+        judged = _nothing(facts | {"is_first": is_first, "latency_p95_ms": evidence.get("latency_p95_ms")})
+    else:
+        judged = _read(view.blobs.path(evidence["evidence_blob"]), evidence, facts)
     return [load, *(_ask_one(gate, judged) for gate in policy.gates)]
 
 
-def _ask_load(evidence: dict[str, Any]) -> GateResult:
+def _ask_load(evidence: dict[str, Any], release: Release) -> GateResult:
     load = evidence.get("load") or {}
     gate = "the model loads in a limited process"
     if not load.get("ok"):
         return GateResult(gate=gate, verdict="fail", sentence=str(load.get("error") or "it was not tried"), rows=0)
-    return GateResult(gate=gate, verdict="pass", sentence="it loaded without running any code of its own", rows=0)
+    given = release.manifest.get("permission")
+    sentence = "it loaded without running any code of its own"
+    if given:
+        sentence = f"it loaded by running what is in its files, which {given['by']} allowed: {given['reason']}"
+    return GateResult(gate=gate, verdict="pass", sentence=sentence, rows=0)
 
 
-def _read(file: Any, evidence: dict[str, Any]) -> Judged:
+def _nothing(facts: dict[str, Any]) -> Judged:
+    """What is known of a version without judged rows."""
+    none = np.empty(0)
+    lack = (
+        ""
+        if facts["is_first"]
+        else "the version was registered without an evaluation, so there are no rows to compare on"
+    )
+    kept = {name: value for name, value in (facts | {"rows": 0}).items() if value is not None}
+    return Judged(labels=none, candidate=none, champion=None, table=pa.table({}), figures={}, facts=kept, lack=lack)
+
+
+def _read(file: Any, evidence: dict[str, Any], told: dict[str, Any]) -> Judged:
     table = pq.read_table(file)
     labels = table[LABEL].to_numpy().astype(float)
     known = ~np.isnan(labels)
@@ -102,7 +128,7 @@ def _read(file: Any, evidence: dict[str, Any]) -> Judged:
     if CHAMPION in table.column_names and table[CHAMPION].null_count < table.num_rows:
         champion = table[CHAMPION].to_numpy().astype(float)
     figures = performance.evaluate_binary(labels[known], candidate)
-    facts: dict[str, Any] = {name: figures[name].value for name in _FIGURES if figures[name].value is not None}
+    facts: dict[str, Any] = told | {name: figures[name].value for name in _FIGURES if figures[name].value is not None}
     facts |= {"rows": table.num_rows, "base_rate": float(labels[known].mean()) if known.any() else None}
     facts |= {"is_first": champion is None, "latency_p95_ms": evidence.get("latency_p95_ms")}
     return Judged(
@@ -122,14 +148,20 @@ def _ask_one(gate: str, judged: Judged) -> GateResult:
         passes = expressions.holds(gate, facts=judged.facts, functions=_functions(judged, asked))
     except Invalid as error:
         return GateResult(gate=gate, verdict="fail", sentence=error.message, rows=judged.rows, numbers=asked.numbers)
-    for name in sorted(used & judged.facts.keys()):
-        value = judged.facts[name]
+    for name, value in _shown(gate, used, judged.facts):
         asked.conclude(
             passes, f"{name} is {value:.4g}" if isinstance(value, float) else f"{name} is {value}", **{name: value}
         )
     verdict = "insufficient" if asked.is_insufficient else "pass" if passes else "fail"
     sentence = "; ".join(asked.sentences) or ("it holds" if passes else "it does not hold")
     return GateResult(gate=gate, verdict=verdict, sentence=sentence, rows=judged.rows, numbers=asked.numbers)
+
+
+def _shown(gate: str, used: frozenset[str], facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The facts that a gate read, with their values; of the told metrics, those that it names."""
+    plain = [(name, facts[name]) for name in sorted(used & facts.keys() - {"metrics"})]
+    told = facts.get("metrics", {}) if "metrics" in used else {}
+    return plain + [(f"metrics.{name}", value) for name, value in sorted(told.items()) if name in gate]
 
 
 def _functions(judged: Judged, asked: Asked) -> dict[str, Callable[..., bool]]:
@@ -176,6 +208,8 @@ def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
     """The paired test, or already the answer: true where nothing is live, false where the rows say nothing."""
     if metric not in _PAIRED:
         return asked.conclude(False, f"there is no paired test for {metric!r}; those there are: {', '.join(_PAIRED)}")
+    if judged.lack:
+        return asked.lack(judged.lack)
     if judged.champion is None:
         return asked.conclude(True, "nothing is live yet, so there is nothing to compare with")
     test = _PAIRED[metric](judged.labels, judged.candidate, judged.champion)
@@ -186,6 +220,8 @@ def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
 
 def _slices(judged: Judged, asked: Asked, columns: Sequence[str], options: dict[str, Any]) -> bool:
     metric, drop, least = options.get("metric", "auc"), float(options.get("drop", 0.02)), int(options.get("min_n", 300))
+    if judged.lack:
+        return asked.lack(judged.lack)
     if judged.champion is None:
         return asked.conclude(True, "nothing is live yet, so no slice can have lost anything")
     if metric not in _PAIRED:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mainstay.domain import states
 from mainstay.domain.digests import digest_of
-from mainstay.domain.errors import Conflict, Invalid, NotFound
+from mainstay.domain.errors import Conflict, NotFound
 from mainstay.domain.events.release import (
     ReleaseApproved,
     ReleaseFailed,
@@ -21,12 +21,12 @@ from mainstay.domain.events.release import (
     ReleaseRequested,
 )
 from mainstay.domain.governance import Approval, Policy
-from mainstay.domain.registry import Version
+from mainstay.domain.registry import Permission, Version
 from mainstay.domain.release import GateResult, Release, Target
 from mainstay.lifecycle.data import lineage as data_lineage
 from mainstay.lifecycle.governance import approvals, policies
 from mainstay.lifecycle.registry import lineage as registry_lineage
-from mainstay.lifecycle.registry import versions
+from mainstay.lifecycle.registry import permissions, versions
 from mainstay.lifecycle.release import gates, rollouts, tables
 from mainstay.lifecycle.tracking import runs
 from mainstay.store import Change, View, jobs
@@ -37,20 +37,19 @@ JOB = "judge_release"
 def request(change: Change, *, target: Target, version: int) -> Release:
     """Ask for ``version`` of the target's model to go live there; it is judged at once, by a worker.
 
+    A version without an evaluation is judged by what was told of it; a gate that needs rows then finds too little to say.
+
     Raises:
         Conflict: another release of this deployment is on its way, or this version is live already.
-        NotFound: no such version or policy. Invalid: the version has no evaluation to judge it by.
+        NotFound: no such version or policy. Invalid: the version cannot be loaded, or has no signature.
+        Forbidden: it must be unpickled, and no admin has allowed that.
     """
     candidate = versions.get(change, model=target.model, number=version)
     _refuse_second(change, target, version)
-    if candidate.evaluation_blob is None:
-        raise Invalid(
-            f"{candidate.id} was registered without an evaluation, so no gate can judge it; "
-            "register it with `holdout=` rows that are later in time than its training rows."
-        )
+    allowed = permissions.check_releasable(change, candidate)
     policy = policies.get(change, target.policy)
     number = tables.next_number(change, target.deployment)
-    manifest = _manifest(candidate, target, policy)
+    manifest = _manifest(candidate, target, policy, allowed)
     champion = live(change, target.deployment)
     release = Release(
         deployment=target.deployment,
@@ -65,7 +64,7 @@ def request(change: Change, *, target: Target, version: int) -> Release:
         reason=change.reason,
         because=change.because,
         authors=_authors(change, candidate),
-        job=_enqueue(change, target, number, candidate, champion),
+        job=_enqueue(change, target, number, candidate, manifest, champion),
         gates=(),
         evidence_blob=None,
         judged_at=None,
@@ -194,8 +193,14 @@ def _refuse_second(view: View, target: Target, version: int) -> None:
         raise Conflict(f"{target.model}/{version} is live on {target.deployment!r} already, as release {champion.id}.")
 
 
-def _manifest(candidate: Version, target: Target, policy: Policy) -> dict[str, Any]:
-    return {
+def _manifest(candidate: Version, target: Target, policy: Policy, allowed: Permission | None) -> dict[str, Any]:
+    given = (
+        {"what": allowed.what, "by": allowed.actor, "reason": allowed.reason, "event": allowed.event}
+        if allowed
+        else None
+    )
+    # Part of what is approved: whoever agrees to the digest has seen that somebody's code will run, and who allowed it.
+    return ({"permission": given} if given else {}) | {
         "v": 1,
         "version": candidate.id,
         "version_digest": candidate.digest,
@@ -216,23 +221,31 @@ def _note_use(change: Change, release: Release, candidate: Version) -> None:
 
 def _authors(change: Change, candidate: Version) -> tuple[str, ...]:
     """Those who may not approve: who asks, who registered, who ran the training."""
-    return tuple(sorted({change.actor, candidate.actor, runs.get(change, candidate.run_id).actor}))
+    trained = {runs.get(change, candidate.run_id).actor} if candidate.run_id else set()
+    return tuple(sorted({change.actor, candidate.actor} | trained))
 
 
-def _enqueue(change: Change, target: Target, number: int, candidate: Version, champion: Release | None) -> str:
+def _enqueue(
+    change: Change,
+    target: Target,
+    number: int,
+    candidate: Version,
+    manifest: dict[str, Any],
+    champion: Release | None,
+) -> str:
     loaded = champion and versions.get(change, model=champion.model, number=champion.version)
     body = {
         "deployment": target.deployment,
         "release": number,
-        "candidate": loadable(candidate),
-        "champion": loadable(loaded) if loaded else None,
+        "candidate": loadable(candidate, manifest),
+        "champion": loadable(loaded, champion.manifest) if loaded and champion else None,
         "evaluation_blob": candidate.evaluation_blob,
     }
     return jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=change.because).id
 
 
-def loadable(version: Version) -> dict[str, Any]:
-    """What a process must know to load a version."""
+def loadable(version: Version, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a process must know to load a version as the release with this manifest fixes it."""
     return {
         "model": version.model,
         "version": version.number,
@@ -241,6 +254,7 @@ def loadable(version: Version) -> dict[str, Any]:
         "files": {name: file.digest for name, file in version.files.items()},
         "environment": version.environment,
         "signature": version.signature,
+        "allow_pickle": "permission" in manifest,
     }
 
 

@@ -32,7 +32,7 @@ def declare(
     check_name("deployment", name)
     check_name("environment", environment)
     people.get(change, owner)
-    models.get(change, model)
+    models.use(change, model=model, subject=f"deployment:{name}")
     policies.get(change, policy)
     _check_rollout(name, rollout)
     before = tables.deployment(change, name)

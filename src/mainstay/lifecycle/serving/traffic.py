@@ -156,7 +156,7 @@ def _routes(view: View, name: str) -> dict[str, Any]:
 
 def _variant(view: View, release: Any, role: str, share_bp: int) -> dict[str, Any]:
     version = versions.get(view, model=release.model, number=release.version)
-    return releases.loadable(version) | {
+    return releases.loadable(version, release.manifest) | {
         "release": release.id,
         "number": release.number,
         "role": role,

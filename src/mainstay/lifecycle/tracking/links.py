@@ -17,6 +17,11 @@ def add(ingest: Ingest, run: str, links: Sequence[Link]) -> None:
     tables.put_links(ingest, run, dict.fromkeys(link for link in links if link not in there))
 
 
+def rename(ingest: Ingest, *, kind: str, before: str, after: str) -> None:
+    """Let links that name ``before`` name ``after``: the same thing has another name now."""
+    tables.rename_ref(ingest, kind, before, after)
+
+
 def of(view: View, run: str) -> list[Link]:
     """What a run read and made."""
     return tables.links_of(view, run)

@@ -287,6 +287,10 @@ def put_links(ingest: Ingest, identity: str, links: Iterable[Link]) -> None:
     ingest.bulk_append(run_links, ({"run": identity, **asdict(link)} for link in links))
 
 
+def rename_ref(ingest: Ingest, kind: str, before: str, after: str) -> None:
+    ingest.execute(update(run_links).where(run_links.c.kind == kind, run_links.c.ref == before).values(ref=after))
+
+
 def runs_linked(view: View, way: str, kind: str, ref: str) -> list[str]:
     c = run_links.c
     query = select(c.run).where(c.kind == kind, c.ref == ref, c.way == way).distinct().order_by(c.run.desc())
