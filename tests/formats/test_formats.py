@@ -23,7 +23,9 @@ def saved() -> formats.Saved:
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(saved: formats.Saved) -> None:
-    with pytest.raises(Invalid, match=r"no model format 'h5'; the formats are lightgbm, onnx, pickle, sklearn, xgboost"):
+    with pytest.raises(
+        Invalid, match=r"no model format 'h5'; the formats are lightgbm, onnx, pickle, sklearn, xgboost"
+    ):
         formats.load("h5", saved.files)
 
 
