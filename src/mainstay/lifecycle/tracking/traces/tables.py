@@ -249,8 +249,8 @@ def spans_of(view: View, identities: Sequence[str]) -> dict[str, list[Span]]:
 
 def extent(view: View, trace: str) -> Extent:
     c = spans.c
-    row = view.rows(select(func.min(c.started_ns), func.max(c.ended_ns)).where(c.trace == trace))[0]
-    return Extent(*row)
+    ends = (func.min(c.started_ns).label("started_ns"), func.max(c.ended_ns).label("ended_ns"))
+    return Extent(**view.rows(select(*ends).where(c.trace == trace))[0]._mapping)
 
 
 def root(view: View, trace: str) -> Span | None:
