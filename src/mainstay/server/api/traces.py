@@ -142,9 +142,8 @@ def _order(text: str) -> Order:
     words = text.split()
     if len(words) > 2 or words[1:] not in ([], ["asc"], ["desc"]):
         raise Invalid(f"'order' is {text[:80]!r}; a word such as duration_ms, and asc or desc behind it, are expected.")
-    of, dot, key = words[0].partition(".")
-    rising = words[1:] == ["asc"]
-    return Order(key, rising, of) if dot else Order(of, rising)
+    of, key = filters.name(words[0])
+    return Order(key, words[1:] == ["asc"], of)
 
 
 def _brief(trace: Trace, experiment: str, said: list[Assessment]) -> dict[str, Any]:

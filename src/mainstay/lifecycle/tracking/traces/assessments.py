@@ -52,6 +52,11 @@ def get(view: View, trace: str, identity: str) -> Assessment:
     return found
 
 
+def has(view: View, identity: str) -> bool:
+    """Whether an id is taken."""
+    return tables.has_assessment(view, identity)
+
+
 def of_traces(view: View, traces: Sequence[str]) -> dict[str, list[Assessment]]:
     """The assessments of many traces, in the order in which they were given, valid or not."""
     return tables.assessments_of(view, traces)

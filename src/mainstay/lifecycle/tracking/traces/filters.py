@@ -35,7 +35,7 @@ OPERATORS: dict[str, frozenset[str]] = {
     "at": ORDER,
     "duration_ms": ORDER,
     "end": ORDER,
-    "run": frozenset({"="}),
+    "run": _TEXT | NULL,
     "prompt": frozenset({"="}),
     "session": _TEXT | NULL,
     "person": _TEXT | NULL,
@@ -140,6 +140,17 @@ def _allowed(of: str, key: str) -> frozenset[str] | None:
     if of == "span" and key not in SPAN_FIELDS and not key.startswith("attributes."):
         return None
     return OF_OTHERS.get(of)
+
+
+def name(text: str) -> tuple[str, str]:
+    """What a name such as ``tags.team`` is of, and its key; for orders, which name what filters compare.
+
+    Raises:
+        Invalid: it is no name.
+    """
+    if re.fullmatch(rf"{_NAME}(?:\.{_NAME})*+", text.strip()) is None:
+        raise Invalid(f"{text[:80]!r} is no name; one such as duration_ms or tags.team is expected.")
+    return _split(text.strip())
 
 
 def _comparisons(text: str) -> Iterator[Comparison]:

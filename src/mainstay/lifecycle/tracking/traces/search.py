@@ -85,7 +85,7 @@ def _condition(comparison: Comparison) -> tables.Condition:
         return tables.is_assessed("issue", str(value), None, only_valid=False)
     if of in ("feedback", "expectation"):
         return _of_assessment(comparison)
-    if key == "run":
+    if key == "run" and operator == "=":
         return tables.either([tables.compared(tables.field("run"), "=", value), tables.is_linked("run", str(value))])
     if key == "prompt":
         return tables.is_linked("prompt", _prompt(value))

@@ -66,6 +66,11 @@ def of_traces(view: View, traces: Sequence[str]) -> dict[str, list[Span]]:
     return tables.spans_of(view, traces)
 
 
+def among(view: View, traces: Sequence[str]) -> set[str]:
+    """Those of ``traces`` that have spans here."""
+    return tables.with_spans(view, traces)
+
+
 def tree(spans: Sequence[Span]) -> list[Node]:
     """The spans as they are drawn: each behind its parent, siblings by time. One whose parent did not come stands at
     the top."""

@@ -247,6 +247,11 @@ def spans_of(view: View, identities: Sequence[str]) -> dict[str, list[Span]]:
     return found
 
 
+def with_spans(view: View, identities: Sequence[str]) -> set[str]:
+    query = select(spans.c.trace).where(spans.c.trace.in_(identities)).distinct()
+    return {row.trace for row in view.rows(query)}
+
+
 def extent(view: View, trace: str) -> Extent:
     c = spans.c
     ends = (func.min(c.started_ns).label("started_ns"), func.max(c.ended_ns).label("ended_ns"))
