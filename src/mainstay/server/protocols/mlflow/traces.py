@@ -123,7 +123,8 @@ class Correlate(wire.Request):
 
 @calls.ingest("POST", "traces", versions=("3.0",))
 def tell(ingest: Ingest, body: Tell) -> Any:
-    """Tell a trace as a whole; clients do so when its root has ended."""
+    """Tell a trace as a whole; clients do so when its root has ended. Its spans may still be on their way, so the answer
+    says already that they are kept here, or the client would put them into a file as well."""
     said = body.trace.trace_info
     trace = stories.tell(ingest, words.told(said))
     stories.link_prompts(ingest, trace.id, words.prompts(said.tags))
@@ -131,7 +132,8 @@ def tell(ingest: Ingest, body: Tell) -> Any:
         new = words.given(trace.id, each, ingest.now())
         if not assessments.has(ingest, new.id):
             assessments.give(ingest, new, session=words.session(new.metadata))
-    return {"trace": {"trace_info": _infos(ingest, [trace])[0]}}
+    given = assessments.of_traces(ingest, [trace.id])[trace.id]
+    return {"trace": {"trace_info": words.info(trace, given, has_spans=True)}}
 
 
 @calls.ingest("POST", "traces")
