@@ -231,7 +231,7 @@ def test_a_verb_that_is_documented_exists(room: str) -> None:
     gone = [
         f"{file}.{verb}"
         for file, verb in ((codes(row[0])[0], verb) for row in rows for verb in codes(row[2]))
-        if not hasattr(importlib.import_module(f"mainstay.lifecycle.{room}.{file}"), verb)
+        if not hasattr(importlib.import_module(f"mainstay.lifecycle.{room}.{file}".replace("/", ".")), verb)
     ]
 
     assert rows

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
     "runs": ("runs", "Runs: list, show."),
     "experiments": ("experiments", "Experiments: list."),
+    "traces": ("traces", "Traces of applications: list, show."),
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
     "models": ("models", "Models and versions: list, show, alias."),
     "deployments": ("deployments", "Deployments: list, show, put."),

@@ -1,48 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``LIKE`` and ``ILIKE`` that mean the same on SQLite and on PostgreSQL: ``%`` is any text, ``_`` any sign.
+"""Regular expressions that cannot be made to run for ever.
 
-SQLite's own LIKE does not heed the case, and the switch for that holds for a whole connection; its GLOB does heed it.
+SQLite has none of its own, and Python's go back and forth: a pattern of ten characters from a stranger could hold a
+reader for hours. These are Rust's, which take time in proportion to the text, whatever the pattern; they come with
+the library for conditions. PostgreSQL has its own (``~``).
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, func, literal
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from mainstay.domain.errors import Invalid
 
 
-class _Like(FunctionElement[bool]):
-    """``column LIKE pattern``, where the case counts. Its parts: column, pattern, the same pattern as GLOB has it."""
+def found(pattern: str, text: Any) -> bool:
+    """Whether ``pattern`` occurs in ``text``; never in nothing.
 
-    name = "like"
-    type = Boolean()
-    inherit_cache = True
-
-
-@compiles(_Like)
-def _standard(element: _Like, compiler: Any, **more: Any) -> str:
-    column, pattern, _ = element.clauses
-    return f"{compiler.process(column, **more)} LIKE {compiler.process(pattern, **more)}"
+    >>> found("^gpt-[0-9]", "gpt-4"), found("b$", "abc"), found("a", None)
+    (True, False, False)
+    """
+    if text is None:
+        return False
+    return bool(_program().execute({"text": str(text), "pattern": pattern}))
 
 
-@compiles(_Like, "sqlite")
-def _sqlite(element: _Like, compiler: Any, **more: Any) -> str:
-    column, _, pattern = element.clauses
-    return f"{compiler.process(column, **more)} GLOB {compiler.process(pattern, **more)}"
+def check(pattern: str) -> str:
+    """Return ``pattern`` if it is a regular expression.
+
+    Raises:
+        Invalid: it is not, or is too large to be tried.
+    """
+    try:
+        found(pattern, "")
+    except RuntimeError as error:
+        raise Invalid(
+            f"{pattern[:80]!r} is not a usable regular expression; groups, classes and repetitions are."
+        ) from error
+    return pattern
 
 
-def like(column: Any, pattern: str) -> ColumnElement[bool]:
-    """Whether ``column`` matches ``pattern``, case and all."""
-    return _Like(column, literal(pattern), literal(_globbed(pattern)))
+@lru_cache(maxsize=1)
+def _program() -> Any:
+    # Late: the library takes a sixth of a second, and few questions need it.
+    import cel
 
-
-def ilike(column: Any, pattern: str) -> ColumnElement[bool]:
-    """Whether ``column`` matches ``pattern`` in any case; on SQLite beyond ASCII the case counts."""
-    return func.lower(column).like(pattern.lower())
-
-
-def _globbed(pattern: str) -> str:
-    signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-    return "".join(signs.get(sign, sign) for sign in pattern)
+    return cel.compile("text.matches(pattern)")

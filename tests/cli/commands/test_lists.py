@@ -11,6 +11,7 @@ import pytest
 LISTS = {
     ("runs", "list"): "/runs",
     ("experiments", "list"): "/experiments",
+    ("traces", "list"): "/traces",
     ("datasets", "list"): "/datasets",
     ("models", "list"): "/models",
     ("deployments", "list"): "/deployments",

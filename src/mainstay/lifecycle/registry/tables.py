@@ -30,7 +30,6 @@ from sqlalchemy import (
 
 from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
-from mainstay.store.patterns import ilike, like
 
 models = Table(
     "models",
@@ -414,8 +413,8 @@ def _holds(column: Any, operator: str, value: Any) -> Any:
         ">=": lambda: column >= value,
         "<": lambda: column < value,
         "<=": lambda: column <= value,
-        "like": lambda: like(column, value),
-        "ilike": lambda: ilike(column, value),
+        "like": lambda: column.like(value),
+        "ilike": lambda: column.ilike(value),
         "in": lambda: column.in_(value),
         "not in": lambda: column.not_in(value),
     }[operator]()

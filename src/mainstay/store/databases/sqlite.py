@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from mainstay.domain.errors import Corrupt, StorageFull, Unavailable
+from mainstay.store import patterns
 from mainstay.store.databases import FULL_DISK, Insertions
 
 _BUSY_TIMEOUT_MS = 15_000
@@ -107,6 +108,7 @@ def _engine(file: Path) -> Engine:
         # As on PostgreSQL: LIKE tells upper from lower case.
         cursor.execute("PRAGMA case_sensitive_like=ON")
         cursor.close()
+        connection.create_function("regexp", 2, patterns.found, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -1,0 +1,472 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of traces and the questions asked of them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from mainstay.domain.traces import Assessment, Span, Trace
+from mainstay.store import Ingest, Instant, Json, View, metadata
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("experiment", Integer, nullable=False),
+    Column("name", Text),
+    Column("state", String, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("duration_ms", BigInteger),
+    Column("request_preview", Text),
+    Column("response_preview", Text),
+    Column("client_request_id", Text),
+    Column("run", String, index=True),
+    Column("session", Text, index=True),
+    Column("person", Text),
+    Column("usage", Json),
+    Column("cost", Json),
+    Column("is_told", Boolean, nullable=False),
+    Index(None, "experiment", "requested_at", "id"),
+)
+
+trace_tags = Table(
+    "trace_tags",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+trace_metadata = Table(
+    "trace_metadata",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+trace_links = Table(
+    "trace_links",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("ref", String, primary_key=True),
+    Index(None, "kind", "ref"),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("id", String(16), primary_key=True),
+    Column("parent", String(16)),
+    Column("name", Text, nullable=False),
+    Column("kind", String),
+    Column("state", String, nullable=False),
+    Column("message", Text),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("ended_ns", BigInteger),
+    Column("inputs_in", String),
+    Column("outputs_in", String),
+    Column("usage", Json),
+    Column("cost", Json),
+    Column("details", Json, nullable=False),
+)
+
+# An attribute is a row, so that it can be searched exactly. A text stands as it is, any other value as JSON.
+span_attributes = Table(
+    "span_attributes",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("span", String(16), primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("is_text", Boolean, nullable=False),
+)
+
+assessments = Table(
+    "assessments",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("trace", String(64), nullable=False),
+    Column("span", String(16)),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("value", Text, nullable=False),  # JSON as it came: the order of its keys is kept
+    Column("number", Double),  # the value, if it is one
+    Column("error", Json),
+    Column("source_kind", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("rationale", Text),
+    Column("metadata", Json, nullable=False),
+    Column("session", Text, index=True),  # set: it is about the whole session
+    Column("overrides", String),
+    Column("is_valid", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index(None, "trace", "created_at"),
+    Index(None, "kind", "name"),
+)
+
+_SPAN_COLUMNS = tuple(column.name for column in spans.columns)
+
+
+class Extent(NamedTuple):
+    """From where to where the spans of a trace go."""
+
+    started_ns: int | None  # None: there is no span
+    ended_ns: int | None
+
+
+def trace(view: View, identity: str) -> Trace | None:
+    return traces_by_id(view, [identity]).get(identity)
+
+
+def traces_by_id(view: View, identities: Sequence[str]) -> dict[str, Trace]:
+    rows = view.rows(select(traces).where(traces.c.id.in_(identities)))
+    return {each.id: each for each in _with_labels(view, rows)}
+
+
+def known(view: View, identities: Iterable[str]) -> dict[str, int]:
+    """The experiments of those that exist."""
+    query = select(traces.c.id, traces.c.experiment).where(traces.c.id.in_(list(identities)))
+    return {row.id: row.experiment for row in view.rows(query)}
+
+
+def put_trace(ingest: Ingest, new: Trace) -> None:
+    ingest.execute(delete(traces).where(traces.c.id == new.id))
+    ingest.insert(traces, **_columns_of(new))
+
+
+def put_labels(ingest: Ingest, table: Table, identity: str, labels: Mapping[str, str]) -> None:
+    if labels:
+        remove_labels(ingest, table, identity, labels)
+        ingest.bulk_append(table, ({"trace": identity, "key": k, "value": v} for k, v in labels.items()))
+
+
+def remove_labels(ingest: Ingest, table: Table, identity: str, keys: Iterable[str]) -> int:
+    return ingest.execute(delete(table).where(table.c.trace == identity, table.c.key.in_(list(keys))))
+
+
+def put_links(ingest: Ingest, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Keep (trace, ref); one that is there already stays as it is."""
+    c = trace_links.c
+    wanted = dict.fromkeys(pairs)
+    there = select(c.trace, c.ref).where(c.kind == kind, c.trace.in_({trace for trace, _ in wanted}))
+    before = {(row.trace, row.ref) for row in ingest.rows(there)}
+    ingest.bulk_append(
+        trace_links,
+        ({"trace": trace, "kind": kind, "ref": ref} for trace, ref in wanted if (trace, ref) not in before),
+    )
+
+
+def links_of(view: View, identity: str) -> list[tuple[str, str]]:
+    c = trace_links.c
+    query = select(c.kind, c.ref).where(c.trace == identity).order_by(c.kind, c.ref)
+    return [(row.kind, row.ref) for row in view.rows(query)]
+
+
+def remove_traces(ingest: Ingest, identities: Sequence[str]) -> int:
+    for table in (trace_tags, trace_metadata, trace_links, span_attributes, spans, assessments):
+        ingest.execute(delete(table).where(table.c.trace.in_(identities)))
+    return ingest.execute(delete(traces).where(traces.c.id.in_(identities)))
+
+
+def oldest(view: View, experiment: int, until: datetime, limit: int | None) -> list[str]:
+    """Ids of an experiment's traces up to a time, oldest first."""
+    query = select(traces.c.id).where(traces.c.experiment == experiment, traces.c.requested_at <= until)
+    return [row.id for row in view.rows(query.order_by(traces.c.requested_at, traces.c.id).limit(limit))]
+
+
+def of_experiment(view: View, experiment: int, identities: Sequence[str]) -> list[str]:
+    query = select(traces.c.id).where(traces.c.experiment == experiment, traces.c.id.in_(identities))
+    return [row.id for row in view.rows(query)]
+
+
+# Spans
+
+
+def ended(view: View, trace: str, identities: Iterable[str]) -> set[str]:
+    """Which of these spans are here with an end."""
+    c = spans.c
+    query = select(c.id).where(c.trace == trace, c.id.in_(list(identities)), c.ended_ns.is_not(None))
+    return {row.id for row in view.rows(query)}
+
+
+def put_spans(ingest: Ingest, trace: str, new: Sequence[Span]) -> None:
+    """Keep spans of one trace; one with the same id is replaced."""
+    identities = [span.id for span in new]
+    ingest.execute(
+        delete(span_attributes).where(span_attributes.c.trace == trace, span_attributes.c.span.in_(identities))
+    )
+    ingest.execute(delete(spans).where(spans.c.trace == trace, spans.c.id.in_(identities)))
+    ingest.bulk_append(spans, ({name: getattr(span, name) for name in _SPAN_COLUMNS} for span in new))
+    ingest.bulk_append(span_attributes, (row for span in new for row in _attribute_rows(span)))
+
+
+def spans_of(view: View, identities: Sequence[str]) -> dict[str, list[Span]]:
+    """The spans of many traces, each in the order of their beginning."""
+    attributes: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    c = span_attributes.c
+    for row in view.rows(select(span_attributes).where(c.trace.in_(identities)).order_by(c.trace, c.span, c.key)):
+        attributes[row.trace, row.span][row.key] = row.value if row.is_text else json.loads(row.value)
+    found: dict[str, list[Span]] = {identity: [] for identity in identities}
+    order = (spans.c.trace, spans.c.started_ns, spans.c.id)
+    for row in view.rows(select(spans).where(spans.c.trace.in_(identities)).order_by(*order)):
+        found[row.trace].append(Span(**row._mapping, attributes=attributes[row.trace, row.id]))
+    return found
+
+
+def with_spans(view: View, identities: Sequence[str]) -> set[str]:
+    query = select(spans.c.trace).where(spans.c.trace.in_(identities)).distinct()
+    return {row.trace for row in view.rows(query)}
+
+
+def extent(view: View, trace: str) -> Extent:
+    c = spans.c
+    ends = (func.min(c.started_ns).label("started_ns"), func.max(c.ended_ns).label("ended_ns"))
+    return Extent(**view.rows(select(*ends).where(c.trace == trace))[0]._mapping)
+
+
+def root(view: View, trace: str) -> Span | None:
+    """The span without a parent; of several the one that began first."""
+    c, a = spans.c, span_attributes.c
+    row = view.first(select(spans).where(c.trace == trace, c.parent.is_(None)).order_by(c.started_ns, c.id).limit(1))
+    if row is None:
+        return None
+    rows = view.rows(
+        select(span_attributes).where(a.trace == trace, a.span == row.id, a.key.in_([row.inputs_in, row.outputs_in]))
+    )
+    shown = {each.key: each.value if each.is_text else json.loads(each.value) for each in rows}
+    return Span(**row._mapping, attributes=shown)
+
+
+def tallies(view: View, trace: str) -> list[tuple[str, str | None, dict[str, float] | None, dict[str, float] | None]]:
+    """(id, parent, usage, cost) of every span."""
+    c = spans.c
+    rows = view.rows(select(c.id, c.parent, c.usage, c.cost).where(c.trace == trace))
+    return [(row.id, row.parent, row.usage, row.cost) for row in rows]
+
+
+# Assessments
+
+
+def put_assessment(ingest: Ingest, new: Assessment, *, number: float | None, session: str | None) -> None:
+    ingest.execute(delete(assessments).where(assessments.c.id == new.id))
+    value = json.dumps(new.value, ensure_ascii=False)
+    ingest.insert(assessments, **(asdict(new) | {"value": value, "number": number, "session": session}))
+
+
+def assessment(view: View, trace: str, identity: str) -> Assessment | None:
+    row = view.first(select(assessments).where(assessments.c.trace == trace, assessments.c.id == identity))
+    return row and _assessment(row)
+
+
+def has_assessment(view: View, identity: str) -> bool:
+    return view.first(select(assessments.c.id).where(assessments.c.id == identity)) is not None
+
+
+def assessments_of(view: View, identities: Sequence[str]) -> dict[str, list[Assessment]]:
+    found: dict[str, list[Assessment]] = {identity: [] for identity in identities}
+    c = assessments.c
+    for row in view.rows(select(assessments).where(c.trace.in_(identities)).order_by(c.trace, c.created_at, c.id)):
+        found[row.trace].append(_assessment(row))
+    return found
+
+
+def set_validity(ingest: Ingest, trace: str, identity: str, is_valid: bool) -> int:
+    same = (assessments.c.trace == trace) & (assessments.c.id == identity)
+    return ingest.execute(update(assessments).where(same).values(is_valid=is_valid))
+
+
+def remove_assessment(ingest: Ingest, trace: str, identity: str) -> None:
+    ingest.execute(delete(assessments).where(assessments.c.trace == trace, assessments.c.id == identity))
+
+
+# Search
+
+Condition = ColumnElement[bool]
+
+
+def found(view: View, conditions: Sequence[Condition], order: Sequence[tuple[Any, bool]], limit: int) -> list[Trace]:
+    query = select(traces).where(*conditions).order_by(*(_ordered(value, up) for value, up in _flagged(order)))
+    return _with_labels(view, view.rows(query.limit(limit)))
+
+
+def count(view: View, conditions: Sequence[Condition]) -> int:
+    return int(view.scalar(select(func.count()).select_from(traces).where(*conditions)))
+
+
+def in_experiments(numbers: Sequence[int]) -> Condition:
+    return traces.c.experiment.in_(numbers)
+
+
+def field(name: str) -> Any:
+    """What a trace can be compared or ordered by."""
+    if name == "at":
+        return traces.c.requested_at
+    if name == "end":
+        # An instant is stored as whole microseconds.
+        return type_coerce(traces.c.requested_at, BigInteger) + func.coalesce(traces.c.duration_ms, 0) * 1000
+    return traces.c[name]
+
+
+def label(table: Table, key: str) -> Any:
+    """The value of one tag or of one piece of metadata, to order by."""
+    return select(table.c.value).where(table.c.trace == traces.c.id, table.c.key == key).scalar_subquery()
+
+
+def behind(view: View, last: str, order: Sequence[tuple[Any, bool]]) -> Condition | None:
+    """What comes after the trace ``last`` in this order; None: it is gone."""
+    columns = _flagged(order)
+    row = view.first(select(*(value for value, _ in columns)).where(traces.c.id == last))
+    if row is None:
+        return None
+    further: list[Condition] = []
+    same: list[Condition] = []
+    for (value, up), at in zip(columns, row, strict=True):
+        if at is not None:
+            further.append(and_(*same, value > at if up else value < at))
+        same.append(value.is_(None) if at is None else value == at)
+    return or_(false(), *further)
+
+
+def has_label(table: Table, key: str, test: Condition | None) -> Condition:
+    inner = select(table.c.trace).where(table.c.trace == traces.c.id, table.c.key == key)
+    return exists(inner if test is None else inner.where(test))
+
+
+def is_linked(kind: str, ref: str) -> Condition:
+    c = trace_links.c
+    return exists(select(c.trace).where(c.trace == traces.c.id, c.kind == kind, c.ref == ref))
+
+
+def has_span(tests: Sequence[Condition]) -> Condition:
+    return exists(select(spans.c.id).where(spans.c.trace == traces.c.id, *tests))
+
+
+def span_attribute(key: str, test: Condition) -> Condition:
+    c = span_attributes.c
+    return exists(select(c.key).where(c.trace == spans.c.trace, c.span == spans.c.id, c.key == key, test))
+
+
+def span_says(test_of: Any) -> Condition:
+    """Any text of a span: its name, message, events, and the names and values of its attributes."""
+    c = span_attributes.c
+    inner = select(c.key).where(c.trace == spans.c.trace, c.span == spans.c.id, or_(test_of(c.value), test_of(c.key)))
+    own = (spans.c.name, spans.c.message, type_coerce(spans.c.details, Text))
+    return or_(*(test_of(column) for column in own), exists(inner))
+
+
+def is_assessed(kind: str, name: str, test: Condition | None, *, only_valid: bool = True) -> Condition:
+    """Assessed so itself, or within a session that as a whole is."""
+    c = assessments.c
+    about = [c.kind == kind, c.name == name, *([c.is_valid.is_(True)] if only_valid else [])]
+    about += [] if test is None else [test]
+    other = traces.alias("other")
+    session = (
+        select(c.id)
+        .join(other, other.c.id == c.trace)
+        .where(c.session.is_not(None), c.session == traces.c.session, other.c.experiment == traces.c.experiment, *about)
+    )
+    return or_(exists(select(c.id).where(c.trace == traces.c.id, *about)), exists(session))
+
+
+def compared(column: Any, operator: str, value: Any) -> Condition:
+    """One comparison; texts are told apart by case except by ``ilike``."""
+    return {
+        "=": lambda: column == value,
+        "!=": lambda: column != value,
+        ">": lambda: column > value,
+        ">=": lambda: column >= value,
+        "<": lambda: column < value,
+        "<=": lambda: column <= value,
+        "in": lambda: column.in_(value),
+        "not in": lambda: column.not_in(value),
+        "like": lambda: column.like(value),
+        "ilike": lambda: column.ilike(value),
+        "rlike": lambda: column.regexp_match(value),
+        "is null": lambda: column.is_(None),
+        "is not null": lambda: column.is_not(None),
+    }[operator]()
+
+
+def either(conditions: Iterable[Condition]) -> Condition:
+    return or_(*conditions)
+
+
+def neither(condition: Condition) -> Condition:
+    return not_(condition)
+
+
+def _flagged(order: Sequence[tuple[Any, bool]]) -> list[tuple[Any, bool]]:
+    """Each column behind a flag that puts what is missing last, whichever way the column goes."""
+    columns: list[tuple[Any, bool]] = []
+    for value, up in order:
+        if not (isinstance(value, Column) and not value.nullable):
+            columns.append((case((value.is_(None), 1), else_=0), True))
+        columns.append((value, up))
+    return columns
+
+
+def _ordered(value: Any, up: bool) -> Any:
+    return value.asc() if up else value.desc()
+
+
+def _with_labels(view: View, rows: Sequence[Row[Any]]) -> list[Trace]:
+    identities = [row.id for row in rows]
+    tags, further = (_labels(view, table, identities) for table in (trace_tags, trace_metadata))
+    return [Trace(**row._mapping, tags=tags[row.id], metadata=further[row.id]) for row in rows]
+
+
+def _labels(view: View, table: Table, identities: Sequence[str]) -> dict[str, dict[str, str]]:
+    labels: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in view.rows(select(table).where(table.c.trace.in_(identities)).order_by(table.c.key)):
+        labels[row.trace][row.key] = row.value
+    return labels
+
+
+def _columns_of(new: Trace) -> dict[str, Any]:
+    return {column.name: getattr(new, column.name) for column in traces.columns}
+
+
+def _attribute_rows(span: Span) -> Iterable[dict[str, Any]]:
+    for key, value in span.attributes.items():
+        is_text = isinstance(value, str)
+        text = value if is_text else json.dumps(value, ensure_ascii=False)
+        yield {"trace": span.trace, "span": span.id, "key": key, "value": text, "is_text": is_text}
+
+
+def _assessment(row: Row[Any]) -> Assessment:
+    columns = {name: value for name, value in row._mapping.items() if name not in ("number", "session")}
+    return replace(Assessment(**columns), value=json.loads(row.value))

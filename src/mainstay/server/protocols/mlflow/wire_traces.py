@@ -1,0 +1,635 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MLflow's words for traces, spans and assessments, in both of its versions, and for searching them.
+
+Names that MLflow keeps among tags and metadata (a trace's name, its session, its run …) are columns here; they turn into
+each other in this file, so that both sides see them where they expect them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mainstay.domain.clock import from_wire, to_wire
+from mainstay.domain.digests import canonical_json, sha256_hex
+from mainstay.domain.errors import Invalid
+from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
+from mainstay.lifecycle.tracking.traces import filters
+from mainstay.lifecycle.tracking.traces.filters import Comparison
+from mainstay.lifecycle.tracking.traces.search import Order
+from mainstay.server.protocols.mlflow import wire
+
+NAME = "mlflow.traceName"
+PROMPTS = "mlflow.linkedPrompts"
+SPANS_PLACE = "mlflow.trace.spansLocation"
+FILES_PLACE = "mlflow.artifactLocation"
+#: Tags that say where a trace is kept: told by us, and by nobody else.
+OURS = frozenset({SPANS_PLACE, FILES_PLACE, "mlflow.trace.archiveLocation", "mlflow.trace.archivalFailure"})
+
+RUN = "mlflow.sourceRun"
+SESSION = "mlflow.trace.session"
+PERSON = "mlflow.trace.user"
+USAGE = "mlflow.trace.tokenUsage"
+COST = "mlflow.trace.cost"
+SIZES = "mlflow.trace.sizeStats"
+INPUTS_V2, OUTPUTS_V2 = "mlflow.traceInputs", "mlflow.traceOutputs"
+
+SPAN_INPUTS, SPAN_OUTPUTS, SPAN_KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
+SPAN_USAGE, SPAN_COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
+SPAN_TRACE = "mlflow.traceRequestId"
+
+_STATE_BY_WORD = {"STATE_UNSPECIFIED": "unspecified", "OK": "ok", "ERROR": "error", "IN_PROGRESS": "in_progress"}
+_WORD_BY_STATE = {state: word for word, state in _STATE_BY_WORD.items()}
+# By number, as an enum of protocol buffers may be written too.
+_WORDS = ("STATE_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS")
+_SPAN_CODES = dict(zip(SPAN_STATES, ("STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"), strict=True))
+_DURATION = re.compile(r"(-?\d{1,12})(?:\.(\d{1,9}))?s")
+
+
+class ExperimentPlace(msgspec.Struct, kw_only=True):
+    experiment_id: str = ""
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """Where a trace is: only in an experiment, here."""
+
+    mlflow_experiment: ExperimentPlace | None = None
+
+
+class Source(msgspec.Struct, kw_only=True):
+    source_type: str | int = "SOURCE_TYPE_UNSPECIFIED"
+    source_id: str = ""
+
+
+class FeedbackIn(msgspec.Struct, kw_only=True):
+    value: Any = None
+    error: dict[str, Any] | None = None
+
+
+class Serialized(msgspec.Struct, kw_only=True):
+    serialization_format: str = ""
+    value: str = "null"
+
+
+class ExpectationIn(msgspec.Struct, kw_only=True):
+    value: Any = None
+    serialized_value: Serialized | None = None
+
+
+class IssueIn(msgspec.Struct, kw_only=True):
+    issue_name: str = ""
+
+
+class AssessmentIn(msgspec.Struct, kw_only=True):
+    assessment_id: str = ""
+    assessment_name: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    source: Source | None = None
+    create_time: str | None = None
+    last_update_time: str | None = None
+    feedback: FeedbackIn | None = None
+    expectation: ExpectationIn | None = None
+    issue: IssueIn | None = None
+    rationale: str = ""
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    overrides: str = ""
+    valid: bool | None = None
+
+
+class InfoIn(msgspec.Struct, kw_only=True):
+    trace_id: str = ""
+    client_request_id: str | None = None
+    trace_location: Place | None = None
+    request_preview: str | None = None
+    response_preview: str | None = None
+    request_time: str | None = None
+    execution_duration: str | None = None
+    state: str | int = "STATE_UNSPECIFIED"
+    trace_metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    assessments: list[AssessmentIn] = msgspec.field(default_factory=list)
+
+
+class Label(msgspec.Struct, kw_only=True):
+    """A tag, or a piece of metadata, as version 2 writes it."""
+
+    key: str = ""
+    value: str = ""
+
+
+# Traces
+
+
+def told(info: InfoIn) -> Trace:
+    """A trace as a client tells it.
+
+    Raises:
+        Invalid: it names no experiment, or has an unusable time, duration or state.
+    """
+    if not info.trace_id:
+        raise wire.missing("trace.trace_info.trace_id")
+    place = info.trace_location and info.trace_location.mlflow_experiment
+    requested = from_wire(info.request_time or "", what="request_time")
+    return Trace(
+        id=info.trace_id,
+        experiment=experiment(place.experiment_id if place else ""),
+        state=state(info.state),
+        requested_at=requested,
+        duration_ms=_milliseconds(info.execution_duration),
+        request_preview=info.request_preview,
+        response_preview=info.response_preview,
+        client_request_id=info.client_request_id or None,
+        **labelled(info.tags, info.trace_metadata),
+    )
+
+
+def labelled(tags: Mapping[str, str], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Tags and metadata as a trace has them here: what is a column there stands by its name."""
+    usage, cost = (_numbers(metadata.get(key)) for key in (USAGE, COST))
+    read = {RUN, SESSION, PERSON} | ({USAGE} if usage else set()) | ({COST} if cost else set())
+    return {
+        "name": tags.get(NAME),
+        "run": metadata.get(RUN),
+        "session": metadata.get(SESSION),
+        "person": metadata.get(PERSON),
+        "usage": usage,
+        "cost": cost,
+        "tags": {key: value for key, value in tags.items() if key != NAME and key not in OURS},
+        "metadata": {key: value for key, value in metadata.items() if key not in read},
+    }
+
+
+def state(word: str | int) -> str:
+    """A state by MLflow's word for it, or by its number.
+
+    Raises:
+        Invalid: there is none.
+    """
+    found = _WORDS[word] if isinstance(word, int) and 0 <= word < len(_WORDS) else str(word)
+    if found not in _STATE_BY_WORD:
+        raise wire.unusable("state", word, f"{', '.join(_WORDS)} are known")
+    return _STATE_BY_WORD[found]
+
+
+def experiment(text: str) -> int:
+    """The number of an experiment.
+
+    Raises:
+        Invalid: it is no number.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise wire.unusable("experiment_id", text, "the id of an experiment is a whole number")
+    return int(text)
+
+
+def tags_of(trace: Trace, *, has_spans: bool) -> dict[str, str]:
+    """All tags of a trace, with those in which MLflow looks for a name and a place."""
+    named = {} if trace.name is None else {NAME: trace.name}
+    spans = {SPANS_PLACE: "TRACKING_STORE"} if has_spans else {}
+    files = f"mlflow-artifacts:/{trace.experiment}/traces/{trace.id}/artifacts"
+    return {**trace.tags, **named, **spans, FILES_PLACE: files}
+
+
+def metadata_of(trace: Trace) -> dict[str, str]:
+    """All metadata of a trace, with what is a column here."""
+    told = {
+        RUN: trace.run,
+        SESSION: trace.session,
+        PERSON: trace.person,
+        USAGE: json.dumps(trace.usage) if trace.usage else None,
+        COST: json.dumps(trace.cost) if trace.cost else None,
+    }
+    return {**trace.metadata, **{key: value for key, value in told.items() if value is not None}}
+
+
+def info(trace: Trace, said: Sequence[Assessment], *, has_spans: bool) -> dict[str, Any]:
+    """A trace without its spans, in version 3."""
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": str(trace.experiment)}}
+    return _there(
+        {
+            "trace_id": trace.id,
+            "client_request_id": trace.client_request_id,
+            "trace_location": place,
+            "request_preview": trace.request_preview,
+            "response_preview": trace.response_preview,
+            "request_time": to_wire(trace.requested_at),
+            "execution_duration": None if trace.duration_ms is None else _seconds(trace.duration_ms),
+            "state": _WORD_BY_STATE[trace.state],
+            "trace_metadata": metadata_of(trace),
+            "tags": tags_of(trace, has_spans=has_spans),
+            "assessments": [assessment(each) for each in said],
+        }
+    )
+
+
+def info_v2(trace: Trace, *, has_spans: bool) -> dict[str, Any]:
+    """A trace without its spans, in version 2."""
+    previews = {INPUTS_V2: trace.request_preview, OUTPUTS_V2: trace.response_preview}
+    metadata = {key: value for key, value in previews.items() if value is not None} | metadata_of(trace)
+    return _there(
+        {
+            "request_id": trace.id,
+            "experiment_id": str(trace.experiment),
+            "timestamp_ms": wire.millis(trace.requested_at),
+            "execution_time_ms": trace.duration_ms,
+            "status": _WORD_BY_STATE[trace.state],
+            "request_metadata": [{"key": key, "value": value} for key, value in metadata.items()],
+            "tags": [{"key": k, "value": v} for k, v in tags_of(trace, has_spans=has_spans).items()],
+        }
+    )
+
+
+def is_complete(trace: Trace, spans: Sequence[Span]) -> bool:
+    """Whether as many spans are here as the client said that there are."""
+    sizes = _parsed(trace.metadata.get(SIZES))
+    expected = sizes.get("num_spans") if isinstance(sizes, dict) else None
+    return bool(spans) and (not isinstance(expected, int) or len(spans) >= expected)
+
+
+def prompts(tags: Mapping[str, str]) -> list[str]:
+    """The prompts that a client names in a tag, as ``name/version``."""
+    listed = _parsed(tags.get(PROMPTS))
+    return [
+        f"{each['name']}/{each['version']}"
+        for each in (listed if isinstance(listed, list) else [])
+        if isinstance(each, dict) and {"name", "version"} <= each.keys()
+    ]
+
+
+# Spans
+
+
+def span(found: Span) -> dict[str, Any]:
+    """A span as OTLP's JSON of protocol buffers: ids as bytes, attributes typed."""
+    return _there(
+        {
+            "trace_id": _bytes(found.trace.removeprefix("tr-")),
+            "span_id": _bytes(found.id),
+            "parent_span_id": found.parent and _bytes(found.parent),
+            "name": found.name,
+            "start_time_unix_nano": found.started_ns,
+            "end_time_unix_nano": found.ended_ns,
+            "status": {"code": _SPAN_CODES[found.state], "message": found.message or ""},
+            "attributes": _attributes(_complete(found)),
+            "events": [
+                {"name": each["name"], "time_unix_nano": each["at_ns"], "attributes": _attributes(each["attributes"])}
+                for each in found.details.get("events", [])
+            ],
+            "links": [
+                {
+                    "trace_id": _bytes(each["trace"].removeprefix("tr-")),
+                    "span_id": _bytes(each["span"]),
+                    "attributes": _attributes(each["attributes"]),
+                }
+                for each in found.details.get("links", [])
+            ],
+        }
+    )
+
+
+def span_in_file(found: Span) -> dict[str, Any]:
+    """A span as it stands in a downloaded trace: attributes are texts of JSON."""
+    attributes = {SPAN_TRACE: found.trace, **_complete(found)}
+    return {
+        "trace_id": _bytes(found.trace.removeprefix("tr-")),
+        "span_id": _bytes(found.id),
+        "parent_span_id": _bytes(found.parent) if found.parent else "",
+        "name": found.name,
+        "start_time_unix_nano": found.started_ns,
+        "end_time_unix_nano": found.ended_ns,
+        "status": {"code": _SPAN_CODES[found.state], "message": found.message or ""},
+        "attributes": {key: json.dumps(value, ensure_ascii=False) for key, value in attributes.items()},
+        "events": [
+            {"name": each["name"], "time_unix_nano": each["at_ns"], "attributes": each["attributes"]}
+            for each in found.details.get("events", [])
+        ],
+    }
+
+
+def _complete(found: Span) -> dict[str, Any]:
+    """A span's attributes, and where another convention was used, what MLflow reads beside them."""
+    read = {
+        SPAN_KIND: found.kind,
+        SPAN_INPUTS: found.inputs,
+        SPAN_OUTPUTS: found.outputs,
+        SPAN_USAGE: found.usage,
+        SPAN_COST: found.cost,
+    }
+    return {**{key: value for key, value in read.items() if value is not None}, **found.attributes}
+
+
+def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _typed(value)} for key, value in values.items()]
+
+
+def _typed(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"bool_value": value}
+    if isinstance(value, int):
+        return {"int_value": value}
+    if isinstance(value, float):
+        return {"double_value": value}
+    if isinstance(value, str):
+        return {"string_value": value}
+    if isinstance(value, list):
+        return {"array_value": {"values": [_typed(each) for each in value]}}
+    if isinstance(value, dict):
+        return {"kvlist_value": {"values": _attributes(value)}}
+    return {}
+
+
+# Assessments
+
+
+def given(trace: str, said: AssessmentIn, now: datetime) -> Assessment:
+    """An assessment as a client gives it. Without an id it gets one of what it says, so that a repetition is the same.
+
+    Raises:
+        Invalid: it has no value, no name, or an unusable time.
+    """
+    if not said.assessment_name:
+        raise wire.missing("assessment.assessment_name")
+    kind, value, error = _value(said)
+    created = from_wire(said.create_time, what="create_time") if said.create_time else now
+    updated = from_wire(said.last_update_time, what="last_update_time") if said.last_update_time else created
+    source = said.source or Source()
+    return Assessment(
+        id=said.assessment_id or _identity(trace, said),
+        trace=trace,
+        span=said.span_id or None,
+        name=said.assessment_name,
+        kind=kind,
+        value=value,
+        error=error,
+        source_kind=str(source.source_type).lower(),
+        source=source.source_id,
+        rationale=said.rationale or None,
+        metadata=said.metadata,
+        overrides=said.overrides or None,
+        is_valid=said.valid is not False,
+        created_at=created,
+        updated_at=updated,
+    )
+
+
+def revised(said: AssessmentIn, mask: Iterable[str], before: Assessment) -> dict[str, Any]:
+    """What an update says otherwise, as far as its mask names it.
+
+    Raises:
+        Invalid: it gives another kind of value.
+    """
+    changes: dict[str, Any] = {}
+    for path in mask:
+        if path in ("feedback", "expectation"):
+            kind, value, error = _value(said)
+            if kind != before.kind or kind != path:
+                raise Invalid(f"assessment {before.id} is {before.kind}, so it cannot get the value of a {path}.")
+            changes |= {"value": value, "error": error}
+        elif path == "assessment_name":
+            changes["name"] = said.assessment_name
+        elif path == "rationale":
+            changes["rationale"] = said.rationale
+        elif path == "metadata":
+            changes["metadata"] = said.metadata
+        elif path == "valid":
+            changes["is_valid"] = said.valid is not False
+    return changes
+
+
+def mask(said: str | Mapping[str, Sequence[str]]) -> list[str]:
+    """The fields that an update names: in one text with commas and in camel case, or as a list."""
+    paths = said.split(",") if isinstance(said, str) else said.get("paths", [])
+    return [re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", path) for path in paths if path]
+
+
+def session(metadata: Mapping[str, str]) -> str | None:
+    """The session that an assessment is of, if it is of a whole one."""
+    return metadata.get(SESSION)
+
+
+def assessment(found: Assessment) -> dict[str, Any]:
+    """An assessment in MLflow's words."""
+    source_type = found.source_kind.upper()
+    return _there(
+        {
+            "assessment_id": found.id,
+            "assessment_name": found.name,
+            "trace_id": found.trace,
+            "span_id": found.span,
+            "source": {"source_type": source_type, "source_id": found.source},
+            "create_time": to_wire(found.created_at),
+            "last_update_time": to_wire(found.updated_at),
+            found.kind: _valued(found),
+            "rationale": found.rationale,
+            "metadata": dict(found.metadata) or None,
+            "overrides": found.overrides,
+            "valid": found.is_valid,
+        }
+    )
+
+
+def _valued(found: Assessment) -> dict[str, Any]:
+    if found.kind == "issue":
+        return {"issue_name": found.value}
+    if found.kind == "feedback":
+        return {"value": found.value} | ({"error": found.error} if found.error else {})
+    if isinstance(found.value, list | dict):
+        return {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": json.dumps(found.value)}}
+    return {"value": found.value}
+
+
+def _value(said: AssessmentIn) -> tuple[str, Any, dict[str, Any] | None]:
+    if said.feedback is not None:
+        return "feedback", said.feedback.value, said.feedback.error
+    if said.issue is not None:
+        return "issue", said.issue.issue_name, None
+    if said.expectation is None:
+        raise wire.missing("assessment.value")
+    serialized = said.expectation.serialized_value
+    if serialized is None:
+        return "expectation", said.expectation.value, None
+    try:
+        return "expectation", json.loads(serialized.value), None
+    except (ValueError, RecursionError) as error:
+        raise wire.unusable("assessment.expectation", serialized.value[:80], "it is no JSON") from error
+
+
+def _identity(trace: str, said: AssessmentIn) -> str:
+    if not said.create_time:
+        return f"a-{uuid.uuid4().hex}"
+    return f"a-{sha256_hex(trace.encode() + canonical_json(msgspec.to_builtins(said)))[:32]}"
+
+
+# Search
+
+_OF = {
+    "trace": "trace",
+    "attribute": "trace",
+    "attributes": "trace",
+    "tag": "tags",
+    "tags": "tags",
+    "metadata": "metadata",
+    "request_metadata": "metadata",
+    "span": "span",
+    "feedback": "feedback",
+    "expectation": "expectation",
+    "issue": "issue",
+}
+_KEYS = {
+    "request_id": "id",
+    "trace_id": "id",
+    "timestamp": "at",
+    "timestamp_ms": "at",
+    "execution_time": "duration_ms",
+    "execution_time_ms": "duration_ms",
+    "end_time": "end",
+    "end_time_ms": "end",
+    "status": "state",
+    "state": "state",
+    "name": "name",
+    "run_id": "run",
+    "client_request_id": "client_request_id",
+    "prompt": "prompt",
+    "text": "text",
+    "experiment_id": "experiment",
+}
+_LABELS = {
+    ("tags", NAME): "name",
+    ("tags", PROMPTS): "prompt",
+    ("metadata", RUN): "run",
+    ("metadata", SESSION): "session",
+    ("metadata", PERSON): "person",
+}
+_SPAN_KEYS = {"name": "name", "type": "kind", "status": "state", "content": "content"}
+_ORDER = re.compile(r"\s*(?P<field>.+?)(?:\s+(?P<way>asc|desc))?\s*", re.IGNORECASE | re.DOTALL)
+
+
+def filter(text: str | None) -> list[Comparison]:
+    """A filter in our words.
+
+    Raises:
+        Invalid: it cannot be read, or asks for what there is not.
+    """
+    return [filters.checked(_comparison(each)) for each in filters.read(text or "")]
+
+
+def order(clauses: Iterable[str]) -> list[Order]:
+    """An order in our words.
+
+    Raises:
+        Invalid: it cannot be read, or a field stands in it twice.
+    """
+    found: list[Order] = []
+    for clause in clauses:
+        parts = _ORDER.fullmatch(clause)
+        if parts is None:
+            raise wire.unusable("order_by", clause, "a field, and ASC or DESC behind it, are expected")
+        of, key = _field(*filters.name(parts["field"]))
+        found.append(Order(key, (parts["way"] or "asc").lower() == "asc", of))
+    if len({(each.of, each.key) for each in found}) < len(found):
+        raise Invalid(f"`order_by` contains duplicate fields: {list(clauses)}")
+    return found
+
+
+def token(last: str) -> str:
+    """A page token: behind which trace the next page begins."""
+    return base64.urlsafe_b64encode(json.dumps({"after": last}).encode()).decode()
+
+
+def behind(page_token: str | None) -> str | None:
+    """Behind which trace a page begins.
+
+    Raises:
+        Invalid: the token is not of ours.
+    """
+    if not page_token:
+        return None
+    try:
+        return str(json.loads(base64.urlsafe_b64decode(page_token.encode()))["after"])
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise wire.unusable("page_token", page_token, "the next_page_token of an earlier answer is expected") from error
+
+
+def _comparison(said: Comparison) -> Comparison:
+    of, key = _field(said.of, said.key)
+    value = said.value
+    if key == "state" and of in ("trace", "span"):
+        value = [each.lower() for each in value] if isinstance(value, list) else str(value).lower()
+    return Comparison(of, key, said.operator, value)
+
+
+def _field(of: str, key: str) -> tuple[str, str]:
+    found = _OF.get(of)
+    if found is None:
+        raise Invalid(f"Invalid entity type '{of[:80]}'; {', '.join(_OF)} are known.")
+    if found == "span" and key.startswith("attributes."):
+        return found, key
+    if found in ("trace", "span"):
+        keys = _KEYS if found == "trace" else _SPAN_KEYS
+        if key not in keys:
+            raise Invalid(f"Invalid attribute key '{key[:80]}' specified. Valid keys are {', '.join(keys)}.")
+        return found, keys[key]
+    column = _LABELS.get((found, key))
+    return ("trace", column) if column else (found, key)
+
+
+def _there(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _bytes(digits: str) -> str:
+    """Hexadecimal digits as bytes in base64; an id of version 2 that is no such digits stands as the zero it was."""
+    try:
+        return base64.b64encode(bytes.fromhex(digits)).decode()
+    except ValueError:
+        return base64.b64encode(bytes(16)).decode()
+
+
+def _milliseconds(duration: str | None) -> int | None:
+    if duration is None:
+        return None
+    found = _DURATION.fullmatch(duration)
+    if found is None:
+        raise wire.unusable("execution_duration", duration, "seconds such as '1.5s' are expected")
+    whole = int(found[1]) * 1000
+    part = int((found[2] or "0").ljust(9, "0")) // 1_000_000
+    return whole - part if duration.startswith("-") else whole + part
+
+
+def _seconds(milliseconds: int) -> str:
+    sign = "-" if milliseconds < 0 else ""
+    return f"{sign}{abs(milliseconds) // 1000}.{abs(milliseconds) % 1000:03d}s"
+
+
+def _parsed(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null", parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _numbers(text: str | None) -> dict[str, float] | None:
+    found = _parsed(text)
+    if not isinstance(found, dict) or not found:
+        return None
+    numbers = [isinstance(each, int | float) and abs(each) < 1e300 for each in found.values()]
+    return found if all(numbers) else None
+
+
+def ended(began: datetime, ended_ms: int) -> int:
+    """How many milliseconds lie between a trace's beginning and its end."""
+    return ended_ms - (wire.millis(began) or 0)
+
+
+def until(milliseconds: int) -> datetime:
+    """The moment up to which traces are meant; for what no calendar has, its end."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=max(0, min(milliseconds, 253_000_000_000_000)))
