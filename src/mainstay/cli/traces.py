@@ -38,7 +38,7 @@ def traces() -> None:
 @traces.command("list")
 @click.option("--experiment", help="Only of this experiment.")
 @click.option("--filter", "only", help="Such as \"state = 'error' and span.kind = 'LLM'\".")
-@click.option("--order", help="Such as \"duration_ms desc\"; newest first otherwise.")
+@click.option("--order", help='Such as "duration_ms desc"; newest first otherwise.')
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @connected
 def list_(
