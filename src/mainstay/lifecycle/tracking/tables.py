@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -27,8 +27,10 @@ from sqlalchemy import (
     update,
 )
 
-from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run
+from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 experiments = Table(
     "experiments",
@@ -190,7 +192,7 @@ def put_run(change: Change, new: Run) -> None:
     change.insert(runs, **asdict(new))
 
 
-def end_run(change: Change, identity: str, *, state: str, at: datetime, error: str | None) -> None:
+def end_run(change: Change, identity: str, *, state: str, at: datetime | None, error: str | None) -> None:
     change.execute(update(runs).where(runs.c.id == identity).values(state=state, ended_at=at, error=error))
 
 
@@ -224,6 +226,23 @@ def append_points(ingest: Ingest, identity: str, points: Sequence[Point]) -> Non
     ingest.bulk_append(
         metric_points,
         ({"run": identity, "key": p.key, "step": p.step, "at": p.at, "value": p.value} for p in points),
+    )
+
+
+def append_series(ingest: Ingest, identity: str, series: Iterable[Series]) -> None:
+    ingest.bulk_append(
+        metric_points,
+        (
+            {
+                "run": identity,
+                "key": each.key,
+                "step": step,
+                "at": _EPOCH + timedelta(microseconds=at_us),
+                "value": value,
+            }
+            for each in series
+            for step, at_us, value in zip(each.steps, each.at_us, each.values, strict=True)
+        ),
     )
 
 
