@@ -36,7 +36,19 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "
 # What a face may not load before it knows that it needs it.
 HEAVY = {"alembic", "fastapi", "httpx", "numpy", "pandas", "pyarrow", "pydantic", "rich", "sklearn", "sqlalchemy"}
 # Libraries of the extras: only inside the functions of the adapter that needs them.
-OPTIONAL = {"lightgbm", "onnx", "onnxruntime", "pandas", "polars", "skl2onnx", "sklearn", "skops", "torch", "xgboost"}
+OPTIONAL = {
+    "lightgbm",
+    "onnx",
+    "onnxruntime",
+    "optuna",
+    "pandas",
+    "polars",
+    "skl2onnx",
+    "sklearn",
+    "skops",
+    "torch",
+    "xgboost",
+}
 # Declared by a package that we declare, and part of its face: an ASGI framework, its models, its transport.
 STANDING_BEHIND = {"anyio", "pydantic", "starlette"}
 UNTRACKED = {".git", ".venv", "node_modules", "assets", "dist", "build"}
