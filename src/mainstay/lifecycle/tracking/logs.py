@@ -250,9 +250,9 @@ def _check_series(series: Series) -> None:
         raise Invalid(
             f"metric {series.key!r} has a time outside of the years 1970 to 9999, in microseconds since 1970."
         )
-    for step, value in zip(series.steps, series.values, strict=True):
-        if not math.isfinite(value):
-            _refuse_value(series.key, step, value)
+    if not all(map(math.isfinite, series.values)):
+        place = next(place for place, value in enumerate(series.values) if not math.isfinite(value))
+        _refuse_value(series.key, series.steps[place], series.values[place])
 
 
 def _newest(series: Series) -> Point:

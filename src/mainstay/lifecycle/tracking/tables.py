@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import (
@@ -29,8 +30,6 @@ from sqlalchemy import (
 
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 experiments = Table(
     "experiments",
@@ -233,16 +232,11 @@ def append_series(ingest: Ingest, identity: str, series: Iterable[Series]) -> No
     ingest.bulk_append(
         metric_points,
         (
-            {
-                "run": identity,
-                "key": each.key,
-                "step": step,
-                "at": _EPOCH + timedelta(microseconds=at_us),
-                "value": value,
-            }
+            row
             for each in series
-            for step, at_us, value in zip(each.steps, each.at_us, each.values, strict=True)
+            for row in zip(repeat(identity), repeat(each.key), each.steps, each.at_us, each.values, strict=False)
         ),
+        columns=("run", "key", "step", "at", "value"),
     )
 
 
