@@ -40,6 +40,7 @@ OPTIONAL = {
     "lightgbm",
     "onnx",
     "onnxruntime",
+    "optuna",
     "pandas",
     "polars",
     "psycopg",

@@ -12,8 +12,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mainstay.client.recording import Recording, log_artifact, log_metric, log_metrics, log_params, run
+    from mainstay.client.autologging import autolog
+    from mainstay.client.recording import (
+        Recording,
+        current_run,
+        log_artifact,
+        log_dict,
+        log_figure,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        log_table,
+        log_text,
+        run,
+        set_tags,
+        start_run,
+    )
     from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sweeps import sweep
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
@@ -25,11 +42,21 @@ _ROOM_BY_NAME = {
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
     "run": "mainstay.client.recording",
+    "start_run": "mainstay.client.recording",
+    "current_run": "mainstay.client.recording",
     "Recording": "mainstay.client.recording",
     "log_params": "mainstay.client.recording",
+    "log_param": "mainstay.client.recording",
     "log_metric": "mainstay.client.recording",
     "log_metrics": "mainstay.client.recording",
     "log_artifact": "mainstay.client.recording",
+    "log_text": "mainstay.client.recording",
+    "log_dict": "mainstay.client.recording",
+    "log_figure": "mainstay.client.recording",
+    "log_table": "mainstay.client.recording",
+    "set_tags": "mainstay.client.recording",
+    "autolog": "mainstay.client.autologging",
+    "sweep": "mainstay.client.sweeps",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
@@ -41,21 +68,31 @@ _ROOM_BY_NAME = {
 __all__ = [
     "Recording",
     "__version__",
+    "autolog",
     "connect",
+    "current_run",
     "feedback",
     "live",
     "log_artifact",
+    "log_dict",
+    "log_figure",
     "log_metric",
     "log_metrics",
+    "log_param",
     "log_params",
+    "log_table",
+    "log_text",
     "pipeline",
     "predict",
     "register",
     "release",
     "run",
+    "set_tags",
     "snapshot",
     "snapshots",
+    "start_run",
     "step",
+    "sweep",
     "why",
 ]
 

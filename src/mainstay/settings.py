@@ -120,6 +120,30 @@ SETTINGS = (
         most=3600,
         sentence="How long a client repeats a request while the server is away; each request still happens once.",
     ),
+    Setting(
+        name="offline",
+        kind=bool,
+        default=False,
+        sentence="Whether runs of scripts are only written to disk, until `mainstay runs sync` delivers them.",
+    ),
+    Setting(
+        name="capture_code",
+        kind=bool,
+        default=True,
+        sentence="Whether a script's run keeps its git commit, the difference to it, and the project's loaded source files.",
+    ),
+    Setting(
+        name="capture_environment",
+        kind=bool,
+        default=True,
+        sentence="Whether a script's run keeps the installed packages, the hardware and the state of random numbers.",
+    ),
+    Setting(
+        name="system_metrics",
+        kind=bool,
+        default=True,
+        sentence="Whether a script's run keeps how the machine fares, every ten seconds, as metrics `system/…`.",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

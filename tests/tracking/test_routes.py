@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from mainstay.domain import ids
+
 
 def start(web: httpx.Client, **facts: Any) -> str:
     answer = web.post("/runs", json={"name": "train", **facts})
@@ -127,3 +129,80 @@ def test_experiments_are_listed_and_made_once(web: httpx.Client) -> None:
     items = web.get("/experiments").json()["items"]
     assert (items[0]["id"], items[0]["name"]) == (0, "Default")
     assert made.json() in items
+
+
+def test_a_run_that_is_begun_again_under_its_id_is_the_same_run(web: httpx.Client) -> None:
+    identity = ids.uuid7()
+    first = web.post("/runs", json={"name": "train", "id": identity, "params": {"depth": 6}})
+    again = web.post("/runs", json={"name": "train", "id": identity, "params": {"depth": 6}})
+    other = web.post("/runs", json={"name": "test", "id": identity})
+
+    assert (first.status_code, again.status_code, other.status_code) == (201, 200, 409)
+    assert again.json() == first.json()
+    events = web.get("/events", params={"subject": f"run:{identity}"}).json()["items"]
+    assert [event["kind"] for event in events] == ["run.started"]
+    assert web.post("/runs", json={"name": "train", "id": "mine"}).status_code == 422
+
+
+def test_many_points_come_column_by_column(web: httpx.Client) -> None:
+    run = start(web)
+    at_us = 1_356_998_400_000_000
+    series = [
+        {"key": "loss", "steps": [2, 0, 1], "at_us": [at_us, at_us + 1, at_us], "values": [0.1, 3, 0.5]},
+        {"key": "auc", "steps": [0], "at_us": [at_us], "values": [0.7]},
+        {"key": "loss", "steps": [1], "at_us": [at_us + 9], "values": [0.4]},
+        {"key": "none", "steps": [], "at_us": [], "values": []},
+    ]
+
+    told = [web.post(f"/runs/{run}/points", json={"series": series}).json() for _ in range(2)]
+
+    assert told == [{"points": 5}] * 2
+    points = web.get(f"/runs/{run}/metrics/loss").json()["points"]
+    assert [(point["step"], point["value"]) for point in points] == [(0, 3.0), (1, 0.5), (1, 0.4), (2, 0.1)]
+    assert points[0]["at"] == "2013-01-01T00:00:00.000001Z"
+    assert web.get(f"/runs/{run}").json()["metrics"] == {"auc": 0.7, "loss": 0.1}
+
+
+COLUMNS: dict[str, Any] = {"key": "loss", "steps": [0], "at_us": [0], "values": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"key": "../up"}, 422),
+        ({"steps": [0, 1]}, 422),
+        ({"values": []}, 422),
+        ({"values": [None]}, 422),
+        ({"values": [True]}, 422),
+        ({"values": ["0.5"]}, 422),
+        ({"steps": [0.5]}, 422),
+        ({"steps": [1 << 63]}, 400),
+        ({"at_us": [-1]}, 422),
+        ({"at_us": [253_402_300_800_000_000]}, 422),
+        ({"steps": [0] * 50_001, "at_us": [0] * 50_001, "values": [0] * 50_001}, 413),
+        ({"more": 1}, 422),
+    ],
+)
+def test_bad_columns_are_one_clear_error_and_leave_nothing(
+    web: httpx.Client, changed: dict[str, Any], status: int
+) -> None:
+    run = start(web)
+
+    answer = web.post(f"/runs/{run}/points", json={"series": [{**COLUMNS, "key": "good"}, COLUMNS | changed]})
+
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    assert web.get(f"/runs/{run}").json()["metrics"] == {}
+
+
+def test_points_of_a_run_that_has_ended_are_409_until_it_is_reopened(web: httpx.Client) -> None:
+    run = start(web)
+    web.post(f"/runs/{run}/finish", json={"state": "succeeded"})
+
+    refused = web.post(f"/runs/{run}/points", json={"series": [COLUMNS]})
+    reopened = web.post(f"/runs/{run}/reopen", json={"reason": "more epochs"})
+    taken = web.post(f"/runs/{run}/points", json={"series": [COLUMNS]})
+
+    assert [answer.status_code for answer in (refused, reopened, taken)] == [409, 200, 200]
+    assert reopened.json()["state"] == "running"
+    assert web.post(f"/runs/{run}/finish", json={"state": "succeeded", "ended_at": "noon"}).status_code == 422

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from mainstay.domain import ids
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.tracking import Artifact, Link, Point
 from mainstay.lifecycle.tracking import experiments, links, logs, runs, tables
@@ -207,3 +208,66 @@ def test_links_are_kept_once_and_found_from_both_ends(store: Store, run: str) ->
         assert links.runs_that_made(view, kind="snapshot", ref="flights@1") == []
     with pytest.raises(Invalid, match="cannot be linked to a 'file'"):
         Link(way="in", kind="file", ref="x", name="x")
+
+
+def test_a_run_that_ended_may_go_on_and_ends_again_with_new_digests(store: Store, run: str) -> None:
+    finish(store, run)
+    with pytest.raises(Conflict, match="has ended"), store.ingest() as ingest:
+        logs.log(ingest, run, params={"depth": 6})
+
+    with store.change(actor="bo", reason="more epochs") as change:
+        again = runs.reopen(change, run)
+    with store.ingest() as ingest:
+        logs.log(ingest, run, params={"depth": 6})
+    finish(store, run)
+
+    assert (again.state, again.ended_at, again.error) == ("running", None, None)
+    with store.view() as view:
+        events = ledger.search(view, subject=f"run:{run}")[::-1]
+        assert [event.kind for event in events] == ["run.started", "run.finished", "run.reopened", "run.finished"]
+        assert (events[2].body["before"], events[2].actor, events[2].reason) == ("succeeded", "bo", "more epochs")
+        assert events[1].body["params"] != events[3].body["params"] == runs.digests(view, run)["params"]
+
+
+def test_only_a_run_of_a_script_that_ended_may_go_on(store: Store, run: str) -> None:
+    pipeline = start(store, kind="pipeline")
+    finish(store, pipeline)
+    child = start(store, parent=run)
+    finish(store, child)
+    finish(store, run)
+
+    for identity, error, says in (
+        (pipeline, Invalid, "is that of a pipeline"),
+        (child, Conflict, "has ended"),  # its parent's record is closed, and holds its digests
+        ("0" * 32, NotFound, "there is no run"),
+    ):
+        with pytest.raises(error, match=says), store.change(actor="bo") as change:
+            runs.reopen(change, identity)
+    with store.change(actor="bo") as change:
+        runs.reopen(change, run)
+    with pytest.raises(Conflict, match="is running and cannot become running"), store.change(actor="bo") as change:
+        runs.reopen(change, run)
+
+
+def test_a_run_keeps_the_id_and_the_times_of_where_it_ran(store: Store) -> None:
+    made = ids.uuid7()
+    moment = ids.time_of(made)
+    with store.change(actor="ana") as change:
+        early = runs.start(change, name="train", identity="012dd2a8c80070008000000000000000")
+        late = runs.start(change, name="train", identity=made)
+    with store.change(actor="ana") as change:
+        ended = runs.finish(change, early.id, state="succeeded", ended_at=early.started_at + timedelta(hours=1))
+        never = runs.finish(change, late.id, state="succeeded", ended_at=moment + timedelta(days=9000))
+        now = change.now()
+
+    assert early.started_at == ids.time_of(early.id) < now
+    assert ended.seconds == 3600
+    assert late.started_at < moment  # the store's clock stands at 2013; what comes from a clock ahead of it begins now
+    assert never.ended_at is not None
+    assert late.started_at <= never.ended_at < now
+
+
+@pytest.mark.parametrize("identity", ["", "train", "0" * 32, "012DD2A8C80070008000000000000000"])
+def test_an_id_that_is_none_of_ours_is_refused(store: Store, identity: str) -> None:
+    with pytest.raises(Invalid, match="is not usable"):
+        start(store, identity=identity)

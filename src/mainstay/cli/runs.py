@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mainstay runs``: what was carried out, with what, and what came of it."""
+"""``mainstay runs``: what was carried out, with what, and what came of it; and what is still on its way here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mainstay import settings
 from mainstay.cli import printing, references, words
-from mainstay.cli.connection import connected
+from mainstay.cli.connection import connected, connected_to_work
 from mainstay.cli.printing import Column, Empty
 
 if TYPE_CHECKING:
@@ -26,7 +30,13 @@ COLUMNS = (
     Column("started", lambda run: words.ago(run["started_at"])),
     Column("took", lambda run: words.seconds(run["seconds"]), "number"),
     Column("by", lambda run: run["actor"]),
-    Column("metrics", lambda run: words.numbers(run["metrics"]), "prose"),
+    Column("metrics", lambda run: words.numbers(_own(run["metrics"])), "prose"),
+)
+SYNCED = (
+    Column("run", lambda each: each["run"]),
+    Column("delivered", lambda each: words.count(each["requests"] - each["refused"]), "number"),
+    Column("refused", lambda each: words.count(each["refused"]), "number"),
+    Column("left, for", lambda each: each["elsewhere"] or "", "prose"),
 )
 STEPS = (
     Column("step", lambda step: step["name"]),
@@ -49,7 +59,7 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--kind", type=click.Choice(["run", "pipeline", "step"]), help="Only of this kind.")
+@click.option("--kind", type=click.Choice(["run", "pipeline", "step", "sweep"]), help="Only of this kind.")
 @click.option("--experiment", help="Only of this experiment.")
 @click.option("--state", help="Only in this state: running, succeeded, failed, cached.")
 @click.option("--filter", "only", help='Such as "metrics.auc > 0.7 and params.depth = 6".')
@@ -79,6 +89,31 @@ def show(session: Session, as_json: bool, run: str) -> None:
     """
     found = session.get(references.path("runs", references.run(session, run)))
     printing.answer(found, as_json, _show)
+    if not as_json and found["kind"] in ("run", "sweep"):
+        inside = session.get("/runs", parent=found["id"], limit=references.MOST)
+        printing.print_table(inside["items"], COLUMNS, title="runs inside")
+
+
+@runs.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option("--elsewhere", is_flag=True, help="Also what was meant for another address than this one.")
+@connected_to_work
+def sync(session: Session, as_json: bool, folder: Path | None, elsewhere: bool) -> None:
+    """Deliver what was recorded offline, or by a script that died before it could.
+
+    FOLDER holds it, or is a workspace that does; by default, this one. What is being recorded now is left alone, and what was
+    delivered before is not delivered twice.
+    """
+    from mainstay.client import delivery
+
+    root = delivery.root_of(folder or session.workspace or settings.workspace())
+    found = [asdict(each) for each in delivery.sync(session, root, elsewhere=elsewhere)]
+    if as_json:
+        printing.print_json({"items": found})
+    elif not found:
+        printing.say("Nothing waits here: every run of a script has told all it had to say.")
+    else:
+        printing.print_table(found, SYNCED)
 
 
 def _show(run: dict[str, Any]) -> None:
@@ -121,3 +156,8 @@ def _made(step: dict[str, Any]) -> str:
 
 def _which(ref: str) -> printing.Cell | str:
     return printing.digest(ref) if len(ref) == 64 else ref
+
+
+def _own(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Without how the machine fared, which would hide what the run was about."""
+    return {key: value for key, value in metrics.items() if not key.startswith("system/")}

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,6 +37,7 @@ class Session:
         self.wire = wire
         self.workspace = workspace
         self.gateway_url = gateway_url
+        self._before_close: list[Callable[[], None]] = []
         self._cache = cache
         self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -52,14 +53,14 @@ class Session:
         """A write whose body is not JSON."""
         return self.wire.ask("POST", "/api" + path, content=content, content_type=content_type, params=params).json()
 
-    def put_blob(self, data: bytes | Path) -> str:
+    def put_blob(self, data: bytes | Path, *, retry_s: float | None = None) -> str:
         """Upload bytes or a file; its digest. What is large and known there is not sent again."""
         digest = sha256_hex(data) if isinstance(data, bytes) else _hash_file(data)
         path = f"/api/blobs/{digest}"
         size = len(data) if isinstance(data, bytes) else data.stat().st_size
         # For a small one the question would cost as much as the bytes.
-        if size < _CHUNK or not self.wire.knows(path):
-            self.wire.send_stream(path, lambda: _read(data))
+        if size < _CHUNK or not self.wire.knows(path, retry_s=retry_s):
+            self.wire.send_stream(path, lambda: _read(data), retry_s=retry_s)
         return digest
 
     def get_blob(self, digest: str) -> bytes:
@@ -92,8 +93,14 @@ class Session:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(fresh)
 
+    def before_close(self, act: Callable[[], None]) -> None:
+        """Have ``act`` called while the connection is still there."""
+        self._before_close.append(act)
+
     def close(self) -> None:
         """Let go of the connection; in-process, stop the app."""
+        while self._before_close:
+            self._before_close.pop()()
         self.wire.close()
 
 

@@ -2,7 +2,8 @@
 """One request and its answer. httpx stands behind this file only.
 
 A request that gets no answer (server away, restarting, 503) is sent again, with pauses, until ``retry_s`` is over. Every POST
-carries an ``Idempotency-Key``, the same one each time, so that it happens once however often it is sent.
+carries an ``Idempotency-Key``, the same one each time, so that it happens once however often it is sent. Whoever keeps a
+request beyond this process gives the key, and may have a patience of its own.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Wire:
         content: bytes | None = None,
         content_type: str | None = None,
         timeout: float | None = None,
+        key: str | None = None,
+        retry_s: float | None = None,
     ) -> httpx.Response:
         """Send until answered.
 
@@ -66,10 +69,10 @@ class Wire:
         """
         headers = {"Content-Type": content_type} if content_type else {}
         if method == "POST":
-            headers["Idempotency-Key"] = secrets.token_hex(16)
+            headers["Idempotency-Key"] = key or secrets.token_hex(16)
         known = {name: value for name, value in (params or {}).items() if value is not None}
         extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-        for last in self._tries():
+        for last in self._tries(retry_s):
             try:
                 reply = self._http.request(
                     method, path, params=known or None, json=json, content=content, headers=headers, **extra
@@ -104,16 +107,16 @@ class Wire:
                 if last or arrived:
                     raise errors.Unavailable(_away(self.url, error)) from error
 
-    def knows(self, path: str) -> bool:
+    def knows(self, path: str, *, retry_s: float | None = None) -> bool:
         """Whether a HEAD of ``path`` finds something."""
         try:
-            return self.ask("HEAD", path).status_code == 200
+            return self.ask("HEAD", path, retry_s=retry_s).status_code == 200
         except errors.NotFound:
             return False
 
-    def send_stream(self, path: str, make_chunks: Any) -> httpx.Response:
+    def send_stream(self, path: str, make_chunks: Any, *, retry_s: float | None = None) -> httpx.Response:
         """PUT a body that is read piece by piece; ``make_chunks()`` begins anew for each try."""
-        for last in self._tries():
+        for last in self._tries(retry_s):
             try:
                 reply = self._http.put(path, content=_chunks(make_chunks()))
             except httpx.TransportError as error:
@@ -131,9 +134,9 @@ class Wire:
         """Let go of the connection."""
         self._http.close()
 
-    def _tries(self) -> Iterator[bool]:
+    def _tries(self, retry_s: float | None = None) -> Iterator[bool]:
         """Yield once a try: whether it is the last one. Pauses double up to two seconds, with a random part."""
-        end, pause = time.monotonic() + self.retry_s, 0.05
+        end, pause = time.monotonic() + (self.retry_s if retry_s is None else retry_s), 0.05
         while True:
             last = time.monotonic() + pause >= end
             yield last

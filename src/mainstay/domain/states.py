@@ -14,7 +14,7 @@ def _table(**moves: str) -> StateTable:
     return {state: frozenset(after.split()) for state, after in moves.items()}
 
 
-RUN = _table(running="succeeded failed", succeeded="", failed="", cached="")
+RUN = _table(running="succeeded failed", succeeded="running", failed="running", cached="")
 
 VERSION = _table(candidate="released retired deleted", released="retired", retired="released deleted", deleted="")
 

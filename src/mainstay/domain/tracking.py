@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from mainstay.domain.errors import Invalid, NotFound
 
-KINDS = ("run", "pipeline", "step")
+KINDS = ("run", "pipeline", "step", "sweep")
 LINK_KINDS = ("snapshot", "artifact", "version")
 
 LONGEST_KEY = 250
@@ -22,6 +22,7 @@ LONGEST_PATH = 1_000
 
 # In one request; more come in several.
 MOST_METRICS = 1_000
+MOST_POINTS = 50_000  # as series, which are cheap to read
 MOST_PARAMS = 100
 MOST_TAGS = 100
 
@@ -74,6 +75,16 @@ class Point:
     value: float
     step: int = 0
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Many points of one metric, column by column; ``at_us`` counts microseconds since 1970."""
+
+    key: str
+    steps: Sequence[int]
+    at_us: Sequence[int]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)

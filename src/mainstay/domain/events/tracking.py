@@ -56,3 +56,16 @@ class RunFinished(Event):
     @property
     def subject(self) -> str:
         return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReopened(Event):
+    """A run that had ended goes on; what it said until then stays, and its next end has new digests."""
+
+    kind = "run.reopened"
+    run: str
+    before: str
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"

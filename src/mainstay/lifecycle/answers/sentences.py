@@ -20,6 +20,7 @@ _VERBS = {
     "contract.changed": "contract changed",
     "run.started": "started",
     "run.finished": "finished",
+    "run.reopened": "reopened",
     "model.created": "created",
     "version.registered": "registered",
     "version.marked": "marked",

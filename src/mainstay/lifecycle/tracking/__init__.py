@@ -4,7 +4,7 @@
 In: what running code reports. Out: experiments, runs, their parameters, metrics, tags, artifacts and links, and a
 search over them. Points of a metric are telemetry: durable, but without an event. When a run ends, one event closes
 it with the digests of all it said, so that nothing can be added to the record later. Events: ``experiment.created``,
-``run.started``, ``run.finished``. Upstream: only the store; a link to a snapshot or a version is a name here, checked
-by the rooms that have both. Read ``runs`` first, then ``logs``, the hot path. ``traces`` and ``evaluation`` are rooms
-of their own inside: what applications do with requests, and what they are judged by.
+``run.started``, ``run.finished``, ``run.reopened``. Upstream: only the store; a link to a snapshot or a version is a
+name here, checked by the rooms that have both. Read ``runs`` first, then ``logs``, the hot path. ``traces`` and
+``evaluation`` are rooms of their own inside: what applications do with requests, and what they are judged by.
 """

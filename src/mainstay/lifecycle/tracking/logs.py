@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, NoReturn
 
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Conflict, Invalid, NotFound, TooLarge
@@ -20,9 +20,11 @@ from mainstay.domain.tracking import (
     LONGEST_TAG,
     MOST_METRICS,
     MOST_PARAMS,
+    MOST_POINTS,
     MOST_TAGS,
     Artifact,
     Point,
+    Series,
     check_key,
     check_path,
     check_step,
@@ -31,6 +33,9 @@ from mainstay.domain.tracking import (
 )
 from mainstay.lifecycle.tracking import tables
 from mainstay.store import Ingest, View
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000_US = 253_402_300_800_000_000
 
 
 class Logged(NamedTuple):
@@ -114,10 +119,28 @@ def put_points(ingest: Ingest, run: str, points: Sequence[Point]) -> None:
     if not points:
         return
     tables.append_points(ingest, run, points)
-    before = tables.latest_points(ingest, run, newest)
-    later = {key: p for key, p in newest.items() if key not in before or _order(p) > _order(before[key])}
-    if later:
-        tables.put_latest(ingest, run, later)
+    _keep_latest(ingest, run, newest)
+
+
+def put_series(ingest: Ingest, run: str, series: Sequence[Series]) -> int:
+    """`put_points` for many points at once, column by column; how many they were.
+
+    Raises:
+        NotFound: no such run. Conflict: it has ended. Invalid: columns of different lengths, or as `put_points`.
+        TooLarge.
+    """
+    must_run(ingest, run)
+    count = sum(len(each.values) for each in series)
+    _check_count("points", count, MOST_POINTS)
+    newest: dict[str, Point] = {}
+    for each in series:
+        _check_series(each)
+        if each.values:
+            point = _newest(each)
+            newest[each.key] = max(point, newest.get(each.key, point), key=_order)
+    tables.append_series(ingest, run, series)
+    _keep_latest(ingest, run, newest)
+    return count
 
 
 def put_tags(ingest: Ingest, run: str, tags: Mapping[str, str]) -> None:
@@ -183,6 +206,13 @@ def history(
     return tables.points_of(view, run, key, after=after, limit=limit)
 
 
+def _keep_latest(ingest: Ingest, run: str, newest: Mapping[str, Point]) -> None:
+    before = tables.latest_points(ingest, run, newest)
+    later = {key: p for key, p in newest.items() if key not in before or _order(p) > _order(before[key])}
+    if later:
+        tables.put_latest(ingest, run, later)
+
+
 def _order(point: Point) -> tuple[int, datetime, float]:
     return point.step, point.at, point.value
 
@@ -205,8 +235,34 @@ def _check_point(point: Point) -> None:
     check_key("metric", point.key)
     check_step(point.key, point.step)
     if not math.isfinite(point.value):
+        _refuse_value(point.key, point.step, point.value)
+
+
+def _check_series(series: Series) -> None:
+    check_key("metric", series.key)
+    if not len(series.steps) == len(series.at_us) == len(series.values):
         raise Invalid(
-            f"metric {point.key!r} is {point.value} at step {point.step}; only finite numbers are kept. "
-            "Log a tag that says so, or leave the point out.",
-            key=point.key,
+            f"metric {series.key!r} has {len(series.steps)} steps, {len(series.at_us)} times and {len(series.values)} "
+            "values; as many of each are expected.",
+            key=series.key,
         )
+    if series.at_us and not 0 <= min(series.at_us) <= max(series.at_us) < _YEAR_10000_US:
+        raise Invalid(
+            f"metric {series.key!r} has a time outside of the years 1970 to 9999, in microseconds since 1970."
+        )
+    if not all(map(math.isfinite, series.values)):
+        place = next(place for place, value in enumerate(series.values) if not math.isfinite(value))
+        _refuse_value(series.key, series.steps[place], series.values[place])
+
+
+def _newest(series: Series) -> Point:
+    step, at_us, value = max(zip(series.steps, series.at_us, series.values, strict=True))
+    return Point(key=series.key, step=step, at=_EPOCH + timedelta(microseconds=at_us), value=value)
+
+
+def _refuse_value(key: str, step: int, value: float) -> NoReturn:
+    raise Invalid(
+        f"metric {key!r} is {value} at step {step}; only finite numbers are kept. "
+        "Log a tag that says so, or leave the point out.",
+        key=key,
+    )

@@ -15,13 +15,14 @@ from typing import Any
 from mainstay.domain import ids, states
 from mainstay.domain.clock import to_wire
 from mainstay.domain.digests import canonical_json, digest_of, sha256_hex
-from mainstay.domain.errors import Invalid
-from mainstay.domain.events.tracking import RunFinished, RunStarted
+from mainstay.domain.errors import Conflict, Invalid
+from mainstay.domain.events.tracking import RunFinished, RunReopened, RunStarted
 from mainstay.domain.tracking import KINDS, LONGEST_NAME, Run, unknown_run
 from mainstay.lifecycle.tracking import experiments, logs, tables
 from mainstay.store import Change, View
 
 ENDS = ("succeeded", "failed")
+REOPENED = ("run", "sweep")
 LONGEST_ERROR = 20_000
 LARGEST_RECORD = 1 << 20
 
@@ -30,6 +31,7 @@ def start(
     change: Change,
     *,
     name: str,
+    identity: str | None = None,
     experiment: str = experiments.DEFAULT,
     kind: str = "run",
     parent: str | None = None,
@@ -43,11 +45,12 @@ def start(
     """Begin a run. Reason and because are those of the change. An experiment that is new is made.
 
     Args:
+        identity: an id that was made elsewhere, by code that ran while nobody could be asked; the run began then.
         code: where the code stands: ``entry, commit, dirty, sources_digest, diff_digest``, as far as known.
         environment: ``python``, ``packages`` and what else decides; kept once for all runs that share it.
 
     Raises:
-        Invalid: an unusable name, kind, key or value. NotFound: no such parent.
+        Invalid: an unusable name, kind, id, key or value. NotFound: no such parent. Conflict: another run has that id.
     """
     if kind not in KINDS:
         raise Invalid(f"run {name[:40]!r} cannot be of kind {kind!r}; the kinds are {', '.join(KINDS)}.")
@@ -55,6 +58,8 @@ def start(
         logs.must_run(change, parent)
     new = insert(
         change,
+        identity=identity,
+        started_at=None if identity is None else begun_at(change, identity),
         name=name,
         experiment=experiments.ensure(change, experiment).id,
         kind=kind,
@@ -80,8 +85,33 @@ def start(
     return new
 
 
-def finish(change: Change, identity: str, *, state: str, error: str | None = None) -> Run:
-    """End a run: succeeded, or failed with what went wrong.
+def same(view: View, identity: str | None, *, name: str, kind: str, actor: str) -> Run | None:
+    """The run that was begun under ``identity`` before, if the same request was meant; None if there is none.
+
+    Raises:
+        Conflict: it is somebody else's, or another one.
+    """
+    found = None if identity is None else tables.run(view, identity)
+    if found and (found.name, found.kind, found.actor) != (name, kind, actor):
+        raise Conflict(f"run {identity} is there already and is another one, {found.name!r}; start one with a new id.")
+    return found
+
+
+def begun_at(view: View, identity: str) -> datetime:
+    """When a run of an id that was made elsewhere began: when the id was made, unless that clock is ahead of ours.
+
+    Raises:
+        Invalid: no id of ours.
+    """
+    if not ids.is_id(identity):
+        raise Invalid(f"run id {identity[:80]!r} is not usable; a UUID of version 7 as 32 hexadecimal digits is.")
+    return min(ids.time_of(identity), view.now())
+
+
+def finish(
+    change: Change, identity: str, *, state: str, error: str | None = None, ended_at: datetime | None = None
+) -> Run:
+    """End a run: succeeded, or failed with what went wrong. One that ended before it could be told says when.
 
     Raises:
         NotFound: no such run. Conflict: it has ended. Invalid: another state.
@@ -90,14 +120,34 @@ def finish(change: Change, identity: str, *, state: str, error: str | None = Non
     if state not in ENDS:
         raise Invalid(f"run {identity} cannot end as {state!r}; it can as {' or '.join(ENDS)}.")
     states.check_move(states.RUN, f"run {identity}", run.state, state)
-    tables.end_run(change, identity, state=state, at=change.now(), error=error and error[:LONGEST_ERROR])
+    now = change.now()
+    ended = max(run.started_at, min(ended_at or now, now))
+    tables.end_run(change, identity, state=state, at=ended, error=error and error[:LONGEST_ERROR])
     change.record(RunFinished(run=identity, state=state, **digests(change, identity)))
+    return get(change, identity)
+
+
+def reopen(change: Change, identity: str) -> Run:
+    """Let a run that has ended go on.
+
+    Raises:
+        NotFound: no such run. Conflict: it goes on already. Invalid: a pipeline's run, or a step.
+    """
+    run = get(change, identity)
+    if run.kind not in REOPENED:
+        raise Invalid(f"run {identity} is that of a {run.kind}, and what it made is final; run the pipeline again.")
+    states.check_move(states.RUN, f"run {identity}", run.state, "running")
+    if run.parent is not None:
+        logs.must_run(change, run.parent)
+    tables.end_run(change, identity, state="running", at=None, error=None)
+    change.record(RunReopened(run=identity, before=run.state))
     return get(change, identity)
 
 
 def insert(
     change: Change,
     *,
+    identity: str | None = None,
     name: str,
     experiment: int,
     kind: str,
@@ -121,7 +171,7 @@ def insert(
     for what, value in {"code": code, "environment": environment, "seeds": seeds, "hardware": hardware}.items():
         check_record(what, value)
     new = Run(
-        id=ids.uuid7(),
+        id=identity or ids.uuid7(),
         experiment=experiment,
         name=name,
         kind=kind,

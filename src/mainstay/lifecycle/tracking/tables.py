@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import (
@@ -27,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run
+from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 
 experiments = Table(
@@ -190,7 +191,7 @@ def put_run(change: Change, new: Run) -> None:
     change.insert(runs, **asdict(new))
 
 
-def end_run(change: Change, identity: str, *, state: str, at: datetime, error: str | None) -> None:
+def end_run(change: Change, identity: str, *, state: str, at: datetime | None, error: str | None) -> None:
     change.execute(update(runs).where(runs.c.id == identity).values(state=state, ended_at=at, error=error))
 
 
@@ -224,6 +225,18 @@ def append_points(ingest: Ingest, identity: str, points: Sequence[Point]) -> Non
     ingest.bulk_append(
         metric_points,
         ({"run": identity, "key": p.key, "step": p.step, "at": p.at, "value": p.value} for p in points),
+    )
+
+
+def append_series(ingest: Ingest, identity: str, series: Iterable[Series]) -> None:
+    ingest.bulk_append(
+        metric_points,
+        (
+            row
+            for each in series
+            for row in zip(repeat(identity), repeat(each.key), each.steps, each.at_us, each.values, strict=False)
+        ),
+        columns=("run", "key", "step", "at", "value"),
     )
 
 

@@ -5,19 +5,19 @@ transaction."""
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Step
-from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run
+from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions
 from mainstay.lifecycle.tracking import experiments, links, logs, runs, search
-from mainstay.server.routes import Body, Routes
-from mainstay.store import Change, Ingest, View
+from mainstay.server.routes import Body, Repeated, Routes, encode
+from mainstay.store import Change, Ingest, View, requests
 
 routes = Routes("tracking")
 
@@ -28,6 +28,7 @@ class ExperimentIn(Body):
 
 class RunIn(Body):
     name: str
+    id: str | None = None
     experiment: str = experiments.DEFAULT
     kind: str = "run"
     parent: str | None = None
@@ -52,6 +53,17 @@ class LogIn(Body):
     tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class SeriesIn(Body):
+    key: str
+    steps: list[int]
+    at_us: list[int]
+    values: list[float | Literal["NaN", "Infinity", "-Infinity"]]
+
+
+class PointsIn(Body):
+    series: list[SeriesIn]
+
+
 class ArtifactIn(Body):
     path: str
     digest: str
@@ -67,6 +79,7 @@ class LinksIn(Body):
 class FinishIn(Body):
     state: str
     error: str | None = None
+    ended_at: str | None = None
 
 
 class End(msgspec.Struct):
@@ -144,10 +157,16 @@ def list_experiments(view: View, after: int = -1, limit: int = 100) -> Experimen
 
 @routes.post("/runs", permission="write", status=201)
 def start(change: Change, body: RunIn) -> RunOut:
-    """Begin a run. An experiment that is new is made; a pipeline that is new becomes known."""
+    """Begin a run. An experiment that is new is made; a pipeline that is new becomes known.
+
+    With an ``id`` that was made by the one who asks (a UUID of version 7) a repetition is answered with the run there is.
+    """
+    if before := runs.same(change, body.id, name=body.name, kind=body.kind, actor=change.actor):
+        raise Repeated(requests.Answer(200, encode(_run(change, before))))
     run = executions.start(
         change,
         name=body.name,
+        identity=body.id,
         experiment=body.experiment,
         kind=body.kind,
         parent=body.parent,
@@ -205,6 +224,12 @@ def log(ingest: Ingest, run_id: str, body: LogIn) -> dict[str, int]:
     return {"params": len(body.params), "metrics": len(points), "tags": len(body.tags)}
 
 
+@routes.ingest("/runs/{run_id}/points", permission="write")
+def log_points(ingest: Ingest, run_id: str, body: PointsIn) -> dict[str, int]:
+    """Many points of metrics, column by column; ``at_us`` counts microseconds since 1970. All are kept, or none."""
+    return {"points": logs.put_series(ingest, run_id, [_series(each) for each in body.series])}
+
+
 @routes.ingest("/runs/{run_id}/artifacts", permission="write", status=201)
 def add_artifact(ingest: Ingest, run_id: str, body: ArtifactIn) -> Artifact:
     """Name an uploaded blob as a file of the run."""
@@ -222,7 +247,14 @@ def link(ingest: Ingest, run_id: str, body: LinksIn) -> dict[str, int]:
 @routes.post("/runs/{run_id}/finish", permission="write")
 def finish(change: Change, run_id: str, body: FinishIn) -> RunOut:
     """End a run; its record is closed, and the digests of all it logged enter the ledger."""
-    return _run(change, runs.finish(change, run_id, state=body.state, error=body.error))
+    ended_at = None if body.ended_at is None else from_wire(body.ended_at, what="end of the run")
+    return _run(change, runs.finish(change, run_id, state=body.state, error=body.error, ended_at=ended_at))
+
+
+@routes.post("/runs/{run_id}/reopen", permission="write")
+def reopen(change: Change, run_id: str) -> RunOut:
+    """Let a run that has ended go on; the ledger says so, and its next end closes it again."""
+    return _run(change, runs.reopen(change, run_id))
 
 
 @routes.get("/runs/{run_id}/metrics/{key:path}", permission="read")
@@ -238,6 +270,12 @@ def _point(metric: MetricIn, now: datetime) -> Point:
         raise Invalid(f"metric {metric.key!r} has no value; only finite numbers are kept, leave the point out.")
     at = now if metric.at is None else from_wire(metric.at, what=f"time of metric {metric.key!r}")
     return Point(key=metric.key, value=metric.value, step=metric.step or 0, at=at)
+
+
+def _series(given: SeriesIn) -> Series:
+    # JSON has no word for these three, so they come as texts.
+    values = [float(value) for value in given.values]
+    return Series(key=given.key, steps=given.steps, at_us=given.at_us, values=values)
 
 
 def _token(point: Point) -> str:
