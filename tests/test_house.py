@@ -52,9 +52,10 @@ OPTIONAL = {
 }
 # Declared by a package that we declare, and part of its face: an ASGI framework, its models, its transport.
 STANDING_BEHIND = {"anyio", "pydantic", "starlette"}
-UNTRACKED = {".git", ".venv", "node_modules", "assets", "dist", "build"}
+UNTRACKED = {".git", ".clients", ".venv", "node_modules", "assets", "dist", "build"}
 IMPORT_NAME = {
     "common-expression-language": "cel",
+    "opentelemetry-proto": "opentelemetry",
     "protobuf": "google",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
