@@ -8,7 +8,7 @@ the same rows. Out: pass, fail or *insufficient* for each gate, with numbers and
 * ``metrics``: the numbers that the version was registered with, such as ``metrics.accuracy > 0.9``; told, not measured here
 * ``is_first``: nothing is live yet
 * ``better(metric, {'alpha': 0.05, 'cluster': 'day'})``: significantly better than the live release on the same rows, by a
-  paired test; where ``cluster`` names a column (of times: their day), the rows of one value count as one piece of luck
+  paired test; where a column to cluster by is named (of times: their day), the rows of one value count as one piece of luck
 * ``not_worse(metric, {'margin': 0.0})``: the point estimate is not worse than the live release's by more than ``margin``
 * ``slices(columns, {'metric': 'auc', 'drop': 0.02, 'min_n': 300})``: no slice has lost more than ``drop`` for certain
 
