@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import importlib
 import os
 import subprocess
@@ -127,6 +128,7 @@ def test_open_without_a_server_says_how_to_start_one(run: Run) -> None:
         (KeyboardInterrupt(), 130),
         (click.UsageError("x"), 2),
         (click.ClickException("x"), 1),
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b.parquet"), 1),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -142,6 +144,20 @@ def test_whatever_a_command_raises_becomes_a_status(
         cli.main([])
 
     assert end.value.code == status
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def run_out_of_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/b.parquet")
+
+    monkeypatch.setattr(cli.command, "main", run_out_of_room)
+
+    with pytest.raises(SystemExit):
+        cli.main([])
+
+    assert capsys.readouterr().err == (
+        "refused: the disk is full: b.parquet was not written to the end. Free some space, then repeat the command.\n"
+    )
 
 
 def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ MODEL = """
                 "y": x[:, 1],
                 "carrier": np.where(x[:, 1] > 0, "UA", "AA"),
                 "flight": [f"no {each}" for each in range(250)],
+                "due": pd.Timestamp("2013-03-01", tz="UTC") + pd.to_timedelta(np.arange(250), "h"),
                 "late": (x[:, 0] + rng.normal(size=250) > 0).astype(int),
             }
         )
@@ -242,14 +243,14 @@ def judge(platform, worker, candidate, champion):
     return platform.jobs[job["id"]]
 
 
-def test_evidence_has_both_models_scores_on_the_same_rows_and_columns_to_slice_by(platform, worker, versions):
+def test_evidence_has_both_models_scores_on_the_same_rows_and_columns_to_slice_and_cluster_by(platform, worker, versions):
     champion, candidate = versions
 
     job = judge(platform, worker, candidate, champion)
 
     result = job["result"]
     table = pq.read_table(io.BytesIO(platform.blobs[result["evidence_blob"]]))
-    assert table.column_names == ["_label", "_candidate", "_champion", "carrier"]
+    assert table.column_names == ["_label", "_candidate", "_champion", "carrier", "due"]
     assert (result["load"]["ok"], result["load"]["largest_difference"], result["champion_error"]) == (True, 0.0, None)
     assert result["latency_p95_ms"] > 0
     evaluation = pq.read_table(io.BytesIO(platform.blobs[champion["evaluation_blob"]]))

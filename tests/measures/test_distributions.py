@@ -46,6 +46,20 @@ def test_log_beta_equals_scipy() -> None:
         assert distributions.log_beta(a, b) == pytest.approx(special.betaln(a, b), rel=1e-9)
 
 
+@pytest.mark.parametrize("df", [1, 2, 9, 13, 39, 400, 5000])
+def test_students_tails_and_quantiles_equal_scipy(df: int) -> None:
+    for t in [-3.0, 0.0, 0.3, 1.0, 2.16, 5.0, 30.0]:
+        assert distributions.student_sf(t, df) == pytest.approx(stats.t.sf(t, df), rel=1e-9, abs=1e-250)
+    for p in (0.5, 0.1, 0.025, 1e-6):
+        assert distributions.student_isf(p, df) == pytest.approx(stats.t.isf(p, df), rel=1e-9, abs=1e-12)
+
+
+def test_the_incomplete_beta_function_equals_scipy() -> None:
+    for a, b in ((0.5, 0.5), (2.0, 30.0), (2500.0, 0.5), (40.0, 60.0)):
+        for x in (0.0, 1e-6, 0.2, 0.5, 0.97, 1.0):
+            assert distributions.beta_p(x, a, b) == pytest.approx(special.betainc(a, b, x), rel=1e-9, abs=1e-250)
+
+
 @pytest.mark.parametrize("module", [distributions, distances, drift, estimates])
 def test_examples_in_the_docstrings_are_true(module: object) -> None:
     found = doctest.testmod(module)

@@ -9,10 +9,12 @@ Exit status: 0 done, 1 refused or failed, 2 not understood.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
@@ -55,6 +57,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),
     "worker": ("processes", "Only a worker (what `up` starts third)."),
 }
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LateGroup(click.Group):
@@ -104,7 +108,16 @@ def main(arguments: list[str] | None = None) -> Any:
     except KeyboardInterrupt:
         sys.exit(130)
     except MainstayError as error:
-        colour = False if os.environ.get("NO_COLOR") else None
-        click.echo(f"{click.style('refused:', fg='red', bold=True)} {error.message}", err=True, color=colour)
-        sys.exit(1)
+        _refuse(error.message)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        what = f"{Path(error.filename).name} was" if isinstance(error.filename, str) else "what this command makes was"
+        _refuse(f"the disk is full: {what} not written to the end. Free some space, then repeat the command.")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    colour = False if os.environ.get("NO_COLOR") else None
+    click.echo(f"{click.style('refused:', fg='red', bold=True)} {sentence}", err=True, color=colour)
+    sys.exit(1)

@@ -26,13 +26,13 @@ def prepare(folder: Path, *, fresh: bool) -> None:
     if fresh and (folder / OURS).exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / OURS).exists():
+        write_progress(folder, {"done": []})  # first of all: what stops in the middle must know its folder again
     for name in ("incoming", "answers"):
         (folder / name).mkdir(exist_ok=True)
     for name in PROJECT_FILES:
         if not (folder / name).exists():
-            (folder / name).write_bytes((resources.files("mainstay.demo.project") / name).read_bytes())
-    if not (folder / OURS).exists():
-        write_progress(folder, {"done": []})
+            _put(folder / name, (resources.files("mainstay.demo.project") / name).read_bytes())
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
@@ -43,6 +43,14 @@ def read_progress(folder: Path) -> dict[str, Any]:
 
 def write_progress(folder: Path, progress: dict[str, Any]) -> None:
     """Keep it; whole or not at all."""
-    fresh = folder / (OURS + ".new")
-    fresh.write_text(json.dumps(progress))
-    fresh.replace(folder / OURS)
+    _put(folder / OURS, json.dumps(progress).encode())
+
+
+def _put(file: Path, content: bytes) -> None:
+    fresh = file.with_name(file.name + ".new")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise

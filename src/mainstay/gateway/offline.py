@@ -136,7 +136,8 @@ def read_table(source: Path) -> pa.Table:
             reader = pa.ipc.open_file(mapped) if start == b"ARROW1" else pa.ipc.open_stream(mapped)
             return reader.read_all()
     except (pa.ArrowInvalid, OSError) as error:
-        raise Malformed(f"{source.name} is neither a Parquet nor an Arrow file: {error}.") from error
+        said = str(error).splitlines()[0].rstrip(".")
+        raise Malformed(f"{source.name} is neither a Parquet nor an Arrow file: {said}.") from error
 
 
 def check(table: pa.Table, fields: Sequence[Field], *, known: Sequence[str] = ()) -> Checked:

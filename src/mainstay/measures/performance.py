@@ -18,13 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mainstay.domain.errors import Invalid
 from mainstay.measures.distances import wilson
-from mainstay.measures.distributions import normal_quantile, normal_sf
+from mainstay.measures.distributions import normal_quantile, normal_sf, student_isf, student_sf
 
 Floats = NDArray[np.float64]
 #: Fewer rows of either class than this say nothing about ranking.
 LEAST_OF_CLASS = 10
 LEAST_ROWS = 20
 LEAST_OF_SLICE = 50
+#: Fewer clusters than this do not show how much clusters differ.
+LEAST_CLUSTERS = 10
 _Z95 = normal_quantile(0.975)
 
 
@@ -58,7 +60,8 @@ class PairedTest:
     """a minus b on the same rows: ``difference`` within ``lo``..``hi`` (95 %), two-sided ``p``.
 
     For AUC a positive difference speaks for a; for losses (Brier, absolute error) a negative one does.
-    All four are None where the rows are too few, and ``reason`` says so.
+    All four are None where the rows are too few, and ``reason`` says so. ``clusters``: among how many groups of rows that
+    hang together it was judged; None where each row stands for itself.
     """
 
     name: str
@@ -68,6 +71,7 @@ class PairedTest:
     p: float | None = None
     n: int
     n_pos: int | None = None
+    clusters: int | None = None
     reason: str | None = None
 
     @property
@@ -181,20 +185,67 @@ def _logit_interval(value: float, variance: float, smaller_class: int) -> tuple[
     return 1 / (1 + math.exp(min(700.0, half - centre))), 1 / (1 + math.exp(max(-700.0, -half - centre)))
 
 
-def paired_auc(labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike) -> PairedTest:
+def paired_auc(
+    labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, clusters: ArrayLike | None = None
+) -> PairedTest:
     """AUC of a minus AUC of b on the same rows: DeLong's paired test. Positive: a ranks better.
 
-    Cost: three sorts a score. Source: as ``auc``.
+    Args:
+        clusters: what rows hang together by, one value a row, such as the day. Rows of one cluster share their luck, so
+        that many rows of few clusters are far less sure than they look; the interval is then that of Student's t with
+        one degree of freedom less than there are clusters. Each row a cluster of its own gives DeLong's variance.
+
+    Cost: three sorts a score. Source: as ``auc``; Obuchowski, "Nonparametric analysis of clustered ROC curve data",
+    Biometrics 53(2), 1997.
     """
     truth = read_labels(labels)
     a, b = read_scores(score_a, len(truth), what="scores a"), read_scores(score_b, len(truth), what="scores b")
     n, n_pos = len(truth), int(truth.sum())
-    lack = _lack_of_class(n_pos, n - n_pos)
+    at = None if clusters is None else _read_clusters(clusters, n)
+    lack = _lack_of_class(n_pos, n - n_pos) or _lack_of_clusters(at, truth)
     if lack:
         return PairedTest(name="auc", difference=None, n=n, n_pos=n_pos, reason=lack)
     (value_a, pos_a, neg_a), (value_b, pos_b, neg_b) = _placements(truth, a), _placements(truth, b)
-    variance = float(np.var(pos_a - pos_b, ddof=1)) / n_pos + float(np.var(neg_a - neg_b, ddof=1)) / (n - n_pos)
-    return _paired("auc", value_a - value_b, variance, n, n_pos)
+    of_pos, of_neg = pos_a - pos_b, neg_a - neg_b
+    if at is None:
+        variance = float(np.var(of_pos, ddof=1)) / n_pos + float(np.var(of_neg, ddof=1)) / (n - n_pos)
+        return _paired("auc", value_a - value_b, variance, n, n_pos)
+    variance = _clustered(of_pos, of_neg, at[truth], at[~truth])
+    return _paired("auc", value_a - value_b, variance, n, n_pos, clusters=_count(at))
+
+
+def _clustered(of_pos: Floats, of_neg: Floats, pos_at: NDArray[np.intp], neg_at: NDArray[np.intp]) -> float:
+    """Obuchowski's variance of the mean placement, from each row's placement and its cluster's number.
+
+    Never negative: the factors of the two squares are at least that of the product.
+    """
+    k = int(max(pos_at.max(), neg_at.max())) + 1
+    sum_pos = np.bincount(pos_at, weights=of_pos - of_pos.mean(), minlength=k) / len(of_pos)
+    sum_neg = np.bincount(neg_at, weights=of_neg - of_neg.mean(), minlength=k) / len(of_neg)
+    k_pos, k_neg = _count(pos_at), _count(neg_at)
+    squares = k_pos / (k_pos - 1) * np.dot(sum_pos, sum_pos) + k_neg / (k_neg - 1) * np.dot(sum_neg, sum_neg)
+    return float(squares + 2.0 * k / (k - 1) * np.dot(sum_pos, sum_neg))
+
+
+def _read_clusters(clusters: ArrayLike, n: int) -> NDArray[np.intp]:
+    """Each row's cluster as a number from 0. Raises Invalid for another length."""
+    given = np.asarray(clusters)
+    if given.shape != (n,):
+        raise Invalid(f"clusters have shape {given.shape} and labels {n} rows; give one cluster for every row.")
+    found: NDArray[np.intp] = np.unique(given, return_inverse=True)[1]
+    return found
+
+
+def _count(at: NDArray[np.intp]) -> int:
+    return len(np.unique(at))
+
+
+def _lack_of_clusters(at: NDArray[np.intp] | None, truth: NDArray[np.bool_] | None = None) -> str | None:
+    if at is None:
+        return None
+    found = _count(at) if truth is None else min(_count(at[truth]), _count(at[~truth]))
+    what = "clusters" if truth is None else "clusters with positives and as many with negatives"
+    return None if found >= LEAST_CLUSTERS else f"{found} {what}; at least {LEAST_CLUSTERS} are needed"
 
 
 def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[float, Floats, Floats]:
@@ -212,16 +263,29 @@ def _share_below(ordered: Floats, values: Floats) -> Floats:
     return found
 
 
-def _paired(name: str, difference: float, variance: float, n: int, n_pos: int | None) -> PairedTest:
-    """Normal interval and p; with no variance the rows are alike (p 1) or differ everywhere alike (p 0)."""
+def _paired(
+    name: str, difference: float, variance: float, n: int, n_pos: int | None, *, clusters: int | None = None
+) -> PairedTest:
+    """Interval and p, normal or, among clusters, Student's; with no variance the rows are alike (p 1) or differ
+    everywhere alike (p 0).
+    """
     spread = math.sqrt(max(0.0, variance))
     if spread < 1e-12:
-        p = 1.0 if abs(difference) < 1e-12 else 0.0
-        return PairedTest(name=name, difference=difference, lo=difference, hi=difference, p=p, n=n, n_pos=n_pos)
-    half = _Z95 * spread
-    p = min(1.0, 2.0 * normal_sf(abs(difference) / spread))
+        half, p = 0.0, 1.0 if abs(difference) < 1e-12 else 0.0
+    elif clusters is None:
+        half, p = _Z95 * spread, 2.0 * normal_sf(abs(difference) / spread)
+    else:
+        df = clusters - 1
+        half, p = student_isf(0.025, df) * spread, 2.0 * student_sf(abs(difference) / spread, df)
     return PairedTest(
-        name=name, difference=difference, lo=difference - half, hi=difference + half, p=p, n=n, n_pos=n_pos
+        name=name,
+        difference=difference,
+        lo=difference - half,
+        hi=difference + half,
+        p=min(1.0, p),
+        n=n,
+        n_pos=n_pos,
+        clusters=clusters,
     )
 
 
@@ -245,19 +309,30 @@ def log_loss(labels: ArrayLike, scores: ArrayLike) -> Figure:
     return _mean("log_loss", -np.log(np.where(truth, values, 1 - values)), n_pos=int(truth.sum()))
 
 
-def paired_brier(labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike) -> PairedTest:
-    """Brier score of a minus that of b on the same rows. Negative: a is better. A paired z-test of the row losses."""
+def paired_brier(
+    labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, clusters: ArrayLike | None = None
+) -> PairedTest:
+    """Brier score of a minus that of b on the same rows. Negative: a is better. A paired z-test of the row losses; of the
+    clusters' sums of them where ``clusters`` says what rows hang together by, as in `paired_auc`.
+    """
     truth, a = _read_probabilities(labels, score_a, "scores a")
     _, b = _read_probabilities(labels, score_b, "scores b")
-    return _paired_losses("brier", (a - truth) ** 2, (b - truth) ** 2, n_pos=int(truth.sum()))
+    at = None if clusters is None else _read_clusters(clusters, len(truth))
+    return _paired_losses("brier", (a - truth) ** 2, (b - truth) ** 2, n_pos=int(truth.sum()), at=at)
 
 
-def _paired_losses(name: str, a: Floats, b: Floats, n_pos: int | None = None) -> PairedTest:
-    lack = _lack_of_rows(len(a))
+def _paired_losses(
+    name: str, a: Floats, b: Floats, n_pos: int | None = None, *, at: NDArray[np.intp] | None = None
+) -> PairedTest:
+    lack = _lack_of_rows(len(a)) or _lack_of_clusters(at)
     if lack:
         return PairedTest(name=name, difference=None, n=len(a), n_pos=n_pos, reason=lack)
     d = a - b
-    return _paired(name, float(d.mean()), float(d.var(ddof=1)) / len(d), len(d), n_pos)
+    mean = float(d.mean())
+    if at is None:
+        return _paired(name, mean, float(d.var(ddof=1)) / len(d), len(d), n_pos)
+    sums, k = np.bincount(at, weights=d - mean) / len(d), _count(at)
+    return _paired(name, mean, k / (k - 1) * float(np.dot(sums, sums)), len(d), n_pos, clusters=k)
 
 
 def _read_probabilities(labels: ArrayLike, scores: ArrayLike, what: str = "scores") -> tuple[NDArray[np.bool_], Floats]:

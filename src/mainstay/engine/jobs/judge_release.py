@@ -3,7 +3,7 @@
 
 In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``,
 ``_label`` of rows it has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the
-columns to slice by; whether the candidate loads in a limited child; its latency. The candidate is loaded here only
+columns to slice or to cluster by; whether the candidate loads in a limited child; its latency. The candidate is loaded here only
 after the child has survived it; the champion, which serves already, is scored meanwhile.
 """
 
@@ -181,7 +181,7 @@ def _evidence(
 ) -> pa.Table:
     import pyarrow as pa
 
-    names = [name for name in table.column_names if not name.startswith("_") and _can_slice(table[name])]
+    names = [name for name in table.column_names if not name.startswith("_") and _can_group(table[name])]
     # The model's own columns first: they are what people name slices by.
     names.sort(key=lambda name: name not in target_columns)
     columns: dict[str, Any] = {"_label": table["_label"], "_candidate": _column(candidate)}
@@ -195,12 +195,13 @@ def _column(scores: np.ndarray[Any, Any]) -> Any:
     return pa.array(scores, pa.float64()) if scores.ndim == 1 else pa.array(list(scores))
 
 
-def _can_slice(values: pa.ChunkedArray) -> bool:
+def _can_group(values: pa.ChunkedArray) -> bool:
+    """Whether a gate may slice by it (few different texts), or cluster by it: days, or texts that come again and again."""
     import pyarrow.compute as pc
     import pyarrow.types as kinds
 
     kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
-    if kinds.is_boolean(kind):
+    if kinds.is_boolean(kind) or kinds.is_date(kind) or kinds.is_timestamp(kind):
         return True
     is_text = kinds.is_string(kind) or kinds.is_large_string(kind)
-    return is_text and 1 < pc.count_distinct(values).as_py() <= CATEGORIES_AT_MOST
+    return is_text and 1 < pc.count_distinct(values).as_py() <= max(CATEGORIES_AT_MOST, len(values) // 2)

@@ -7,7 +7,8 @@ the same rows. Out: pass, fail or *insufficient* for each gate, with numbers and
 * figures of the candidate: ``auc``, ``brier``, ``log_loss``, ``accuracy``, ``base_rate``, ``rows``, ``latency_p95_ms``
 * ``metrics``: the numbers that the version was registered with, such as ``metrics.accuracy > 0.9``; told, not measured here
 * ``is_first``: nothing is live yet
-* ``better(metric, {'alpha': 0.05})``: significantly better than the live release on the same rows, by a paired test
+* ``better(metric, {'alpha': 0.05, 'cluster': 'day'})``: significantly better than the live release on the same rows, by a
+  paired test; where a column to cluster by is named (of times: their day), the rows of one value count as one piece of luck
 * ``not_worse(metric, {'margin': 0.0})``: the point estimate is not worse than the live release's by more than ``margin``
 * ``slices(columns, {'metric': 'auc', 'drop': 0.02, 'min_n': 300})``: no slice has lost more than ``drop`` for certain
 
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -178,16 +180,21 @@ def _functions(judged: Judged, asked: Asked) -> dict[str, Callable[..., bool]]:
 
 
 def _better(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) -> bool:
-    alpha = float(options.get("alpha", 0.05))
-    test = _paired(judged, asked, metric)
+    if unknown := sorted(set(options) - {"alpha", "cluster"}):
+        return asked.conclude(False, f"better() has no option {unknown[0]!r}; it has alpha and cluster")
+    alpha, cluster = float(options.get("alpha", 0.05)), options.get("cluster")
+    if cluster is not None and cluster not in judged.table.column_names:
+        return asked.conclude(False, f"the judged rows have no column {cluster!r} to cluster by")
+    test = _paired(judged, asked, metric, cluster)
     if isinstance(test, bool):
         return test
     assert test.difference is not None and test.p is not None
     gain = -test.difference if metric in _LOWER_IS_BETTER else test.difference
     passes = gain > 0 and test.p < alpha
+    among = f" among {test.clusters} clusters by {cluster!r}" if test.clusters else ""
     return asked.conclude(
         passes,
-        f"{_change(metric, test)}, p = {test.p:.2g}; better with p < {alpha:g} is needed",
+        f"{_change(metric, test)}, p = {test.p:.2g}{among}; better with p < {alpha:g} is needed",
         **_numbers(metric, test),
     )
 
@@ -204,7 +211,7 @@ def _not_worse(judged: Judged, asked: Asked, metric: str, options: dict[str, Any
     )
 
 
-def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
+def _paired(judged: Judged, asked: Asked, metric: str, cluster: str | None = None) -> PairedTest | bool:
     """The paired test, or already the answer: true where nothing is live, false where the rows say nothing."""
     if metric not in _PAIRED:
         return asked.conclude(False, f"there is no paired test for {metric!r}; those there are: {', '.join(_PAIRED)}")
@@ -212,10 +219,20 @@ def _paired(judged: Judged, asked: Asked, metric: str) -> PairedTest | bool:
         return asked.lack(judged.lack)
     if judged.champion is None:
         return asked.conclude(True, "nothing is live yet, so there is nothing to compare with")
-    test = _PAIRED[metric](judged.labels, judged.candidate, judged.champion)
+    clusters = _clusters(judged.table[cluster]) if cluster is not None else None
+    test = _PAIRED[metric](judged.labels, judged.candidate, judged.champion, clusters=clusters)
     if test.is_insufficient:
         return asked.lack(f"{metric} cannot be compared: {test.reason}", **_numbers(metric, test))
     return test
+
+
+def _clusters(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for each different value; rows without one are a cluster of their own."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.floor_temporal(column, unit="day")
+    encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False)
+    return codes
 
 
 def _slices(judged: Judged, asked: Asked, columns: Sequence[str], options: dict[str, Any]) -> bool:
@@ -259,4 +276,5 @@ def _numbers(metric: str, test: PairedTest) -> dict[str, Any]:
         f"{metric}_lo": test.lo,
         f"{metric}_hi": test.hi,
         f"{metric}_p": test.p,
+        **({f"{metric}_clusters": test.clusters} if test.clusters else {}),
     }
