@@ -64,7 +64,8 @@ def test_a_filter_finds_what_it_says(many: Store, filter: str, names: list[str])
     "filter",
     [
         "nam = 'x'", "name", "name =", "name = x", "name = 'x' or name = 'y'", "name = 'x' and", "name > 'x'", "name = 3",
-        "metrics.auc = '1'", "(name = 'x')", "name in ()", "name in 'x'", "name = ('x')", "tags. = 'x'", "name = 'x';", "'x' = name",
+        "metrics.auc = '1'", "(name = 'x')", "name in ()", "name in 'x'", "name = ('x')", "tags. = 'x'", "name = 'x';",
+        "'x' = name",
         "name = 'x' AND name = 'x' " + "and name = 'x' " * 100, "x" * 9000,
     ],
 )  # fmt: skip

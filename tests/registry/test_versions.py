@@ -318,9 +318,9 @@ def test_a_reference_has_a_number_and_says_that_its_bytes_are_elsewhere(store: S
         again = versions.refer(change, model="late", source="s3://bucket/model")
 
     assert (made.number, again.number, made.is_reference, made.files, made.run_id) == (1, 2, True, {}, None)
-    with pytest.raises(Invalid, match=r"late/1 is a reference to 's3://bucket/model'.*cannot be released"):
-        with store.view() as view:
-            permissions.check_releasable(view, made)
+    words = r"late/1 is a reference to 's3://bucket/model'.*cannot be released"
+    with store.view() as view, pytest.raises(Invalid, match=words):
+        permissions.check_releasable(view, made)
 
 
 @pytest.mark.parametrize(
