@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,8 +23,8 @@ INSIDE = [
 
 
 class Receiver(BaseHTTPRequestHandler):
-    answer = (200, {}, b"thanks")
-    seen: list[tuple[str, dict[str, str], bytes]] = []
+    answer: ClassVar[tuple[int, dict[str, str], bytes]] = (200, {}, b"thanks")
+    seen: ClassVar[list[tuple[str, dict[str, str], bytes]]]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -43,7 +43,7 @@ class Receiver(BaseHTTPRequestHandler):
 @pytest.fixture
 def receiver() -> Iterator[type[Receiver]]:
     class Own(Receiver):
-        seen: list[tuple[str, dict[str, str], bytes]] = []
+        seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
         url = ""
 
     server = HTTPServer(("127.0.0.1", 0), Own)
@@ -88,7 +88,8 @@ def test_only_loopback_opens_by_the_setting() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "ftp://example.com", "file:///etc/passwd", "http://", "//example.com", "http://name:word@example.com/", "http://[::1", "x",
+        "ftp://example.com", "file:///etc/passwd", "http://", "//example.com", "http://name:word@example.com/", "http://[::1",
+        "x",
         "http://example.com:99999/", "http://example.com/a b", "http://exämple.com/", "gopher://127.0.0.1", "http://h/\r\nX: y",
     ],
 )  # fmt: skip
