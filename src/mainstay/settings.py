@@ -113,6 +113,12 @@ SETTINGS = (
         sentence="Whether a program of the user who runs the server needs no token on loopback (Linux only).",
     ),
     Setting(
+        name="webhooks_to_loopback",
+        kind=bool,
+        default=False,
+        sentence="Whether webhooks may call this machine itself; private networks stay closed in any case.",
+    ),
+    Setting(
         name="retry_seconds",
         kind=int,
         default=30,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any
 
 import httpx
@@ -94,3 +95,92 @@ def test_what_is_not_there_is_404(web: httpx.Client) -> None:
     for path in ("/models/nobody", "/models/nobody/versions", "/models/void/versions/1", "/models/nobody/versions/1"):
         assert web.get(path).status_code == 404
     assert web.post("/models/void/aliases/champion", json={"version": 1}).status_code == 404
+
+
+def test_of_64_racers_over_http_exactly_one_moves_the_alias_and_the_others_are_told_who(web: httpx.Client) -> None:
+    body = prepare(web, "raced")
+    for format in ("sklearn", "onnx", "xgboost"):
+        web.post("/models/raced/versions", json=body | {"format": format})
+    web.post("/models/raced/aliases/champion", json={"version": 1})
+    gate, replies = threading.Barrier(64), []
+
+    def race(to: int) -> None:
+        gate.wait()
+        replies.append(web.post("/models/raced/aliases/champion", json={"version": to, "expected": 1}))
+
+    threads = [threading.Thread(target=race, args=(2 + place % 2,)) for place in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    won = [reply.json()["version"] for reply in replies if reply.status_code == 200]
+    lost = [reply.json()["error"] for reply in replies if reply.status_code == 409]
+    assert (len(won), len(lost)) == (1, 63)
+    assert {error["facts"]["found"] for error in lost} == {won[0]}
+    assert web.get("/models/raced").json()["aliases"] == {"champion": won[0]}
+
+
+def test_a_model_is_described_renamed_and_deleted(web: httpx.Client) -> None:
+    web.post("/models/moved/versions", json=prepare(web, "moved"))
+    said = {"description": "d", "tags": {"team": "ops"}, "tier": "low"}
+    assert web.post("/models/moved/change", json=said).json()["tags"] == {"team": "ops"}
+
+    renamed = web.post("/models/moved/rename", json={"name": "moved twice", "reason": "clearer"}).json()
+
+    assert (renamed["name"], renamed["description"], renamed["held_by"]) == ("moved twice", "d", [])
+    assert "was renamed to 'moved twice'" in web.get("/models/moved").json()["error"]["message"]
+    assert web.get("/models/moved twice/versions/1").json()["id"] == "moved twice/1"
+    assert web.post("/models/moved twice/delete", json={}).json() == {"deleted": "moved twice"}
+    assert web.get("/models/moved twice").status_code == 404
+
+
+def test_a_version_is_described_retired_and_deleted(web: httpx.Client) -> None:
+    body = prepare(web, "told")
+    web.post("/models/told/versions", json=body | {"tags": {"a": "1"}})
+    web.post("/models/told/versions", json=body | {"format": "onnx"})
+
+    changed = web.post(
+        "/models/told/versions/1/change", json={"description": "d", "tags": {"a": None, "b": "2"}}
+    ).json()
+    retired = web.post("/models/told/versions/1/state", json={"state": "retired"}).json()
+
+    assert (changed["description"], changed["tags"], retired["state"]) == ("d", {"b": "2"}, "retired")
+    assert web.post("/models/told/versions/1/state", json={"state": "released"}).status_code == 422
+    assert web.post("/models/told/versions/2/delete", json={}).json() == {"deleted": "told/2"}
+    assert web.get("/models/told/versions/2").status_code == 404
+    card = web.get("/models/told/versions/1/card").json()
+    assert card["version"] == "told/1" and card["markdown"].startswith("# told/1\n")
+
+
+def test_a_reference_and_a_search_for_it(web: httpx.Client) -> None:
+    prepare(web, "referred")
+
+    made = web.post("/models/referred/references", json={"source": "s3://b/m", "tags": {"k": "v"}}).json()
+
+    assert (made["is_reference"], made["needs_pickle"], made["run_id"], made["source"]) == (
+        True,
+        False,
+        None,
+        "s3://b/m",
+    )
+    assert web.post("/models/referred/references", json={"source": "file:///etc"}).status_code == 422
+    found = web.get("/search/versions", params={"filter": "name = 'referred' and tags.k = 'v'"}).json()
+    assert [version["id"] for version in found["items"]] == ["referred/1"]
+    names = web.get("/search/models", params={"filter": "name ilike 'REFERRED'", "order": "updated_at desc"}).json()
+    assert [model["name"] for model in names["items"]] == ["referred"]
+    for bad in ({"filter": "nam = 'x'"}, {"order": "size"}, {"after": -1}):
+        assert web.get("/search/models", params=bad).status_code == 422
+
+
+def test_a_permission_takes_a_reason_and_is_shown(web: httpx.Client) -> None:
+    web.post("/models/pickled/versions", json=prepare(web, "pickled") | {"format": "pickle"})
+    assert web.get("/models/pickled/versions/1").json()["needs_pickle"] is True
+    assert web.post("/models/pickled/permissions", json={"version": 1}).status_code == 422
+
+    given = web.post("/models/pickled/permissions", json={"version": 1, "reason": "ours"})
+
+    assert given.status_code == 201
+    assert web.get("/models/pickled/versions/1").json()["permission"]["reason"] == "ours"
+    assert web.post("/models/pickled/permissions/remove", json={"version": 1}).json()["permissions"] == []
+    assert web.get("/models/pickled/versions/1").json()["permission"] is None

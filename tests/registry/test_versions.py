@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mainstay.domain.errors import Conflict, Corrupt, Invalid, NotFound
+from mainstay.domain.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound
 from mainstay.domain.registry import Version, manifest_digest, parse_version
 from mainstay.lifecycle.data import lineage as data_lineage
-from mainstay.lifecycle.registry import aliases, lineage, models, versions
+from mainstay.lifecycle.registry import aliases, lineage, models, permissions, versions
 from mainstay.lifecycle.tracking import runs
 from mainstay.store import Store, ledger
 
@@ -271,3 +271,115 @@ def test_a_version_is_named_by_model_and_number() -> None:
     for text in ("flights-late", "flights-late/0", "/3", "a:b/3"):
         with pytest.raises(Invalid):
             parse_version(text)
+
+
+def test_what_is_said_of_a_version_can_be_said_otherwise_and_its_digest_stays(store: Store, register: Register) -> None:
+    made = register(tags={"a": "1"}, description="first")
+
+    with store.change(actor="bo") as change:
+        versions.describe(change, model="late", number=1, description="second", tags={"a": None, "b": "2"})
+
+    with store.view() as view:
+        found = versions.get(view, "late", 1)
+    assert (found.description, found.tags, found.digest) == ("second", {"b": "2"}, made.digest)
+
+
+def test_a_deleted_version_is_gone_and_its_number_stays_taken(store: Store, register: Register) -> None:
+    register()
+    register(b"other")
+
+    with store.change(actor="bo", reason="a mistake") as change:
+        versions.delete(change, model="late", number=2)
+
+    assert numbers(store) == [1]
+    assert register(b"third").number == 3
+    with store.view() as view, pytest.raises(NotFound, match=r"late/2 was deleted"):
+        versions.get(view, "late", 2)
+    with pytest.raises(NotFound), store.change(actor="bo") as change:
+        versions.delete(change, model="late", number=2)
+
+
+def test_a_version_that_something_names_is_not_deleted(store: Store, register: Register) -> None:
+    register()
+    register(b"other")
+    with store.change(actor="bo") as change:
+        aliases.move(change, model="late", alias="best", to=1)
+        lineage.use(change, model="late", number=2, subject="release:flights#1")
+
+    for number, holder in ((1, "alias:best"), (2, "release:flights#1")):
+        with pytest.raises(Conflict, match=holder), store.change(actor="bo") as change:
+            versions.delete(change, model="late", number=number)
+    assert numbers(store) == [2, 1]
+
+
+def test_a_reference_has_a_number_and_says_that_its_bytes_are_elsewhere(store: Store) -> None:
+    with store.change(actor="bo") as change:
+        made = versions.refer(change, model="late", source="s3://bucket/model", claims={"run_id": "unknown"})
+        again = versions.refer(change, model="late", source="s3://bucket/model")
+
+    assert (made.number, again.number, made.is_reference, made.files, made.run_id) == (1, 2, True, {}, None)
+    words = r"late/1 is a reference to 's3://bucket/model'.*cannot be released"
+    with store.view() as view, pytest.raises(Invalid, match=words):
+        permissions.check_releasable(view, made)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "./model",
+        "../model",
+        "~/model",
+        "C:\\model",
+        "model",
+        "s3://b/../x",
+        "FILE:/x",
+    ],
+)
+def test_a_reference_to_a_place_on_a_disk_is_refused(store: Store, source: str) -> None:
+    with pytest.raises(Invalid), store.change(actor="bo") as change:
+        versions.refer(change, model="late", source=source)
+    assert numbers(store) == []
+
+
+def test_a_permission_is_an_admins_word_with_a_reason_and_covers_a_version_or_the_model(
+    store: Store, register: Register
+) -> None:
+    made = register(format="pickle")
+    with store.view() as view, pytest.raises(Forbidden, match="can only be loaded by unpickling"):
+        permissions.check_releasable(view, made)
+    with pytest.raises(Invalid, match="with a reason only"), store.change(actor="ana") as change:
+        permissions.give(change, model="late", number=1)
+
+    with store.change(actor="ana", reason="our own training code") as change:
+        given = permissions.give(change, model="late", number=1)
+
+    with store.view() as view:
+        assert permissions.check_releasable(view, made) == given
+        other = register(b"other", format="pickle")
+        with pytest.raises(Forbidden):
+            permissions.check_releasable(view, other)
+    with store.change(actor="ana", reason="all of ours") as change:
+        permissions.give(change, model="late")
+        permissions.take(change, model="late", number=1)
+    with store.view() as view:
+        found = permissions.check_releasable(view, made)
+        assert found is not None and (found.number, found.reason) == (None, "all of ours")
+        kinds = [(event.kind, event.subject) for event in ledger.search(view, kind="permission.*", newest_first=False)]
+    assert kinds == [
+        ("permission.given", "version:late/1"),
+        ("permission.given", "model:late"),
+        ("permission.taken", "version:late/1"),
+    ]
+
+
+def test_a_format_that_nobody_can_load_and_a_missing_signature_are_told_before_a_release(
+    store: Store, register: Register
+) -> None:
+    for facts, words in (
+        ({"format": "keras"}, "kept as 'keras', which no format can load"),
+        ({"signature": {}}, "no signature to check requests by"),
+    ):
+        with store.view() as view, pytest.raises(Invalid, match=words):
+            permissions.check_releasable(view, register(words.encode(), **facts))

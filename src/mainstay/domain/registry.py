@@ -134,6 +134,44 @@ class Alias:
     actor: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """An address outside that is told of events of the registry. ``secret`` signs what is sent; it is never shown.
+
+    ``state``: active, or disabled. ``events``: words such as ``model_version.created``.
+    """
+
+    id: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    description: str
+    secret: str
+    state: str
+    created_at: datetime
+    updated_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Something that a webhook is to be told, once; the same ``id`` goes with every attempt.
+
+    ``state``: due, done or failed. ``seq``: the event of the ledger behind it.
+    """
+
+    id: str
+    webhook: str
+    seq: int
+    event: str
+    data: dict[str, Any]
+    at: datetime
+    state: str
+    attempts: int
+    due_at: datetime
+    answer: str
+
+
 def manifest_digest(
     *, format: str, files: Mapping[str, str], environment: Mapping[str, Any], signature: Mapping[str, Any]
 ) -> str:

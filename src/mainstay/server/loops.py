@@ -15,6 +15,7 @@ from mainstay.lifecycle.governance import tokens
 from mainstay.lifecycle.monitoring import watch
 from mainstay.lifecycle.serving import watching
 from mainstay.lifecycle.triggers import following
+from mainstay.server import deliveries
 from mainstay.store import Store, jobs, requests
 
 log = logging.getLogger("mainstay.server.loops")
@@ -70,4 +71,11 @@ class Loops:
 
 def every_loop() -> list[Loop]:
     """The loops, upstream first."""
-    return [keep_house, watching.judge_releases, watching.move_rollouts, watch.loop, following.loop]
+    return [
+        keep_house,
+        watching.judge_releases,
+        watching.move_rollouts,
+        watch.loop,
+        following.loop,
+        deliveries.loop,
+    ]

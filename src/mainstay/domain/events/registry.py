@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mainstay.domain.events import Event
@@ -17,6 +17,8 @@ class ModelCreated(Event):
     model: str
     owner: str
     tier: str
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -76,6 +78,8 @@ class VersionRegistered(Event):
     snapshots: list[dict[str, str]]  # id and role
     evaluation_blob: str | None
     source: str = ""
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -167,3 +171,43 @@ class PermissionTaken(Event):
     @property
     def subject(self) -> str:
         return f"model:{self.model}" if self.number is None else f"version:{self.model}/{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookCreated(Event):
+    """What happens to models is told to an address outside from now on. The secret is not in the ledger."""
+
+    kind = "webhook.created"
+    webhook: str
+    name: str
+    url: str
+    events: list[str]
+
+    @property
+    def subject(self) -> str:
+        return f"webhook:{self.webhook}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookChanged(Event):
+    """A webhook has another address, other events, another secret, or rests."""
+
+    kind = "webhook.changed"
+    webhook: str
+    changes: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        return f"webhook:{self.webhook}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookDeleted(Event):
+    """A webhook is gone; what waited to be told is dropped."""
+
+    kind = "webhook.deleted"
+    webhook: str
+
+    @property
+    def subject(self) -> str:
+        return f"webhook:{self.webhook}"

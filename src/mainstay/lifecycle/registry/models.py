@@ -65,9 +65,7 @@ def create(
         tags=dict(tags or {}),
     )
     tables.put_model(change, new)
-    change.record(ModelCreated(model=name, owner=owner, tier=tier))
-    if told := _told(new):
-        change.record(ModelChanged(model=name, changes=told))
+    change.record(ModelCreated(model=name, owner=owner, tier=tier, description=description, tags=new.tags))
     return new
 
 
@@ -206,11 +204,6 @@ def _refuse_if_held(view: View, name: str, what: str) -> None:
 def _check_tier(name: str, tier: str) -> None:
     if tier not in TIERS:
         raise Invalid(f"model {name!r} cannot have tier {tier!r}; the tiers are {', '.join(TIERS)}.")
-
-
-def _told(model: Model) -> dict[str, Any]:
-    """What an event of its own tells of a new model: most have neither."""
-    return {key: value for key, value in (("description", model.description), ("tags", model.tags)) if value}
 
 
 def _found(view: View, model: Model | None, name: str) -> Model:

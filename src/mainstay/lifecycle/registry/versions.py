@@ -281,10 +281,10 @@ def _put(change: Change, new: Version) -> None:
             snapshots=[{"id": used.id, "role": used.role} for used in new.snapshots],
             evaluation_blob=new.evaluation_blob,
             source=new.source,
+            description=new.description,
+            tags=new.tags,
         )
     )
-    if told := {key: value for key, value in (("description", new.description), ("tags", new.tags)) if value}:
-        change.record(VersionChanged(model=new.model, number=new.number, changes=told))
 
 
 def _files(view: View, model: str, files: Mapping[str, str]) -> dict[str, File]:
