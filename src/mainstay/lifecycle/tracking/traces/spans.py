@@ -22,6 +22,7 @@ from mainstay.lifecycle.tracking.traces import tables
 from mainstay.store import Ingest, View
 
 Tally = dict[str, float] | None
+Tallied = tuple[str, str | None, Tally, Tally]  # id, parent, usage, cost
 
 
 class Node(NamedTuple):
@@ -51,8 +52,8 @@ def put(ingest: Ingest, experiment: int, new: Sequence[Span]) -> set[str]:
     before = tables.traces_by_id(ingest, list(by_trace))
     if len(before) < len(by_trace):
         experiments.get(ingest, experiment)
-    for trace, batch in by_trace.items():
-        _put_of_one(ingest, before.get(trace), experiment, list(batch.values()))
+    kept = _kept(ingest, before, [span for batch in by_trace.values() for span in batch.values()])
+    _draw(ingest, before, experiment, kept)
     return set(by_trace)
 
 
@@ -126,39 +127,72 @@ def _is_counted_above(
     return answer
 
 
-def _put_of_one(ingest: Ingest, before: Trace | None, experiment: int, batch: list[Span]) -> None:
-    trace = batch[0].trace
-    open_ones = [span.id for span in batch if span.ended_ns is None]
-    finished = tables.ended(ingest, trace, open_ones) if open_ones else set()
-    batch = [span for span in batch if span.id not in finished or span.ended_ns is not None]
-    tables.put_spans(ingest, trace, batch)
-    begun = Trace(id=trace, experiment=experiment, state="in_progress", requested_at=ingest.now())
-    after = _drawn(ingest, before or begun, batch)
-    if after != before:
-        tables.put_trace(ingest, after)
-    tags = {key: value for span in batch for key, value in span.clues.tags.items()}
-    tables.put_labels(ingest, tables.trace_tags, trace, tags)
+def _kept(ingest: Ingest, before: Mapping[str, Trace], new: Sequence[Span]) -> dict[str, list[Span]]:
+    """Keep spans, except open ones that are here with an end; those that were kept, by trace."""
+    again = [span for span in new if span.trace in before]
+    there = tables.known_spans(ingest, before, {span.id for span in again}) if again else {}
+    fresh = [span for span in new if span.ended_ns is not None or not there.get((span.trace, span.id))]
+    for span in fresh:
+        if (span.trace, span.id) in there:
+            tables.remove_span(ingest, span.trace, span.id)
+    tables.add_spans(ingest, fresh)
+    kept: dict[str, list[Span]] = {}
+    for span in fresh:
+        kept.setdefault(span.trace, []).append(span)
+    return kept
 
 
-def _drawn(view: View, trace: Trace, batch: Sequence[Span]) -> Trace:
+def _draw(ingest: Ingest, before: Mapping[str, Trace], experiment: int, kept: Mapping[str, list[Span]]) -> None:
+    """Bring traces to what their spans say by now. Of a trace that is new, all its spans are those just kept."""
+    known = [trace for trace in kept if trace in before]
+    extents = tables.extents(ingest, known) if known else {}
+    roots = tables.roots(ingest, known) if known else {}
+    after: list[Trace] = []
+    for identity, batch in kept.items():
+        trace = before.get(identity)
+        if trace is None:
+            begun = Trace(id=identity, experiment=experiment, state="in_progress", requested_at=_moment(0))
+            after.append(_drawn(begun, batch, _extent(batch), _root(batch), _tallies(batch)))
+        else:
+            tallies = tables.tallies(ingest, identity) if _tallies(batch) else []
+            after.append(_drawn(trace, batch, extents[identity], roots.get(identity), tallies))
+    changed = [trace for trace in after if trace != before.get(trace.id)]
+    tables.put_traces(ingest, changed, known=[trace.id for trace in changed if trace.id in before])
+    tags = {trace: {k: v for span in batch for k, v in span.clues.tags.items()} for trace, batch in kept.items()}
+    tables.put_labels(ingest, tables.trace_tags, {trace: each for trace, each in tags.items() if each})
+
+
+def _drawn(
+    trace: Trace, batch: Sequence[Span], extent: tables.Extent, root: Span | None, tallies: Sequence[Tallied]
+) -> Trace:
     """``trace`` with what its spans say, as far as nobody has told it otherwise."""
-    extent = tables.extent(view, trace.id)
-    if not trace.is_told and extent.started_ns is not None:
-        took = (
-            None if extent.ended_ns is None else max(0, extent.ended_ns // 1_000_000 - extent.started_ns // 1_000_000)
-        )
+    if not trace.is_told:
+        began, ended = extent.started_ns // 1_000_000, extent.ended_ns and extent.ended_ns // 1_000_000
+        took = None if ended is None else max(0, ended - began)
         trace = replace(trace, requested_at=_moment(extent.started_ns), duration_ms=took)
-    root = tables.root(view, trace.id)
     if root is not None:
         trace = _with_root(trace, root)
     clues = _clues(batch)
     trace = replace(trace, session=trace.session or clues.session, person=trace.person or clues.person)
-    if any(span.usage or span.cost for span in batch):
-        trace = _with_sums(trace, tables.tallies(view, trace.id))
-    return trace
+    return _with_sums(trace, tallies) if tallies else trace
 
 
-def _with_sums(trace: Trace, tallies: Sequence[tuple[str, str | None, Tally, Tally]]) -> Trace:
+def _extent(batch: Sequence[Span]) -> tables.Extent:
+    ends = [span.ended_ns for span in batch if span.ended_ns is not None]
+    return tables.Extent(min(span.started_ns for span in batch), max(ends, default=None))
+
+
+def _root(batch: Sequence[Span]) -> Span | None:
+    return min((s for s in batch if s.parent is None), key=lambda span: (span.started_ns, span.id), default=None)
+
+
+def _tallies(batch: Sequence[Span]) -> list[Tallied]:
+    """What each span used; nothing if none of them used anything."""
+    used = any(span.usage or span.cost for span in batch)
+    return [(span.id, span.parent, span.usage, span.cost) for span in batch] if used else []
+
+
+def _with_sums(trace: Trace, tallies: Sequence[Tallied]) -> Trace:
     usage = total([(identity, parent, usage) for identity, parent, usage, _ in tallies])
     cost = total([(identity, parent, cost) for identity, parent, _, cost in tallies])
     if not trace.is_told:

@@ -35,9 +35,9 @@ def tell(ingest: Ingest, told: Trace) -> Trace:
     after = replace(told, is_told=True)
     if before is not None:
         after = _beside(before, after)
-    tables.put_trace(ingest, after)
-    tables.put_labels(ingest, tables.trace_tags, told.id, told.tags)
-    tables.put_labels(ingest, tables.trace_metadata, told.id, told.metadata)
+    tables.put_traces(ingest, [after], known=[told.id])
+    tables.put_labels(ingest, tables.trace_tags, {told.id: told.tags})
+    tables.put_labels(ingest, tables.trace_metadata, {told.id: told.metadata})
     return get(ingest, told.id)
 
 
@@ -67,7 +67,7 @@ def tag(ingest: Ingest, trace: str, tags: Mapping[str, str]) -> None:
     """
     check_labels(trace, tags)
     get(ingest, trace)
-    tables.put_labels(ingest, tables.trace_tags, trace, tags)
+    tables.put_labels(ingest, tables.trace_tags, {trace: tags})
 
 
 def untag(ingest: Ingest, trace: str, key: str) -> None:
@@ -87,7 +87,7 @@ def rename(ingest: Ingest, trace: str, name: str | None) -> None:
     Raises:
         NotFound: no such trace.
     """
-    tables.put_trace(ingest, replace(get(ingest, trace), name=name))
+    tables.put_traces(ingest, [replace(get(ingest, trace), name=name)], known=[trace])
 
 
 def link_run(ingest: Ingest, run: str, traces: Sequence[str]) -> None:

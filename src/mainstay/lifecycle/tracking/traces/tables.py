@@ -31,6 +31,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -144,7 +145,7 @@ _SPAN_COLUMNS = tuple(column.name for column in spans.columns)
 class Extent(NamedTuple):
     """From where to where the spans of a trace go."""
 
-    started_ns: int | None  # None: there is no span
+    started_ns: int
     ended_ns: int | None
 
 
@@ -163,15 +164,21 @@ def known(view: View, identities: Iterable[str]) -> dict[str, int]:
     return {row.id: row.experiment for row in view.rows(query)}
 
 
-def put_trace(ingest: Ingest, new: Trace) -> None:
-    ingest.execute(delete(traces).where(traces.c.id == new.id))
-    ingest.insert(traces, **_columns_of(new))
+def put_traces(ingest: Ingest, new: Sequence[Trace], *, known: Iterable[str]) -> None:
+    """Keep traces; those of ``known`` are replaced."""
+    ingest.execute(delete(traces).where(traces.c.id.in_(list(known))))
+    ingest.bulk_append(traces, (_columns_of(each) for each in new))
 
 
-def put_labels(ingest: Ingest, table: Table, identity: str, labels: Mapping[str, str]) -> None:
-    if labels:
-        remove_labels(ingest, table, identity, labels)
-        ingest.bulk_append(table, ({"trace": identity, "key": k, "value": v} for k, v in labels.items()))
+def put_labels(ingest: Ingest, table: Table, labels: Mapping[str, Mapping[str, str]]) -> None:
+    """Set tags, or metadata, of many traces; one that is there already takes the new value."""
+    keys = {key for each in labels.values() for key in each}
+    there = select(table.c.trace, table.c.key).where(table.c.trace.in_(list(labels)), table.c.key.in_(keys))
+    for row in ingest.rows(there) if keys else ():
+        if row.key in labels[row.trace]:
+            remove_labels(ingest, table, row.trace, [row.key])
+    rows = ((trace, key, value) for trace, each in labels.items() for key, value in each.items())
+    ingest.bulk_append(table, rows, ("trace", "key", "value"))
 
 
 def remove_labels(ingest: Ingest, table: Table, identity: str, keys: Iterable[str]) -> int:
@@ -216,22 +223,23 @@ def of_experiment(view: View, experiment: int, identities: Sequence[str]) -> lis
 # Spans
 
 
-def ended(view: View, trace: str, identities: Iterable[str]) -> set[str]:
-    """Which of these spans are here with an end."""
+def known_spans(view: View, traces: Iterable[str], identities: Iterable[str]) -> dict[tuple[str, str], bool]:
+    """Which of these spans are here, by (trace, id), and whether they have an end."""
     c = spans.c
-    query = select(c.id).where(c.trace == trace, c.id.in_(list(identities)), c.ended_ns.is_not(None))
-    return {row.id for row in view.rows(query)}
+    query = select(c.trace, c.id, c.ended_ns).where(c.trace.in_(list(traces)), c.id.in_(list(identities)))
+    return {(row.trace, row.id): row.ended_ns is not None for row in view.rows(query)}
 
 
-def put_spans(ingest: Ingest, trace: str, new: Sequence[Span]) -> None:
-    """Keep spans of one trace; one with the same id is replaced."""
-    identities = [span.id for span in new]
-    ingest.execute(
-        delete(span_attributes).where(span_attributes.c.trace == trace, span_attributes.c.span.in_(identities))
-    )
-    ingest.execute(delete(spans).where(spans.c.trace == trace, spans.c.id.in_(identities)))
-    ingest.bulk_append(spans, ({name: getattr(span, name) for name in _SPAN_COLUMNS} for span in new))
-    ingest.bulk_append(span_attributes, (row for span in new for row in _attribute_rows(span)))
+def remove_span(ingest: Ingest, trace: str, identity: str) -> None:
+    a, c = span_attributes.c, spans.c
+    ingest.execute(delete(span_attributes).where(a.trace == trace, a.span == identity))
+    ingest.execute(delete(spans).where(c.trace == trace, c.id == identity))
+
+
+def add_spans(ingest: Ingest, new: Sequence[Span]) -> None:
+    ingest.bulk_append(spans, (tuple(getattr(span, name) for name in _SPAN_COLUMNS) for span in new), _SPAN_COLUMNS)
+    rows = (row for span in new for row in _attribute_rows(span))
+    ingest.bulk_append(span_attributes, rows, ("trace", "span", "key", "value", "is_text"))
 
 
 def spans_of(view: View, identities: Sequence[str]) -> dict[str, list[Span]]:
@@ -252,23 +260,28 @@ def with_spans(view: View, identities: Sequence[str]) -> set[str]:
     return {row.trace for row in view.rows(query)}
 
 
-def extent(view: View, trace: str) -> Extent:
+def extents(view: View, identities: Sequence[str]) -> dict[str, Extent]:
     c = spans.c
     ends = (func.min(c.started_ns).label("started_ns"), func.max(c.ended_ns).label("ended_ns"))
-    return Extent(**view.rows(select(*ends).where(c.trace == trace))[0]._mapping)
+    query = select(c.trace, *ends).where(c.trace.in_(identities)).group_by(c.trace)
+    return {row.trace: Extent(row.started_ns, row.ended_ns) for row in view.rows(query)}
 
 
-def root(view: View, trace: str) -> Span | None:
-    """The span without a parent; of several the one that began first."""
+def roots(view: View, identities: Sequence[str]) -> dict[str, Span]:
+    """The spans without a parent, with the attributes that say what went in and came out; of several of a trace the one
+    that began first."""
     c, a = spans.c, span_attributes.c
-    row = view.first(select(spans).where(c.trace == trace, c.parent.is_(None)).order_by(c.started_ns, c.id).limit(1))
-    if row is None:
-        return None
-    rows = view.rows(
-        select(span_attributes).where(a.trace == trace, a.span == row.id, a.key.in_([row.inputs_in, row.outputs_in]))
+    query = select(spans).where(c.trace.in_(identities), c.parent.is_(None)).order_by(c.trace, c.started_ns, c.id)
+    first = {row.trace: row for row in reversed(view.rows(query))}
+    shown: dict[str, dict[str, Any]] = defaultdict(dict)
+    keys = {key for row in first.values() for key in (row.inputs_in, row.outputs_in) if key}
+    inner = select(span_attributes).where(
+        a.trace.in_(list(first)), a.span.in_([row.id for row in first.values()]), a.key.in_(keys)
     )
-    shown = {each.key: each.value if each.is_text else json.loads(each.value) for each in rows}
-    return Span(**row._mapping, attributes=shown)
+    for row in view.rows(inner) if keys else ():
+        if row.span == first[row.trace].id:
+            shown[row.trace][row.key] = row.value if row.is_text else json.loads(row.value)
+    return {trace: Span(**row._mapping, attributes=shown[trace]) for trace, row in first.items()}
 
 
 def tallies(view: View, trace: str) -> list[tuple[str, str | None, dict[str, float] | None, dict[str, float] | None]]:
@@ -394,12 +407,14 @@ def is_assessed(kind: str, name: str, test: Condition | None, *, only_valid: boo
     about = [c.kind == kind, c.name == name, *([c.is_valid.is_(True)] if only_valid else [])]
     about += [] if test is None else [test]
     other = traces.alias("other")
-    session = (
-        select(c.id)
-        .join(other, other.c.id == c.trace)
-        .where(c.session.is_not(None), c.session == traces.c.session, other.c.experiment == traces.c.experiment, *about)
+    sessions = (
+        select(other.c.experiment, c.session).join(other, other.c.id == c.trace).where(c.session.is_not(None), *about)
     )
-    return or_(exists(select(c.id).where(c.trace == traces.c.id, *about)), exists(session))
+    # Not correlated: what is said is collected once, not again for each trace.
+    return or_(
+        traces.c.id.in_(select(c.trace).where(*about)),
+        and_(traces.c.session.is_not(None), tuple_(traces.c.experiment, traces.c.session).in_(sessions)),
+    )
 
 
 def compared(column: Any, operator: str, value: Any) -> Condition:
@@ -460,11 +475,11 @@ def _columns_of(new: Trace) -> dict[str, Any]:
     return {column.name: getattr(new, column.name) for column in traces.columns}
 
 
-def _attribute_rows(span: Span) -> Iterable[dict[str, Any]]:
+def _attribute_rows(span: Span) -> Iterable[tuple[str, str, str, str, bool]]:
     for key, value in span.attributes.items():
         is_text = isinstance(value, str)
         text = value if is_text else json.dumps(value, ensure_ascii=False)
-        yield {"trace": span.trace, "span": span.id, "key": key, "value": text, "is_text": is_text}
+        yield span.trace, span.id, key, text, is_text
 
 
 def _assessment(row: Row[Any]) -> Assessment:
