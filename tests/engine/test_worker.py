@@ -243,7 +243,9 @@ def judge(platform, worker, candidate, champion):
     return platform.jobs[job["id"]]
 
 
-def test_evidence_has_both_models_scores_on_the_same_rows_and_columns_to_slice_and_cluster_by(platform, worker, versions):
+def test_evidence_has_both_models_scores_on_the_same_rows_and_columns_to_slice_and_cluster_by(
+    platform, worker, versions
+):
     champion, candidate = versions
 
     job = judge(platform, worker, candidate, champion)
