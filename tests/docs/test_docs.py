@@ -27,6 +27,7 @@ from mainstay.lifecycle.release import gates, judging
 from mainstay.lifecycle.triggers import facts
 from mainstay.server import faults, loops
 from mainstay.server.app import all_routes
+from mainstay.server.protocols import mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -42,7 +43,7 @@ PAGE_BY_STATES = {
     "JOB": "store",
 }
 PAGE_BY_ROOM = {"cli": "command-line", "lifecycle": None}
-FURTHER_PAGES = ["settings", "glossary", "why", "security", "operations"]
+FURTHER_PAGES = ["settings", "glossary", "why", "security", "operations", "mlflow"]
 # What the glossary of the house must explain; the kinds of subjects are added from the events.
 TERMS = (
     "experiment", "run", "pipeline", "step", "plan", "dataset", "snapshot", "contract", "artifact", "blob",
@@ -159,6 +160,20 @@ def test_a_room_lists_exactly_its_routes_with_their_permissions(tag: str) -> Non
     assert documented == {
         (f"{route.method} /api{route.path}", route.permission) for route in all_routes() if route.tag == tag
     }
+
+
+def test_every_call_of_mlflow_that_is_answered_is_listed_with_its_permission() -> None:
+    documented = {codes(row[0])[0]: row[1] for row in rows_of(page("mlflow")) if "/" in row[0] and len(row) == 3}
+
+    assert documented == {named: permission for named, permission, _ in mlflow_calls()}
+
+
+def mlflow_calls() -> Iterator[tuple[str, str, str]]:
+    """Method and first path of each call, its permission, and its sentence."""
+    for calls in mlflow.all_calls():
+        for call in calls.all:
+            told = " ".join((call.function.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
+            yield f"{call.method} {call.paths[0]}", call.permission or "nobody", told
 
 
 @pytest.mark.parametrize("station", sorted({kind.__module__.rpartition(".")[2] for kind in event_kinds().values()}))
@@ -334,6 +349,9 @@ def missing_rows() -> Iterator[str]:
         if f"`{route.method} /api{route.path}` | {route.permission} |" not in page(route.tag):
             told = " ".join((route.function.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
             yield f"docs/{route.tag}.md  | `{route.method} /api{route.path}` | {route.permission} | {told} |"
+    for named, permission, told in mlflow_calls():
+        if f"`{named}` | {permission} |" not in page("mlflow"):
+            yield f"docs/mlflow.md  | `{named}` | {permission} | {told} |"
     for setting in settings.SETTINGS:
         if setting.sentence not in page("settings"):
             told = f"{setting.kind.__name__} | `{setting.default}` | {setting.sentence}"

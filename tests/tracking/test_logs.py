@@ -98,19 +98,25 @@ def test_history_pages_without_gap_or_repetition(store: Store, run: str) -> None
         assert found == logs.history(view, run, "loss")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_metric_that_is_not_finite_is_refused_by_name_and_nothing_of_the_batch_is_kept(
-    store: Store, run: str, value: float
-) -> None:
-    with pytest.raises(Invalid, match=f"metric 'loss' is {value} at step 3"):
-        log(
-            store,
-            run,
-            params={"a": 1},
-            metrics=[Point(key="auc", value=0.5, at=AT), Point(key="loss", value=value, step=3, at=AT)],
-        )
+def test_what_is_not_finite_is_kept_as_it_is(store: Store, run: str) -> None:
+    values = [0.5, math.nan, math.inf, -math.inf]
+    log(store, run, metrics=[Point(key="loss", value=value, step=n, at=AT) for n, value in enumerate(values)])
+    log(store, run, metrics=[Point(key="nan", value=math.nan, at=AT)] * 2)
 
-    assert logged(store, run) == ({}, {}, {})
+    with store.view() as view:
+        history = [point.value for point in logs.history(view, run, "loss")]
+        repeated = logs.history(view, run, "nan")
+    assert [repr(value) for value in history] == [repr(value) for value in values]
+    assert len(repeated) == 1
+    assert logged(store, run).metrics["loss"] == -math.inf
+    assert math.isnan(logged(store, run).metrics["nan"])
+
+
+def test_among_equal_times_a_number_is_later_than_none(store: Store, run: str) -> None:
+    log(store, run, metrics=[Point(key="loss", value=-1.0, at=AT), Point(key="loss", value=math.nan, at=AT)])
+    log(store, run, metrics=[Point(key="loss", value=math.nan, at=AT)])
+
+    assert logged(store, run).metrics == {"loss": -1.0}
 
 
 @pytest.mark.parametrize(

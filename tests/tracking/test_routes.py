@@ -69,8 +69,8 @@ def test_history_pages_by_its_own_token(web: httpx.Client) -> None:
     [
         (b'{"metrics":[{"key":"auc","value":NaN}]}', 400),
         (b'{"metrics":[{"key":"auc","value":1e999}]}', 400),
-        (b'{"metrics":[{"key":"auc","value":null}]}', 422),
         (b'{"metrics":[{"key":"auc","value":"0.5"}]}', 422),
+        (b'{"metrics":[{"key":"auc","value":"inf"}]}', 422),
         (b'{"metrics":[{"key":"auc","value":1,"step":9223372036854775808}]}', 400),
         (b'{"metrics":[{"key":"auc","value":1,"at":"noon"}]}', 422),
         (b'{"metrics":[{"key":"","value":1}]}', 422),

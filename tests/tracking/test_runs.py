@@ -87,7 +87,7 @@ def test_a_run_ends_once(store: Store, run: str) -> None:
 
 def test_a_run_cannot_end_as_anything(store: Store, run: str) -> None:
     for state in ("running", "cached", "done"):
-        with pytest.raises(Invalid, match="it can as succeeded or failed"):
+        with pytest.raises(Invalid, match="it can as succeeded, failed, killed"):
             finish(store, run, state)
 
 
@@ -104,8 +104,7 @@ def test_the_end_of_a_run_records_the_digests_of_all_it_logged(store: Store, run
         found = runs.digests(view, run)
     assert {name: event.body[name] for name in found} == found
     with store.ingest() as tamper:
-        tables.put_latest(tamper, run, {})
-        tables.append_points(tamper, run, [Point(key="auc", value=0.9, at=AT)])
+        tables.append_points(tamper, {tables.series_of(tamper, run)["auc"].series: [(1, 0, 0.9)]})
     with store.view() as view:
         now = runs.digests(view, run)
     assert {name for name in found if now[name] != found[name]} == {"metrics"}
@@ -232,13 +231,10 @@ def test_a_run_that_ended_may_go_on_and_ends_again_with_new_digests(store: Store
 def test_only_a_run_of_a_script_that_ended_may_go_on(store: Store, run: str) -> None:
     pipeline = start(store, kind="pipeline")
     finish(store, pipeline)
-    child = start(store, parent=run)
-    finish(store, child)
     finish(store, run)
 
     for identity, error, says in (
         (pipeline, Invalid, "is that of a pipeline"),
-        (child, Conflict, "has ended"),  # its parent's record is closed, and holds its digests
         ("0" * 32, NotFound, "there is no run"),
     ):
         with pytest.raises(error, match=says), store.change(actor="bo") as change:
@@ -247,6 +243,55 @@ def test_only_a_run_of_a_script_that_ended_may_go_on(store: Store, run: str) -> 
         runs.reopen(change, run)
     with pytest.raises(Conflict, match="is running and cannot become running"), store.change(actor="bo") as change:
         runs.reopen(change, run)
+
+
+def test_a_run_inside_another_has_a_record_of_its_own(store: Store, run: str) -> None:
+    child = start(store, parent=run)
+    finish(store, child)
+    finish(store, run)
+    with store.view() as view:
+        before = runs.digests(view, run)
+
+    with store.change(actor="bo") as change:
+        runs.reopen(change, child)
+    with store.ingest() as ingest:
+        logs.log(ingest, child, params={"more": 1})
+
+    with store.view() as view:
+        assert runs.digests(view, run) == before
+
+
+def test_what_comes_late_amends_the_record_until_it_is_closed_anew(store: Store, run: str) -> None:
+    finish(store, run)
+    with store.change(actor="bo") as change:
+        runs.amend(change, run)
+    with store.ingest() as ingest:
+        logs.log(ingest, run, params={"late": 1})
+    with store.view() as view:
+        amended, due = runs.get(view, run), runs.to_close(view)
+    with store.change(actor="system") as change:
+        runs.close(change, run)
+
+    with store.view() as view:
+        closed = runs.get(view, run)
+        last = ledger.search(view, subject=f"run:{run}")[0]
+        found = runs.digests(view, run)
+    assert (amended.state, amended.closed_at, due) == ("succeeded", None, [])
+    assert closed.closed_at is not None
+    assert (last.kind, {name: last.body[name] for name in found}) == ("run.closed", found)
+    with pytest.raises(Conflict, match="its record is closed"), store.ingest() as ingest:
+        logs.log(ingest, run, params={"later": 1})
+
+
+def test_a_record_that_was_amended_is_due_after_a_while(store: Store, run: str) -> None:
+    finish(store, run)
+    with store.change(actor="bo") as change:
+        runs.amend(change, run)
+
+    for _ in range(int(runs.AMENDED_FOR.total_seconds()) + 1):
+        store.clock()
+    with store.view() as view:
+        assert runs.to_close(view) == [run]
 
 
 def test_a_run_keeps_the_id_and_the_times_of_where_it_ran(store: Store) -> None:

@@ -70,15 +70,16 @@ def test_a_search_finds_exactly_what_it_says(
     with store.view() as view:
         found = search.find(view, **wanted)
 
-    assert [four.index(run.id) for run in found] == expected
+    assert [four.index(run.id) for run in found.runs] == expected
 
 
 def test_pages_are_neither_gapped_nor_repeated(store: Store, four: list[str]) -> None:
     with store.view() as view:
         first = search.find(view, limit=2)
-        rest = search.find(view, limit=2, after=first[-1].id)
+        rest = search.find(view, limit=2, after=first.next)
 
-    assert [run.id for run in first + rest] == four[::-1]
+    assert [run.id for run in first.runs + rest.runs] == four[::-1]
+    assert rest.next is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_pages_are_neither_gapped_nor_repeated(store: Store, four: list[str]) ->
         "metrics.auc >",
         "metrics.auc > 'high'",
         "metrics.auc > true",
-        "params.depth > 6",
+        "params.loss > 'a'",
         "password = 'x'",
         "metrics.auc > 0.5 or metrics.auc < 0.1",
         "metrics.auc > 0.5 and",

@@ -14,7 +14,15 @@ def _table(**moves: str) -> StateTable:
     return {state: frozenset(after.split()) for state, after in moves.items()}
 
 
-RUN = _table(running="succeeded failed", succeeded="running", failed="running", cached="")
+# A run that has ended goes on only by being reopened.
+RUN = _table(
+    scheduled="running succeeded failed killed",
+    running="scheduled succeeded failed killed",
+    succeeded="running",
+    failed="running",
+    killed="running",
+    cached="",
+)
 
 VERSION = _table(candidate="released retired deleted", released="retired", retired="released deleted", deleted="")
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from mainstay.domain.errors import Invalid, NotFound
 
 KINDS = ("run", "pipeline", "step", "sweep")
-LINK_KINDS = ("snapshot", "artifact", "version")
+LINK_KINDS = ("snapshot", "artifact", "version", "dataset", "logged_model")
+LOGGED_MODEL_STATES = ("pending", "ready", "failed")
 
 LONGEST_KEY = 250
 LONGEST_PARAM = 6_000
@@ -38,11 +39,17 @@ class Experiment:
     name: str
     created_at: datetime
     created_by: str
+    updated_at: datetime
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One recorded execution. A pipeline's execution is a run, and each of its steps is a child of it."""
+    """One recorded execution. A pipeline's execution is a run, and each of its steps is a child of it.
+
+    Its record is open or closed whatever its state is: ``closed_at`` says since when nothing can be added, ``amended_at`` since
+    when a record that was closed is open once more.
+    """
 
     id: str
     experiment: int
@@ -60,6 +67,10 @@ class Run:
     seeds: dict[str, Any] | None
     hardware: dict[str, Any] | None
     error: str | None
+    claimed_by: str | None = None  # who a client says it is; duties are told apart by the actor alone
+    closed_at: datetime | None = None
+    amended_at: datetime | None = None
+    deleted_at: datetime | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -69,7 +80,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One value of a metric. ``step`` counts whatever the run counts."""
+    """One value of a metric; NaN and infinity are values too. ``step`` counts whatever the run counts."""
 
     key: str
     value: float
@@ -99,16 +110,73 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What a run read (``in``) or made (``out``): ``flights@3``, a blob's digest, or ``flights-late/3``."""
+    """What a run read (``in``) or made (``out``): ``flights@3``, a blob's digest, or ``flights-late/3``.
+
+    A dataset that is no snapshot here is known by the digest that its owner gave it, and read in a ``context`` such as
+    ``training``; a logged model may be of one ``step``.
+    """
 
     way: Literal["in", "out"]
     kind: str
     ref: str
     name: str
+    step: int | None = None
+    context: str | None = None
+    tags: dict[str, str] | None = None
+
+    @property
+    def end(self) -> tuple[str, str, str, str]:
+        """What tells it from the run's other links."""
+        return self.way, self.kind, self.ref, self.name
 
     def __post_init__(self) -> None:
         if self.kind not in LINK_KINDS:
             raise Invalid(f"a run cannot be linked to a {self.kind!r}; it can to {', '.join(LINK_KINDS)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenDataset:
+    """A dataset of another tool, as that tool describes it."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedModel:
+    """A model as a run left it: named files, before anybody registers a version of it. ``kind`` is whatever its maker says."""
+
+    id: str
+    experiment: int
+    name: str
+    kind: str
+    state: str
+    run: str | None
+    actor: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetric:
+    """A reading of a run's metric that was measured of a logged model, on a dataset, or both.
+
+    ``at`` is in microseconds since 1970; ``value`` is None where it is no number.
+    """
+
+    model: str | None
+    run: str
+    key: str
+    step: int
+    at: int
+    value: float | None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
 
 
 def check_key(what: str, key: str) -> str:
@@ -156,9 +224,24 @@ def same_params(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     return [key for key in after if key in before and _strict(before[key]) != _strict(after[key])]
 
 
+def unknown_experiment(identity: int | str) -> NotFound:
+    """The error for a number that no experiment has."""
+    return NotFound(
+        f"there is no experiment {identity}; `mainstay experiments list` shows those there are.",
+        experiment=str(identity),
+    )
+
+
 def unknown_run(identity: str) -> NotFound:
     """The error for an id that no run has."""
     return NotFound(f"there is no run {identity[:80]!r}; `mainstay runs list` shows those there are.", run=identity)
+
+
+def unknown_logged_model(identity: str) -> NotFound:
+    """The error for an id that no logged model has."""
+    return NotFound(
+        f"there is no logged model {identity[:80]!r}; search for those there are.", logged_model=identity[:80]
+    )
 
 
 def _strict(value: Any) -> tuple[str, Any]:

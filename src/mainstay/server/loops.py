@@ -14,6 +14,7 @@ from collections.abc import Callable
 from mainstay.lifecycle.governance import tokens
 from mainstay.lifecycle.monitoring import watch
 from mainstay.lifecycle.serving import watching
+from mainstay.lifecycle.tracking import runs
 from mainstay.lifecycle.triggers import following
 from mainstay.server import deliveries
 from mainstay.store import Store, jobs, requests
@@ -35,6 +36,16 @@ def keep_house(store: Store) -> bool:
             requests.forget_old(ingest)
             tokens.forget_stale(ingest)
     return due
+
+
+def close_records(store: Store) -> bool:
+    """Close the records of runs that were amended a while ago."""
+    with store.view() as view:
+        due = runs.to_close(view)
+    for run in due:
+        with store.change(actor="system", reason="nothing more came after the end") as change:
+            runs.close(change, run)
+    return bool(due)
 
 
 class Loops:
@@ -73,6 +84,7 @@ def every_loop() -> list[Loop]:
     """The loops, upstream first."""
     return [
         keep_house,
+        close_records,
         watching.judge_releases,
         watching.move_rollouts,
         watch.loop,

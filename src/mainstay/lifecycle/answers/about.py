@@ -13,6 +13,7 @@ from datetime import datetime
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
+from mainstay.domain.search import Comparison
 from mainstay.lifecycle.answers import health, hrefs, sentences
 from mainstay.lifecycle.answers.sentences import Piece
 from mainstay.lifecycle.data import datasets, snapshots
@@ -128,7 +129,8 @@ def _snapshot(view: View, name: str) -> Place:
 
 
 def _pipeline(view: View, name: str) -> Place:
-    newest = next((run for run in search.find(view, kind="pipeline", limit=1000) if run.name == name), None)
+    named = [Comparison("attribute", "name", "=", name)]
+    newest = next(iter(search.find(view, kind="pipeline", comparisons=named, limit=1).runs), None)
     if newest is None:
         raise NotFound(f"no pipeline called {name!r} has run here; `mainstay run FILE.py:{name}` runs it.")
     place = _run(view, newest.id)

@@ -2,16 +2,16 @@
 """Logs: parameters, metrics, tags and artifacts of a run that goes on. The hot path.
 
 A parameter is said once: the same value again is fine, another one is a conflict, for what ran under which value
-would be unknown. A metric has points; its latest is the one with the greatest (step, at, value). A value that is not
-finite is refused by name: no JSON reader could take it back, and a NaN in a comparison is true for nobody.
+would be unknown. A metric has points; its latest is the one with the greatest (step, at, value). NaN and infinity are kept,
+for training that goes astray must be seen and not stopped; among equals, what is no number comes first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Conflict, Invalid, NotFound, TooLarge
@@ -23,6 +23,7 @@ from mainstay.domain.tracking import (
     MOST_POINTS,
     MOST_TAGS,
     Artifact,
+    ModelMetric,
     Point,
     Series,
     check_key,
@@ -31,15 +32,28 @@ from mainstay.domain.tracking import (
     same_params,
     unknown_run,
 )
+from mainstay.lifecycle.tracking import series as curves
 from mainstay.lifecycle.tracking import tables
+from mainstay.lifecycle.tracking.tables import Footing, Reading
 from mainstay.store import Ingest, View
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _YEAR_10000_US = 253_402_300_800_000_000
 
 
+class Closed(Conflict):
+    """The run's record is closed; its end can be reopened, or the record amended."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"run {run} has ended, so its record is closed; reopen it, or start a new run for what comes after.",
+            run=run,
+        )
+
+
 class Logged(NamedTuple):
-    """What a run said, by key; of a metric, the latest value."""
+    """What a run said, by key; of a metric, the latest value, which may be NaN or infinite."""
 
     params: dict[str, Any]
     metrics: dict[str, float]
@@ -57,32 +71,89 @@ def log(
     """Keep what a run says: all of it, or nothing.
 
     Raises:
-        NotFound: no such run. Conflict: it has ended (tags may still come), or a parameter has another value already.
-        Invalid: an unusable key, or a value that is not finite. TooLarge: more than one request may bring.
+        NotFound: no such run. Closed: it has ended (tags may still come). Conflict: a parameter has another value already.
+        Invalid: an unusable key, or the run is put away. TooLarge: more than one request may bring.
     """
-    if params or metrics:
-        must_run(ingest, run)
-    elif tables.state_of(ingest, run) is None:
-        raise unknown_run(run)
-    put_params(ingest, run, params or {})
-    put_points(ingest, run, metrics)
-    put_tags(ingest, run, tags or {})
+    _check_count("metrics", len(metrics), MOST_METRICS)
+    put(ingest, run, params=params or {}, readings=readings(metrics), tags=tags or {})
 
 
-def must_run(view: View, run: str) -> None:
+def put(
+    ingest: Ingest,
+    run: str,
+    *,
+    params: Mapping[str, Any],
+    readings: Mapping[str, Sequence[Reading]],
+    tags: Mapping[str, str],
+) -> None:
+    """`log`, for whoever has the points of each metric as they are stored."""
+    footing = must_run(ingest, run) if params or readings else must_be(ingest, run)
+    put_params(ingest, run, footing, params)
+    put_readings(ingest, run, footing, readings)
+    put_tags(ingest, run, footing, tags)
+
+
+def readings(points: Iterable[Point]) -> dict[str, list[Reading]]:
+    """Points of metrics as they are stored, by key."""
+    found: dict[str, list[Reading]] = {}
+    for point in points:
+        value = None if math.isnan(point.value) else point.value
+        found.setdefault(point.key, []).append((point.step, (point.at - _EPOCH) // _MICROSECOND, value))
+    return found
+
+
+def put_series(ingest: Ingest, run: str, series: Sequence[Series]) -> int:
+    """Keep many points of metrics, column by column; how many they were.
+
+    Raises:
+        NotFound: no such run. Closed: it has ended. Invalid: columns of different lengths, an unusable key, or a time that
+        cannot be. TooLarge.
+    """
+    count = sum(len(each.values) for each in series)
+    _check_count("points", count, MOST_POINTS)
+    footing = must_run(ingest, run)
+    found: dict[str, list[Reading]] = {}
+    for each in series:
+        _check_series(each)
+        values = [None if value != value else value for value in each.values]
+        if values:
+            found.setdefault(each.key, []).extend(zip(each.steps, each.at_us, values, strict=True))
+    put_readings(ingest, run, footing, found)
+    return count
+
+
+def must_run(view: View, run: str) -> Footing:
     """Pass if the run still takes logs; a step does so until the run of its pipeline ends.
 
     Raises:
-        NotFound: there is none. Conflict: it has ended, and its record is closed.
+        NotFound: there is none. Closed: it has ended, and its record is closed. Invalid: it is put away.
     """
-    is_open = tables.is_open(view, run)
-    if is_open is None:
+    footing = must_be(view, run)
+    if not footing.is_open:
+        raise Closed(run)
+    return footing
+
+
+def must_be(view: View, run: str) -> Footing:
+    """Pass if the run is there, ended or not.
+
+    Raises:
+        NotFound: there is none. Invalid: it is put away.
+    """
+    footing = tables.footing(view, run)
+    if footing is None:
         raise unknown_run(run)
-    if not is_open:
-        raise Conflict(f"run {run} has ended, so its record is closed; start a new run for what comes after.")
+    if footing.is_deleted:
+        raise deleted(run)
+    return footing
 
 
-def put_params(ingest: Ingest, run: str, params: Mapping[str, Any]) -> None:
+def deleted(run: str) -> Invalid:
+    """The error for a run that is put away."""
+    return Invalid(f"The run {run} must be in the 'active' state for that, and it is deleted; restore it first.")
+
+
+def put_params(ingest: Ingest, run: str, footing: Footing, params: Mapping[str, Any]) -> None:
     """Keep parameters that are new.
 
     Raises:
@@ -101,49 +172,44 @@ def put_params(ingest: Ingest, run: str, params: Mapping[str, Any]) -> None:
             f"run {run} has parameter {key!r} = {before[key]!r} and cannot have {params[key]!r} too; "
             "log a value that changes as a metric, or start another run.",
             key=key,
+            found=before[key],
         )
-    tables.put_params(ingest, run, {key: value for key, value in params.items() if key not in before})
+    tables.put_params(ingest, run, footing.experiment, {k: value for k, value in params.items() if k not in before})
 
 
-def put_points(ingest: Ingest, run: str, points: Sequence[Point]) -> None:
+def put_readings(ingest: Ingest, run: str, footing: Footing, readings: Mapping[str, Sequence[Reading]]) -> None:
     """Append points and keep the latest of each metric at hand.
 
     Raises:
-        Invalid: a value is not finite, or a step does not fit in 64 bits. TooLarge.
+        Invalid: an unusable key, or a step that does not fit in 64 bits.
     """
-    _check_count("metrics", len(points), MOST_METRICS)
-    newest: dict[str, Point] = {}
-    for point in points:
-        _check_point(point)
-        newest[point.key] = max(point, newest.get(point.key, point), key=_order)
-    if not points:
+    if not readings:
         return
-    tables.append_points(ingest, run, points)
-    _keep_latest(ingest, run, newest)
+    for key, several in readings.items():
+        check_key("metric", key)
+        steps = [step for step, _, _ in several]
+        check_step(key, min(steps))
+        check_step(key, max(steps))
+    newest = {key: max(several, key=_order) for key, several in readings.items()}
+    before = tables.series_of(ingest, run, readings)
+    begun = {key: one for key, one in newest.items() if key not in before}
+    series = before | (tables.begin_series(ingest, run, footing.experiment, begun) if begun else {})
+    tables.append_points(ingest, {series[key].series: several for key, several in readings.items()})
+    later = {
+        before[key].series: one
+        for key, one in newest.items()
+        if key in before and _order(one) > _order(before[key].latest)
+    }
+    if later:
+        tables.put_latest(ingest, later)
 
 
-def put_series(ingest: Ingest, run: str, series: Sequence[Series]) -> int:
-    """`put_points` for many points at once, column by column; how many they were.
-
-    Raises:
-        NotFound: no such run. Conflict: it has ended. Invalid: columns of different lengths, or as `put_points`.
-        TooLarge.
-    """
-    must_run(ingest, run)
-    count = sum(len(each.values) for each in series)
-    _check_count("points", count, MOST_POINTS)
-    newest: dict[str, Point] = {}
-    for each in series:
-        _check_series(each)
-        if each.values:
-            point = _newest(each)
-            newest[each.key] = max(point, newest.get(each.key, point), key=_order)
-    tables.append_series(ingest, run, series)
-    _keep_latest(ingest, run, newest)
-    return count
+def put_measured(ingest: Ingest, measured: Sequence[ModelMetric]) -> None:
+    """Keep which of a run's points were measured of a logged model, or on a dataset."""
+    tables.put_model_metrics(ingest, measured)
 
 
-def put_tags(ingest: Ingest, run: str, tags: Mapping[str, str]) -> None:
+def put_tags(ingest: Ingest, run: str, footing: Footing, tags: Mapping[str, str]) -> None:
     """Set tags; a tag that is there already takes the new value.
 
     Raises:
@@ -155,25 +221,60 @@ def put_tags(ingest: Ingest, run: str, tags: Mapping[str, str]) -> None:
         if len(value) > LONGEST_TAG:
             raise TooLarge(f"tag {key!r} has {len(value)} characters; at most {LONGEST_TAG} are kept. Log an artifact.")
     if tags:
-        tables.put_tags(ingest, run, tags)
+        tables.put_tags(ingest, run, footing.experiment, tags)
+
+
+def remove_tag(ingest: Ingest, run: str, key: str) -> None:
+    """Forget a tag.
+
+    Raises:
+        NotFound: no such run, or no such tag. Invalid: the run is put away.
+    """
+    must_be(ingest, run)
+    if not tables.remove_tags(ingest, run, [key]):
+        raise NotFound(f"No tag with name: {key[:80]} in run {run}; look at the tags it has.")
 
 
 def add_artifact(ingest: Ingest, run: str, artifact: Artifact) -> Artifact:
     """Name a blob as a file of the run; the same path again means the newer bytes.
 
     Raises:
-        NotFound: no such run or blob. Conflict: the run has ended. Invalid: an unusable path, or another size than
+        NotFound: no such run or blob. Closed: the run has ended. Invalid: an unusable path, or another size than
         said.
     """
     must_run(ingest, run)
+    check_artifact(ingest, artifact)
+    tables.put_artifact(ingest, run, artifact)
+    return artifact
+
+
+def check_artifact(view: View, artifact: Artifact) -> None:
+    """Let pass a usable path for bytes that are here.
+
+    Raises:
+        NotFound: no such blob. Invalid: an unusable path, or another size than said.
+    """
     check_path(artifact.path)
-    size = ingest.blobs.size(artifact.digest)
+    size = view.blobs.size(artifact.digest)
     if size is None:
         raise NotFound(f"artifact {artifact.path!r} names blob {artifact.digest}, which is not here; upload it first.")
     if size != artifact.size:
         raise Invalid(f"artifact {artifact.path!r} is said to have {artifact.size} bytes; its blob has {size}.")
-    tables.put_artifact(ingest, run, artifact)
-    return artifact
+
+
+def remove_artifacts(ingest: Ingest, run: str, path: str) -> int:
+    """Forget a file of the run, or every file below a folder; how many. Their bytes stay, for others may have the same.
+
+    Raises:
+        NotFound: no such run. Closed: the run has ended.
+    """
+    must_run(ingest, run)
+    return tables.remove_artifacts(ingest, run, path)
+
+
+def params_of(view: View, run: str, keys: Iterable[str]) -> dict[str, Any]:
+    """Those of ``keys`` that a run has as parameters."""
+    return tables.params_of(view, run, keys)
 
 
 def of(view: View, run: str) -> Logged:
@@ -181,15 +282,31 @@ def of(view: View, run: str) -> Logged:
     return of_runs(view, [run])[run]
 
 
-def artifacts_of(view: View, run: str) -> list[Artifact]:
-    """The files of a run, by path."""
-    return tables.artifacts_of(view, run)
+def artifacts_of(view: View, run: str, *, below: str = "") -> list[Artifact]:
+    """The files of a run, by path; ``below``: only those in a folder, which ends in ``/``."""
+    return tables.artifacts_of(view, run, below=below)
+
+
+def artifact_of(view: View, run: str, path: str) -> Artifact | None:
+    """One file of a run."""
+    return tables.artifact(view, run, path)
 
 
 def of_runs(view: View, runs: Sequence[str]) -> dict[str, Logged]:
     """What each of many runs logged, in three queries."""
-    params, metrics, tags = (tables.values_of_runs(view, what, runs) for what in ("params", "metrics", "tags"))
-    return {run: Logged(params=params[run], metrics=metrics[run], tags=tags[run]) for run in runs}
+    params, tags = (tables.values_of_runs(view, what, runs) for what in ("params", "tags"))
+    latest = tables.latest_of_runs(view, runs)
+    return {
+        run: Logged(
+            params=params[run], metrics={key: _number(one[2]) for key, one in latest[run].items()}, tags=tags[run]
+        )
+        for run in runs
+    }
+
+
+def latest_of_runs(view: View, runs: Sequence[str]) -> dict[str, dict[str, Reading]]:
+    """The latest reading of every metric of many runs, as it is stored."""
+    return tables.latest_of_runs(view, runs)
 
 
 def history(
@@ -201,20 +318,32 @@ def history(
     Raises:
         NotFound: there is no such run.
     """
-    if tables.state_of(view, run) is None:
+    place = None
+    if after is not None:
+        step, at, value = after
+        place = (step, (at - _EPOCH) // _MICROSECOND, None if math.isnan(value) else value)
+    if tables.footing(view, run) is None:
         raise unknown_run(run)
-    return tables.points_of(view, run, key, after=after, limit=limit)
+    found: list[Reading] = []
+    while len(found) < limit:
+        page = curves.readings(view, run, key, after=place, limit=limit)
+        found += curves.once(page, found[-1] if found else None)
+        if len(page) < limit:
+            break
+        place = page[-1]
+    return [
+        Point(key=key, step=step, at=_EPOCH + at * _MICROSECOND, value=_number(value))
+        for step, at, value in found[:limit]
+    ]
 
 
-def _keep_latest(ingest: Ingest, run: str, newest: Mapping[str, Point]) -> None:
-    before = tables.latest_points(ingest, run, newest)
-    later = {key: p for key, p in newest.items() if key not in before or _order(p) > _order(before[key])}
-    if later:
-        tables.put_latest(ingest, run, later)
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
-def _order(point: Point) -> tuple[int, datetime, float]:
-    return point.step, point.at, point.value
+def _order(reading: Reading) -> tuple[int, int, bool, float]:
+    step, at, value = reading
+    return step, at, value is not None, value or 0.0
 
 
 def _check_count(what: str, found: int, most: int) -> None:
@@ -222,24 +351,7 @@ def _check_count(what: str, found: int, most: int) -> None:
         raise TooLarge(f"the request brings {found} {what}; at most {most} come in one. Send the rest in the next.")
 
 
-def _check_param(key: str, value: Any) -> None:
-    try:
-        size = len(canonical_json(value).decode())
-    except (ValueError, TypeError) as error:
-        raise Invalid(f"parameter {key!r} is {value!r}, which JSON cannot hold; log it as text.") from error
-    if size > LONGEST_PARAM:
-        raise TooLarge(f"parameter {key!r} has {size} characters; at most {LONGEST_PARAM} are kept. Log an artifact.")
-
-
-def _check_point(point: Point) -> None:
-    check_key("metric", point.key)
-    check_step(point.key, point.step)
-    if not math.isfinite(point.value):
-        _refuse_value(point.key, point.step, point.value)
-
-
 def _check_series(series: Series) -> None:
-    check_key("metric", series.key)
     if not len(series.steps) == len(series.at_us) == len(series.values):
         raise Invalid(
             f"metric {series.key!r} has {len(series.steps)} steps, {len(series.at_us)} times and {len(series.values)} "
@@ -250,19 +362,12 @@ def _check_series(series: Series) -> None:
         raise Invalid(
             f"metric {series.key!r} has a time outside of the years 1970 to 9999, in microseconds since 1970."
         )
-    if not all(map(math.isfinite, series.values)):
-        place = next(place for place, value in enumerate(series.values) if not math.isfinite(value))
-        _refuse_value(series.key, series.steps[place], series.values[place])
 
 
-def _newest(series: Series) -> Point:
-    step, at_us, value = max(zip(series.steps, series.at_us, series.values, strict=True))
-    return Point(key=series.key, step=step, at=_EPOCH + timedelta(microseconds=at_us), value=value)
-
-
-def _refuse_value(key: str, step: int, value: float) -> NoReturn:
-    raise Invalid(
-        f"metric {key!r} is {value} at step {step}; only finite numbers are kept. "
-        "Log a tag that says so, or leave the point out.",
-        key=key,
-    )
+def _check_param(key: str, value: Any) -> None:
+    try:
+        size = len(canonical_json(value).decode())
+    except (ValueError, TypeError) as error:
+        raise Invalid(f"parameter {key!r} is {value!r}, which JSON cannot hold; log it as text.") from error
+    if (len(value) if isinstance(value, str) else size) > LONGEST_PARAM:
+        raise TooLarge(f"parameter {key!r} has {size} characters; at most {LONGEST_PARAM} are kept. Log an artifact.")

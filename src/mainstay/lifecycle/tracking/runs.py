@@ -2,38 +2,56 @@
 """Runs: recorded executions, from start to finish.
 
 In: what the running code says of itself. Out: a `Run`, closed at the end by an event with the digests of what it
-logged. A finished run takes no more parameters, metrics, artifacts or links; tags are remarks and may come at any
-time. A step takes them all until the run of its pipeline ends.
+logged. A closed record takes no more parameters, metrics, artifacts or links; tags are remarks and may come at any
+time. A step takes them all until the run of its pipeline ends. A run that goes on after its end is reopened; what comes
+late, from a client that cannot know better, amends the record, which is closed again with new digests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.domain import ids, states
-from mainstay.domain.clock import to_wire
 from mainstay.domain.digests import canonical_json, digest_of, sha256_hex
 from mainstay.domain.errors import Conflict, Invalid
-from mainstay.domain.events.tracking import RunFinished, RunReopened, RunStarted
+from mainstay.domain.events.tracking import (
+    RunAmended,
+    RunClosed,
+    RunDeleted,
+    RunFinished,
+    RunReopened,
+    RunRestored,
+    RunRunning,
+    RunScheduled,
+    RunStarted,
+)
 from mainstay.domain.tracking import KINDS, LONGEST_NAME, Run, unknown_run
-from mainstay.lifecycle.tracking import experiments, logs, tables
-from mainstay.store import Change, View
+from mainstay.lifecycle.tracking import experiments, logs, naming, tables
+from mainstay.store import Change, Ingest, View
 
-ENDS = ("succeeded", "failed")
+ENDS = ("succeeded", "failed", "killed")
+OPEN = ("running", "scheduled")
 REOPENED = ("run", "sweep")
 LONGEST_ERROR = 20_000
 LARGEST_RECORD = 1 << 20
+#: How long a record that was amended waits for more before it is closed again.
+AMENDED_FOR = timedelta(minutes=5)
+
+_NAN = float("nan")
 
 
 def start(
     change: Change,
     *,
-    name: str,
+    name: str | None = None,
     identity: str | None = None,
-    experiment: str = experiments.DEFAULT,
+    experiment: str | int = experiments.DEFAULT,
     kind: str = "run",
+    state: str = "running",
     parent: str | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -41,41 +59,53 @@ def start(
     environment: Mapping[str, Any] | None = None,
     seeds: dict[str, Any] | None = None,
     hardware: dict[str, Any] | None = None,
+    started_at: datetime | None = None,
+    claimed_by: str | None = None,
 ) -> Run:
-    """Begin a run. Reason and because are those of the change. An experiment that is new is made.
+    """Begin a run. Reason and because are those of the change. Without a name, one is made up.
 
     Args:
         identity: an id that was made elsewhere, by code that ran while nobody could be asked; the run began then.
+        experiment: by name, and one that is new is made; or by number.
         code: where the code stands: ``entry, commit, dirty, sources_digest, diff_digest``, as far as known.
         environment: ``python``, ``packages`` and what else decides; kept once for all runs that share it.
 
     Raises:
-        Invalid: an unusable name, kind, id, key or value. NotFound: no such parent. Conflict: another run has that id.
+        Invalid: an unusable name, kind, id, key or value, or an experiment that is put away. NotFound: no such parent, or
+        experiment of that number. Conflict: another run has that id.
     """
     if kind not in KINDS:
-        raise Invalid(f"run {name[:40]!r} cannot be of kind {kind!r}; the kinds are {', '.join(KINDS)}.")
+        raise Invalid(f"run {(name or '')[:40]!r} cannot be of kind {kind!r}; the kinds are {', '.join(KINDS)}.")
+    if state not in OPEN:
+        raise Invalid(f"a run cannot begin as {state!r}; it can as {' or '.join(OPEN)}.")
     if parent is not None:
         logs.must_run(change, parent)
+    number = experiments.get_active(change, experiment) if isinstance(experiment, int) else None
+    if identity is not None:
+        started_at = begun_at(change, identity)
     new = insert(
         change,
         identity=identity,
-        started_at=None if identity is None else begun_at(change, identity),
-        name=name,
-        experiment=experiments.ensure(change, experiment).id,
+        name=naming.made_up() if name is None else name,
+        experiment=(number or experiments.ensure(change, str(experiment))).id,
         kind=kind,
+        state=state,
         parent=parent,
+        started_at=started_at,
         code=code,
         environment=environment,
         seeds=seeds,
         hardware=hardware,
+        claimed_by=claimed_by,
     )
-    logs.put_params(change, new.id, params or {})
-    logs.put_tags(change, new.id, tags or {})
+    footing = tables.Footing(new.experiment, True, False)
+    logs.put_params(change, new.id, footing, params or {})
+    logs.put_tags(change, new.id, footing, tags or {})
     change.record(
         RunStarted(
             run=new.id,
             run_kind=kind,
-            name=name,
+            name=new.name,
             experiment=new.experiment,
             parent=parent,
             code=digest_of(code) if code else None,
@@ -111,37 +141,138 @@ def begun_at(view: View, identity: str) -> datetime:
 def finish(
     change: Change, identity: str, *, state: str, error: str | None = None, ended_at: datetime | None = None
 ) -> Run:
-    """End a run: succeeded, or failed with what went wrong. One that ended before it could be told says when.
+    """End a run: succeeded, failed with what went wrong, or killed. One that ended before it could be told says when. Its
+    record is closed.
 
     Raises:
-        NotFound: no such run. Conflict: it has ended. Invalid: another state.
+        NotFound: no such run. Conflict: it has ended. Invalid: another state, or the run is put away.
     """
-    run = get(change, identity)
+    run = get_active(change, identity)
     if state not in ENDS:
-        raise Invalid(f"run {identity} cannot end as {state!r}; it can as {' or '.join(ENDS)}.")
+        raise Invalid(f"run {identity} cannot end as {state!r}; it can as {', '.join(ENDS)}.")
     states.check_move(states.RUN, f"run {identity}", run.state, state)
     now = change.now()
-    ended = max(run.started_at, min(ended_at or now, now))
-    tables.end_run(change, identity, state=state, at=ended, error=error and error[:LONGEST_ERROR])
+    tables.set_run(
+        change,
+        identity,
+        state=state,
+        ended_at=max(run.started_at, min(ended_at or now, now)),
+        closed_at=now,
+        amended_at=None,
+        error=error and error[:LONGEST_ERROR],
+    )
     change.record(RunFinished(run=identity, state=state, **digests(change, identity)))
     return get(change, identity)
 
 
 def reopen(change: Change, identity: str) -> Run:
-    """Let a run that has ended go on.
+    """Let a run that has ended, or waits, go on.
 
     Raises:
-        NotFound: no such run. Conflict: it goes on already. Invalid: a pipeline's run, or a step.
+        NotFound: no such run. Conflict: it goes on already. Invalid: a pipeline's run, or a step; or it is put away.
     """
-    run = get(change, identity)
+    run = get_active(change, identity)
     if run.kind not in REOPENED:
         raise Invalid(f"run {identity} is that of a {run.kind}, and what it made is final; run the pipeline again.")
     states.check_move(states.RUN, f"run {identity}", run.state, "running")
-    if run.parent is not None:
-        logs.must_run(change, run.parent)
-    tables.end_run(change, identity, state="running", at=None, error=None)
-    change.record(RunReopened(run=identity, before=run.state))
+    tables.set_run(change, identity, state="running", ended_at=None, closed_at=None, amended_at=None, error=None)
+    if run.state in ENDS:
+        change.record(RunReopened(run=identity, before=run.state))
+    else:
+        change.record(RunRunning(run=identity))
     return get(change, identity)
+
+
+def schedule(change: Change, identity: str) -> Run:
+    """Let a run that has not ended wait for its turn.
+
+    Raises:
+        NotFound: no such run. Conflict: it has ended. Invalid: the run is put away.
+    """
+    run = get_active(change, identity)
+    if run.state != "scheduled":
+        states.check_move(states.RUN, f"run {identity}", run.state, "scheduled")
+        tables.set_run(change, identity, state="scheduled")
+    change.record(RunScheduled(run=identity))
+    return get(change, identity)
+
+
+def amend(change: Change, identity: str) -> None:
+    """Open a closed record for what comes late; the run's state stays what it is. A step is amended with its pipeline's run.
+
+    Raises:
+        NotFound: no such run. Invalid: the run is put away.
+    """
+    run = get_active(change, identity)
+    if run.kind == "step" and run.parent is not None:
+        run = get_active(change, run.parent)
+    if run.closed_at is not None:
+        tables.set_run(change, run.id, closed_at=None, amended_at=change.now())
+    change.record(RunAmended(run=run.id))
+
+
+def close(change: Change, identity: str) -> None:
+    """Close a record that was amended.
+
+    Raises:
+        NotFound: no such run.
+    """
+    get(change, identity)
+    tables.set_run(change, identity, closed_at=change.now(), amended_at=None)
+    change.record(RunClosed(run=identity, **digests(change, identity)))
+
+
+def to_close(view: View) -> list[str]:
+    """Runs whose record was amended, and has been open long enough."""
+    return tables.amended_before(view, view.now() - AMENDED_FOR)
+
+
+def rename(ingest: Ingest, identity: str, name: str) -> None:
+    """Call a run otherwise. A name is a remark, as a tag is, and leaves no event.
+
+    Raises:
+        NotFound: no such run. Invalid: an unusable name, or the run is put away.
+    """
+    get_active(ingest, identity)
+    tables.set_run(ingest, identity, name=_named(name))
+
+
+def correct(ingest: Ingest, identity: str, *, ended_at: datetime) -> None:
+    """Say when a run that has ended did so.
+
+    Raises:
+        NotFound: no such run. Invalid: the run is put away.
+    """
+    get_active(ingest, identity)
+    tables.set_run(ingest, identity, ended_at=ended_at)
+
+
+def adopt(ingest: Ingest, identity: str, parent: str) -> None:
+    """Put a run inside another, if there is one of that id: a tag may name whatever it likes."""
+    if parent != identity and tables.footing(ingest, parent) is not None:
+        tables.set_run(ingest, identity, parent=parent)
+
+
+def delete(change: Change, identity: str) -> None:
+    """Put a run away; it can still be read by its id.
+
+    Raises:
+        NotFound: no such run.
+    """
+    if get(change, identity).deleted_at is None:
+        tables.set_run(change, identity, deleted_at=change.now())
+    change.record(RunDeleted(run=identity))
+
+
+def restore(change: Change, identity: str) -> None:
+    """Bring a run back.
+
+    Raises:
+        NotFound: no such run.
+    """
+    if get(change, identity).deleted_at is not None:
+        tables.set_run(change, identity, deleted_at=None)
+    change.record(RunRestored(run=identity))
 
 
 def insert(
@@ -160,20 +291,19 @@ def insert(
     seeds: dict[str, Any] | None = None,
     hardware: dict[str, Any] | None = None,
     error: str | None = None,
+    claimed_by: str | None = None,
 ) -> Run:
     """Write a run down; the caller records the event that tells of it.
 
     Raises:
         Invalid: an unusable name, or a record that is too large.
     """
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise Invalid(f"run name {name[:40]!r} is not usable; 1 to {LONGEST_NAME} printable characters are expected.")
     for what, value in {"code": code, "environment": environment, "seeds": seeds, "hardware": hardware}.items():
         check_record(what, value)
     new = Run(
         id=identity or ids.uuid7(),
         experiment=experiment,
-        name=name,
+        name=_named(name),
         kind=kind,
         parent=parent,
         state=state,
@@ -187,13 +317,14 @@ def insert(
         seeds=seeds,
         hardware=hardware,
         error=error and error[:LONGEST_ERROR],
+        claimed_by=claimed_by,
     )
     tables.put_run(change, new)
     return new
 
 
 def get(view: View, identity: str) -> Run:
-    """One run.
+    """One run, also when it is put away.
 
     Raises:
         NotFound: there is none of that id.
@@ -201,6 +332,18 @@ def get(view: View, identity: str) -> Run:
     found = tables.run(view, identity)
     if found is None:
         raise unknown_run(identity)
+    return found
+
+
+def get_active(view: View, identity: str) -> Run:
+    """One run that is not put away.
+
+    Raises:
+        NotFound: there is none of that id. Invalid: it is put away.
+    """
+    found = get(view, identity)
+    if found.deleted_at is not None:
+        raise logs.deleted(identity)
     return found
 
 
@@ -216,18 +359,23 @@ def environment_of(view: View, run: Run) -> dict[str, Any] | None:
 
 
 def digests(view: View, identity: str) -> dict[str, str]:
-    """Digests of all that a run logged. The same as in its ``run.finished``, or the record was altered since."""
-    points = tables.points_of(view, identity, None, limit=None)
-    lines = (canonical_json([p.key, p.step, to_wire(p.at), p.value]) for p in points)
+    """Digests of all that a run logged. The same as in its last ``run.finished`` or ``run.closed``, or the record was
+    altered since."""
     artifacts = [[a.path, a.digest, a.size, a.media_type] for a in tables.artifacts_of(view, identity)]
-    links = [[link.way, link.kind, link.ref, link.name] for link in tables.links_of(view, identity)]
+    links = [[*link.end, *([link.step] if link.step is not None else [])] for link in tables.links_of(view, identity)]
+    series = tables.series_of(view, identity)
     return {
         "params": digest_of(tables.params_of(view, identity)),
-        "metrics": sha256_hex(b"\n".join(lines)),
+        "metrics": digest_of([[key, _digest(tables.readings_of(view, one.series))] for key, one in series.items()]),
         "artifacts": digest_of(artifacts),
-        "links": digest_of(links),
-        "steps": digest_of([[child.id, digests(view, child.id)] for child in children(view, identity)]),
+        "links": digest_of(sorted(links)),
+        "steps": digest_of([[child.id, digests(view, child.id)] for child in steps(view, identity)]),
     }
+
+
+def steps(view: View, identity: str) -> list[Run]:
+    """The runs inside that are closed with it."""
+    return [child for child in children(view, identity) if child.kind == "step"]
 
 
 def check_record(what: str, value: Any) -> None:
@@ -242,6 +390,29 @@ def check_record(what: str, value: Any) -> None:
         raise Invalid(f"the {what} of a run holds a number that is not finite; write it as text.") from error
     if size > LARGEST_RECORD:
         raise Invalid(f"the {what} of a run takes {size} bytes; at most {LARGEST_RECORD} are kept. Log an artifact.")
+
+
+def _digest(readings: Sequence[tables.Reading]) -> str:
+    """Of each reading once, in order: step and microseconds as 64-bit integers, the value as a double, all little-endian."""
+    once = [one for one, before in zip(readings, [None, *readings], strict=False) if one != before]
+    columns = (
+        array("q", [step for step, _, _ in once]),
+        array("q", [at for _, at, _ in once]),
+        array("d", [_NAN if value is None else value for _, _, value in once]),
+    )
+    return sha256_hex(b"".join(_little(column) for column in columns))
+
+
+def _little(column: array[Any]) -> bytes:
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise Invalid(f"run name {name[:40]!r} is not usable; 1 to {LONGEST_NAME} printable characters are expected.")
+    return name
 
 
 def _keep_environment(change: Change, environment: Mapping[str, Any] | None) -> str | None:

@@ -1,69 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Search: runs by a filter such as ``metrics.auc > 0.7 and params.depth = 6 and tags.team = 'growth'``.
+"""Search: runs by a filter such as ``metrics.auc > 0.7 and params.depth = 6 and tags.team = 'growth'``, in an order such as
+``metrics.auc desc, started_at``.
 
-In: text from anybody. Out: runs, newest first. The grammar is one line: comparisons joined by ``and``, nothing
-nested, so that no filter can cost more than its length. A run without the metric, parameter or tag does not match,
-whatever the comparison. Keys with odd characters stand in backticks.
+In: text from anybody, or comparisons that another grammar made. Out: a page of runs. The grammar is one line:
+comparisons joined by ``and``, nothing nested, so that no filter can cost more than its length. A run without the metric,
+parameter or tag does not match, whatever the comparison, except ``is null``; in an order it comes last. Keys with odd
+characters stand in backticks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
+from mainstay.domain.search import EQUALITY, LISTS, ORDERED, PATTERNS, Comparison, Order
 from mainstay.domain.tracking import Run
 from mainstay.lifecycle.tracking import experiments, tables
 from mainstay.store import View
 
 LONGEST_FILTER = 4_000
-ATTRIBUTES = ("name", "state", "kind", "actor")
+TEXTS = ("id", "name", "state", "kind", "actor", "user", "parent", "error")
+TIMES = ("started_at", "ended_at")
+NUMBERS = ("seconds",)
+ATTRIBUTES = (*TEXTS, *TIMES, *NUMBERS)
+DATASET = ("name", "digest", "context")
 
+_KINDS = {
+    "metrics": "metrics", "metric": "metrics",
+    "params": "params", "param": "params",
+    "tags": "tags", "tag": "tags",
+    "datasets": "datasets", "dataset": "datasets",
+}  # fmt: skip
+_STRING = r"'[^']*'|\"[^\"]*\""
+_FIELD = r"(?:(?P<prefix>[a-z]+)\.(?P<key>`[^`]+`|[\w\-./:]+)|(?P<name>[a-z_]+))"
 _TOKEN = re.compile(
-    r"\s*(?:(?P<field>(?:metrics|params|tags)\.(?:`[^`]+`|[\w\-./:]+)|[a-z]+)\s*(?P<operator>!=|>=|<=|=|>|<)\s*"
-    r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s'\"]+))\s*(?P<rest>and\s|$)",
+    rf"\s*{_FIELD}\s*(?:(?P<presence>is\s+(?:not\s+)?null)|(?P<list>(?:not\s+)?in)\s*\((?P<items>[^()]*)\)|"
+    rf"(?P<operator>!=|>=|<=|=|>|<|i?like\b)\s*(?P<value>{_STRING}|[^\s'\"]+))\s*(?P<rest>and\s|$)",
     re.IGNORECASE,
 )
+_ITEM = re.compile(rf"\s*(?P<value>{_STRING}|[^\s'\",]+)\s*(?:,|$)")
+_ORDER = re.compile(rf"\s*{_FIELD}(?:\s+(?P<direction>asc|desc))?\s*(?P<rest>,|$)", re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
-class Comparison(NamedTuple):
-    """One part of a filter. ``kind`` is metrics, params, tags or attribute."""
+class Page(NamedTuple):
+    """Runs in order; ``next`` is the place behind which the following page begins, None where this is the last."""
 
-    kind: str
-    key: str
-    operator: str
-    value: str | float | bool | None
+    runs: list[Run]
+    next: list[Any] | None
 
 
 def find(
     view: View,
     *,
-    kind: str | None = None,
     experiment: str | None = None,
-    state: str | None = None,
-    parent: str | None = None,
+    experiments_in: Sequence[int] | None = None,
     filter: str = "",
-    after: str | None = None,
+    order_by: str = "",
+    comparisons: Sequence[Comparison] = (),
+    orders: Sequence[Order] = (),
+    deleted: bool | None = False,
+    after: Sequence[Any] | None = None,
     limit: int = 100,
-) -> list[Run]:
-    """Runs that meet every condition, newest first, from behind the id ``after``.
+    **fixed: str | None,
+) -> Page:
+    """Runs that meet every condition, in order; by default the newest first.
+
+    Args:
+        experiments_in: numbers of the experiments to look in; or ``experiment``, by its name.
+        comparisons, orders: further conditions and terms, as another grammar has read them. Moments are microseconds.
+        deleted: those put away (True), those not (False), or both (None).
+        fixed: ``kind``, ``state``, ``parent`` of every run that is found.
 
     Raises:
-        Invalid: the filter cannot be read. NotFound: no such experiment.
+        Invalid: the filter or the order cannot be read. NotFound: no such experiment.
     """
-    number = experiments.named(view, experiment).id if experiment is not None else None
-    query = tables.newest_runs(kind=kind, experiment=number, state=state, parent=parent, after=after, limit=limit)
-    narrow: dict[str, Callable[..., Any]] = {
-        "metrics": tables.where_metric,
-        "params": tables.where_param,
-        "tags": tables.where_tag,
-        "attribute": tables.where_attribute,
-    }
-    for comparison in parse(filter):
-        value = _as_logged(comparison.value) if comparison.kind == "params" else comparison.value
-        query = narrow[comparison.kind](query, comparison.key, comparison.operator, value)
-    return tables.search(view, query)
+    if experiment is not None:
+        experiments_in = [experiments.named(view, experiment).id]
+    wanted: Mapping[str, Any] = {name: value for name, value in fixed.items() if value is not None}
+    found = tables.find_runs(
+        view,
+        tables.Scope(experiments_in, deleted, wanted),
+        [*parse(filter), *comparisons],
+        [*parse_order(order_by), *orders],
+        after=after,
+        limit=limit + 1,
+    )
+    page = found[:limit]
+    return Page([each.run for each in page], page[-1].place if page and len(found) > limit else None)
 
 
 def parse(text: str) -> list[Comparison]:
@@ -80,6 +108,35 @@ def parse(text: str) -> list[Comparison]:
     return list(_comparisons(text)) if text.strip() else []
 
 
+def parse_order(text: str) -> list[Order]:
+    """Read an order.
+
+    Raises:
+        Invalid: naming the place where it stops making sense.
+
+    >>> parse_order("metrics.auc desc, name")
+    [Order(kind='metrics', key='auc', descending=True), Order(kind='attribute', key='name', descending=False)]
+    """
+    if len(text) > LONGEST_FILTER:
+        raise Invalid(f"the order has {len(text)} characters; at most {LONGEST_FILTER} are read.")
+    orders: list[Order] = []
+    place, goes_on = 0, bool(text.strip())
+    while goes_on:
+        found = _ORDER.match(text, place)
+        if found is None:
+            raise Invalid(
+                f"the order cannot be read from {text[place : place + 40]!r}; such as metrics.auc desc, started_at is expected."
+            )
+        kind, key = _field(found, "order")
+        if kind == "datasets":
+            raise Invalid(f"the order asks for {found[0].strip()!r}; a run may have read several datasets.")
+        orders.append(
+            Order("param_numbers" if kind == "params" else kind, key, (found["direction"] or "").lower() == "desc")
+        )
+        place, goes_on = found.end(), found["rest"] == ","
+    return orders
+
+
 def _comparisons(text: str) -> Iterator[Comparison]:
     place, goes_on = 0, True
     while goes_on:
@@ -89,47 +146,109 @@ def _comparisons(text: str) -> Iterator[Comparison]:
                 f"the filter cannot be read from {text[place : place + 40]!r}; comparisons such as metrics.auc > 0.7, "
                 "params.depth = 6, tags.team = 'a' or state = 'failed', joined by 'and', are expected."
             )
-        yield _comparison(found["field"], found["operator"], found["value"])
+        yield _comparison(found)
         place, goes_on = found.end(), bool(found["rest"].strip())
 
 
-def _comparison(field: str, operator: str, text: str) -> Comparison:
-    kind, dot, key = field.partition(".")
-    value = _literal(text)
-    if not dot:
-        if field not in ATTRIBUTES:
+def _comparison(found: re.Match[str]) -> Comparison:
+    kind, key = _field(found, "filter")
+    if found["presence"]:
+        if kind == "datasets":
+            raise Invalid(f"the filter asks whether datasets.{key} is null; ask for a name, a digest or a context.")
+        return Comparison(kind, key, " ".join(found["presence"].upper().split()), None)
+    if found["list"]:
+        operator = " ".join(found["list"].upper().split())
+        return _typed(kind, key, operator, _items(found["items"]))
+    return _typed(kind, key, found["operator"].upper(), [found["value"]])
+
+
+def _field(found: re.Match[str], what: str) -> tuple[str, str]:
+    if found["name"]:
+        if found["name"].lower() not in ATTRIBUTES:
             there = ", ".join(ATTRIBUTES)
-            raise Invalid(f"the filter asks for {field!r}; it can for metrics.*, params.*, tags.*, {there}.")
-        kind, key = "attribute", field
-    if kind == "metrics":
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Invalid(f"the filter compares {field} with {text}; a metric is compared with a number.")
-    elif operator not in ("=", "!="):
-        raise Invalid(f"the filter compares {field} by {operator}; only metrics have an order, use = or !=.")
-    return Comparison(kind, key.strip("`"), operator, value if kind in ("metrics", "params") else str(_unquoted(text)))
+            raise Invalid(f"the {what} asks for {found['name']!r}; it can for metrics.*, params.*, tags.*, {there}.")
+        return "attribute", found["name"].lower()
+    kind, key = _KINDS.get(found["prefix"].lower()), found["key"].strip("`")
+    if kind is None or (kind == "datasets" and key not in DATASET):
+        raise Invalid(
+            f"the {what} asks for {found['prefix']}.{key}; it can for metrics.*, params.*, tags.*, "
+            f"{', '.join(f'datasets.{name}' for name in DATASET)}."
+        )
+    return kind, key
+
+
+def _typed(kind: str, key: str, operator: str, texts: Sequence[str]) -> Comparison:
+    """A comparison with values of the kind that its field has."""
+    name = key if kind == "attribute" else f"{kind}.{key}"
+    if kind == "metrics" or key in NUMBERS:
+        _check_operator(name, operator, ORDERED, "a metric is compared with a number")
+        return Comparison(kind, key, operator, _number(name, texts[0]))
+    if kind == "attribute" and key in TIMES:
+        _check_operator(name, operator, ORDERED, "a time has no patterns")
+        return Comparison(kind, key, operator, _micros(name, texts[0]))
+    if kind == "params" and operator in ORDERED:
+        return _of_param(key, operator, texts[0])
+    _check_operator(name, operator, (*EQUALITY, *PATTERNS, *LISTS), "only numbers and times have an order")
+    values = [_unquoted(text) for text in texts]
+    return Comparison(kind, key, operator, values if operator in LISTS else values[0])
+
+
+def _of_param(key: str, operator: str, text: str) -> Comparison:
+    """6 is what was logged as 6, as 6.0 and as "6"; a text is compared as a text."""
+    value = _literal(text)
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return Comparison("param_numbers", key, operator, float(value))
+    _check_operator(f"params.{key}", operator, EQUALITY, "only numbers have an order")
+    if isinstance(value, str):
+        return Comparison("params", key, operator, value)
+    said = [text.lower(), text.capitalize() if value is not None else "None"]
+    return Comparison("params", key, "IN" if operator == "=" else "NOT IN", said)
+
+
+def _check_operator(name: str, operator: str, known: Sequence[str], why: str) -> None:
+    if operator not in known:
+        raise Invalid(f"the filter compares {name} by {operator}; {why}, use one of {', '.join(known)}.")
+
+
+def _items(text: str) -> list[str]:
+    found: list[str] = []
+    place = 0
+    while place < len(text):
+        item = _ITEM.match(text, place)
+        if item is None:
+            break
+        found.append(item["value"])
+        place = item.end()
+    if not found or place < len(text):
+        raise Invalid(
+            f"the filter has a list that cannot be read: ({text[:40]}); values such as ('a', 'b') are expected."
+        )
+    return found
+
+
+def _number(name: str, text: str) -> float:
+    value = _literal(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise Invalid(f"the filter compares {name} with {text}; a number is expected.")
+    return float(value)
+
+
+def _micros(name: str, text: str) -> int:
+    moment = from_wire(_unquoted(text), what=f"the time that the filter compares {name} with")
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _literal(text: str) -> str | float | bool | None:
-    if text[0] in "'\"":
-        return text[1:-1]
+    """What a value means: only words and numbers without quotes mean anything but a text. A number in quotes is one too, for
+    some clients log every parameter as a text."""
     words: dict[str, bool | None] = {"true": True, "false": False, "null": None}
     if text in words:
         return words[text]
     try:
-        return int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else float(text)
+        return int(text) if _WHOLE.fullmatch(text) else float(text)
     except ValueError:
-        return text
+        return _unquoted(text)
 
 
 def _unquoted(text: str) -> str:
-    return text[1:-1] if text[0] in "'\"" else text
-
-
-def _as_logged(value: str | float | bool | None) -> list[Any]:
-    """The values that a parameter may have been logged as: 6 by one client, "6" or 6.0 by another."""
-    if isinstance(value, str):
-        number = _literal(value) if value and value[0] not in "'\"" else value
-        return [value] if isinstance(number, str) or number != number else [value, number]
-    if isinstance(value, bool) or value is None:
-        return [value, str(value), str(value).lower()]
-    return [value, str(value), float(value)]
+    return text[1:-1] if text[:1] in ("'", '"') else text

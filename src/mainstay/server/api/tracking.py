@@ -4,6 +4,8 @@ transaction."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +14,7 @@ import msgspec
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Step
+from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions
@@ -21,9 +24,22 @@ from mainstay.store import Change, Ingest, View, requests
 
 routes = Routes("tracking")
 
+Infinite = Literal["Infinity", "-Infinity"]
+NotFinite = Literal["NaN", "Infinity", "-Infinity"]
+"""JSON has no number for these. In answers what is no number is null; requests may say so too."""
+
 
 class ExperimentIn(Body):
     name: str
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class NameIn(Body):
+    name: str
+
+
+class TagsIn(Body):
+    tags: dict[str, str]
 
 
 class RunIn(Body):
@@ -42,7 +58,7 @@ class RunIn(Body):
 
 class MetricIn(Body):
     key: str
-    value: float | None
+    value: float | NotFinite | None  # null: not a number
     step: int | None = None
     at: str | None = None
 
@@ -57,7 +73,7 @@ class SeriesIn(Body):
     key: str
     steps: list[int]
     at_us: list[int]
-    values: list[float | Literal["NaN", "Infinity", "-Infinity"]]
+    values: list[float | NotFinite]
 
 
 class PointsIn(Body):
@@ -104,10 +120,13 @@ class RunBrief(msgspec.Struct, kw_only=True):
     reason: str
     because: int | None
     params: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, float | Infinite | None]
     tags: dict[str, str]
     code: dict[str, Any] | None
     error: str | None
+    user: str
+    closed_at: datetime | None
+    deleted_at: datetime | None
 
 
 class RunOut(RunBrief, kw_only=True):
@@ -126,15 +145,25 @@ class Runs(msgspec.Struct):
     next: str | None
 
 
+class ExperimentOut(msgspec.Struct, kw_only=True):
+    id: int
+    name: str
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    deleted_at: datetime | None
+    tags: dict[str, str]
+
+
 class Experiments(msgspec.Struct):
-    items: list[Experiment]
+    items: list[ExperimentOut]
     next: int | None
 
 
 class PointOut(msgspec.Struct):
     step: int
     at: datetime
-    value: float
+    value: float | Infinite | None
 
 
 class History(msgspec.Struct):
@@ -143,16 +172,51 @@ class History(msgspec.Struct):
 
 
 @routes.post("/experiments", permission="write", status=201)
-def create_experiment(change: Change, body: ExperimentIn) -> Experiment:
+def create_experiment(change: Change, body: ExperimentIn) -> ExperimentOut:
     """Name a question that runs will answer."""
-    return experiments.create(change, name=body.name)
+    return _experiment(change, experiments.create(change, name=body.name, tags=body.tags))
 
 
 @routes.get("/experiments", permission="read")
 def list_experiments(view: View, after: int = -1, limit: int = 100) -> Experiments:
-    """Experiments, in the order in which they were made."""
+    """Experiments that are not put away, in the order in which they were made."""
     found = experiments.listed(view, after=after, limit=limit)
-    return Experiments(items=found, next=found[-1].id if len(found) == limit else None)
+    tags = experiments.tags(view, [each.id for each in found])
+    items = [ExperimentOut(**asdict(each), tags=tags[each.id]) for each in found]
+    return Experiments(items=items, next=found[-1].id if len(found) == limit else None)
+
+
+@routes.get("/experiments/{number:int}", permission="read")
+def show_experiment(view: View, number: int) -> ExperimentOut:
+    """One experiment, also when it is put away."""
+    return _experiment(view, experiments.get(view, number))
+
+
+@routes.post("/experiments/{number:int}/rename", permission="write")
+def rename_experiment(change: Change, number: int, body: NameIn) -> ExperimentOut:
+    """Give an experiment another name; its number and its runs stay."""
+    return _experiment(change, experiments.rename(change, number, name=body.name))
+
+
+@routes.post("/experiments/{number:int}/delete", permission="write")
+def delete_experiment(change: Change, number: int) -> ExperimentOut:
+    """Put an experiment and its runs away; nothing is lost."""
+    experiments.delete(change, number)
+    return _experiment(change, experiments.get(change, number))
+
+
+@routes.post("/experiments/{number:int}/restore", permission="write")
+def restore_experiment(change: Change, number: int) -> ExperimentOut:
+    """Bring an experiment back, with the runs that were put away with it."""
+    experiments.restore(change, number)
+    return _experiment(change, experiments.get(change, number))
+
+
+@routes.ingest("/experiments/{number:int}/tags", permission="write")
+def tag_experiment(ingest: Ingest, number: int, body: TagsIn) -> ExperimentOut:
+    """Set tags of an experiment."""
+    experiments.put_tags(ingest, number, body.tags)
+    return _experiment(ingest, experiments.get(ingest, number))
 
 
 @routes.post("/runs", permission="write", status=201)
@@ -188,11 +252,13 @@ def list_runs(
     state: str = "",
     parent: str = "",
     filter: str = "",
+    order_by: str = "",
+    deleted: bool = False,
     after: str | None = None,
     limit: int = 100,
 ) -> Runs:
-    """Runs, newest first. ``filter``: comparisons joined by ``and``, such as ``metrics.auc > 0.7 and params.depth =
-    6``."""
+    """Runs, the newest first or in the order of ``order_by``, such as ``metrics.auc desc, name``. ``filter``: comparisons
+    joined by ``and``, such as ``metrics.auc > 0.7 and params.depth = 6``. ``after`` is the ``next`` of the page before."""
     found = search.find(
         view,
         kind=kind or None,
@@ -200,13 +266,15 @@ def list_runs(
         state=state or None,
         parent=parent or None,
         filter=filter,
-        after=after,
+        order_by=order_by,
+        deleted=deleted,
+        after=read_token(after) if after else None,
         limit=limit,
     )
-    logged = logs.of_runs(view, [run.id for run in found])
-    names = experiments.names(view, {run.experiment for run in found})
-    items = [RunBrief(**_brief(run, names[run.experiment], logged[run.id])) for run in found]
-    return Runs(items=items, next=found[-1].id if len(found) == limit else None)
+    logged = logs.of_runs(view, [run.id for run in found.runs])
+    names = experiments.names(view, {run.experiment for run in found.runs})
+    items = [RunBrief(**_brief(run, names[run.experiment], logged[run.id])) for run in found.runs]
+    return Runs(items=items, next=page_token(found.next) if found.next else None)
 
 
 @routes.get("/runs/{run_id}", permission="read")
@@ -257,19 +325,43 @@ def reopen(change: Change, run_id: str) -> RunOut:
     return _run(change, runs.reopen(change, run_id))
 
 
+@routes.post("/runs/{run_id}/delete", permission="write")
+def delete(change: Change, run_id: str) -> RunOut:
+    """Put a run away; it can still be read by its id, and be restored."""
+    runs.delete(change, run_id)
+    return _run(change, runs.get(change, run_id))
+
+
+@routes.post("/runs/{run_id}/restore", permission="write")
+def restore(change: Change, run_id: str) -> RunOut:
+    """Bring a run back that was put away."""
+    runs.restore(change, run_id)
+    return _run(change, runs.get(change, run_id))
+
+
 @routes.get("/runs/{run_id}/metrics/{key:path}", permission="read")
 def show_metric(view: View, run_id: str, key: str, after: str | None = None, limit: int = 1000) -> History:
     """Every point of one metric, by step. ``after`` is the ``next`` of the page before."""
     found = logs.history(view, run_id, key, after=_place(after) if after else None, limit=limit)
-    points = [PointOut(step=point.step, at=point.at, value=point.value) for point in found]
+    points = [PointOut(step=point.step, at=point.at, value=_value(point.value)) for point in found]
     return History(points=points, next=_token(found[-1]) if len(found) == limit else None)
 
 
 def _point(metric: MetricIn, now: datetime) -> Point:
-    if metric.value is None:
-        raise Invalid(f"metric {metric.key!r} has no value; only finite numbers are kept, leave the point out.")
     at = now if metric.at is None else from_wire(metric.at, what=f"time of metric {metric.key!r}")
-    return Point(key=metric.key, value=metric.value, step=metric.step or 0, at=at)
+    value = math.nan if metric.value is None else float(metric.value)
+    return Point(key=metric.key, value=value, step=metric.step or 0, at=at)
+
+
+def _value(value: float) -> Any:
+    """A metric's value as JSON: what it has no number for is said in a word, and what is no number is null."""
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return None if math.isnan(value) else value
+
+
+def _experiment(view: View, found: Experiment) -> ExperimentOut:
+    return ExperimentOut(**asdict(found), tags=experiments.tags(view, [found.id])[found.id])
 
 
 def _series(given: SeriesIn) -> Series:
@@ -322,10 +414,13 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "reason": run.reason,
         "because": run.because,
         "params": logged.params,
-        "metrics": logged.metrics,
+        "metrics": {key: _value(value) for key, value in logged.metrics.items()},
         "tags": logged.tags,
         "code": run.code,
         "error": run.error,
+        "user": run.claimed_by or run.actor,
+        "closed_at": run.closed_at,
+        "deleted_at": run.deleted_at,
     }
 
 

@@ -3,7 +3,7 @@
 
 A call declares its permission, or it cannot be made, and its twins (``/ajax-api``, another version) are the same endpoint behind
 the same check. Unlike our own routes it passes over fields it does not know, takes a read's fields from the query, and answers
-errors in MLflow's words.
+errors in MLflow's words. What is logged to a run that has ended amends its record: MLflow's clients do so as a matter of course.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mainstay.lifecycle.tracking import logs, runs
 from mainstay.server.principals import Principal
 from mainstay.server.protocols import Mount
 from mainstay.server.protocols.mlflow import wire
@@ -27,7 +28,7 @@ from mainstay.store import Store, requests
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as declared; ``style`` is get, ingest, post or raw, as of our own routes."""
+    """One call as declared; ``style`` is get, ingest, post or raw, as of our own routes, or own: it opens what it needs."""
 
     style: str
     method: str
@@ -55,6 +56,12 @@ class Calls:
     ) -> Callable[..., Any]:
         """A governed write: the function takes a `Change`."""
         return self._add("post", method, path, permission, versions)
+
+    def own(
+        self, method: str, path: str, *, permission: str = "write", versions: Sequence[str] = ("2.0",)
+    ) -> Callable[..., Any]:
+        """A call that cannot tell beforehand whether it changes what is governed: the function takes ``store`` and ``actor``."""
+        return self._add("own", method, path, permission, versions)
 
     def raw(
         self, method: str, *paths: str, permission: str | None, versions: Sequence[str] = ("2.0",)
@@ -123,6 +130,7 @@ def _shaped(call: Call, store: Store) -> Callable[[Request], Awaitable[Response]
     kind: type[wire.Request] | None = hints.get("body")
     in_path = set(re.findall(r"{(\w+)", call.paths[0]))
     repeated = _repeated(kind)
+    wants_actor = "actor" in hints
 
     async def answer(request: Request, principal: Principal) -> Response:
         arguments = {name: request.path_params[name] for name in in_path}
@@ -130,6 +138,8 @@ def _shaped(call: Call, store: Store) -> Callable[[Request], Awaitable[Response]
         if kind is not None:
             from_query = call.method == "GET" or not data
             arguments["body"] = wire.convert(kind, _query(request, repeated)) if from_query else wire.read(kind, data)
+        if wants_actor:
+            arguments["actor"] = principal.actor
         content = await run_in_threadpool(_carry_out, call, store, request, principal, arguments, data)
         return Response(content, media_type="application/json")
 
@@ -137,6 +147,21 @@ def _shaped(call: Call, store: Store) -> Callable[[Request], Awaitable[Response]
 
 
 def _carry_out(
+    call: Call, store: Store, request: Request, principal: Principal, arguments: dict[str, Any], data: bytes
+) -> bytes:
+    if call.style == "own":
+        return wire.encode(call.function(store, **arguments))
+    try:
+        return _in_transaction(call, store, request, principal, arguments, data)
+    except logs.Closed as closed:
+        if call.style != "ingest":
+            raise
+        with store.change(actor=principal.actor, reason="something was logged after the end") as change:
+            runs.amend(change, closed.facts["run"])
+        return _in_transaction(call, store, request, principal, arguments, data)
+
+
+def _in_transaction(
     call: Call, store: Store, request: Request, principal: Principal, arguments: dict[str, Any], data: bytes
 ) -> bytes:
     seen = repeatable(request, principal, data) if call.style != "get" else None

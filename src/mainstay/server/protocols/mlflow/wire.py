@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import posixpath
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -23,6 +25,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from mainstay.domain.errors import Invalid, MainstayError, Malformed
+from mainstay.domain.search import Comparison, page_token, read_token
 from mainstay.server.routes import Repeated
 
 log = logging.getLogger("mainstay.server")
@@ -147,14 +150,16 @@ def missing(name: str) -> Invalid:
 
 def unusable(name: str, value: Any, why: str = "") -> Invalid:
     """The error for a parameter whose value cannot be used."""
-    shown = json.dumps(value, default=str)
+    shown = json.dumps(value, default=str, sort_keys=True, separators=(",", ":"))
     shown = shown if len(shown) <= 200 else shown[:200] + "…"
     return Invalid(f"Invalid value {shown} for parameter '{name}' supplied: {why or 'it cannot be used here'}.")
 
 
 def encode(value: Any) -> bytes:
-    """An answer's bytes."""
-    return msgspec.json.encode({} if value is None else value)
+    """An answer's bytes; one that is made of bytes already stays as it is."""
+    if isinstance(value, bytes):
+        return value
+    return _encoder.encode({} if value is None else value)
 
 
 def answer(error: Exception) -> Response:
@@ -167,7 +172,7 @@ def answer(error: Exception) -> Response:
     if isinstance(error, Refused):
         return shaped(STATUS_BY_CODE[error.code], error.code, error.message)
     if isinstance(error, MainstayError) and error.kind in _CODE_BY_KIND:
-        return shaped(*_CODE_BY_KIND[error.kind], error.message)
+        return shaped(*_CODE_BY_KIND[error.kind], _recognisable(error))
     request_id = secrets.token_hex(8)
     log.error("request %s failed", request_id, exc_info=error)
     return shaped(
@@ -189,11 +194,126 @@ def shaped(status: int, code: str, message: str) -> Response:
     return Response(encode({"error_code": code, "message": message}), status, headers, "application/json")
 
 
+def number_of(experiment: str, what: str = "experiment") -> int:
+    """The number that MLflow's text of an id stands for.
+
+    Raises:
+        Invalid: for none.
+    """
+    if not _WHOLE.fullmatch(experiment):
+        raise Invalid(f"Invalid {what} ID '{experiment[:80]}'. {what.capitalize()} ID must be a valid integer.")
+    return int(experiment)
+
+
+def checked_name(name: str, path: str) -> str:
+    """The key of a parameter, metric or tag, if MLflow takes it too.
+
+    Raises:
+        Invalid: in the words by which its clients know why.
+    """
+    if not _NAME.fullmatch(name):
+        raise unusable(
+            path,
+            name,
+            "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) "
+            "and slashes (/).",
+        )
+    if name != posixpath.normpath(name) or name.startswith(("..", "/")) or name == ".":
+        raise unusable(
+            path,
+            name,
+            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
+            f"This name would resolve to {posixpath.normpath(name)!r}",
+        )
+    return name
+
+
+def page_size(value: int | None, *, default: int, most: int) -> int:
+    """How many of a list are asked for.
+
+    Raises:
+        Invalid: none, or more than ``most``.
+    """
+    if value is None:
+        return default
+    if value < 1:
+        raise unusable("max_results", value, "It must be a positive integer.")
+    if value > most:
+        raise unusable("max_results", value, f"It must be at most {most}.")
+    return value
+
+
+def deleted(view: str | int | None) -> bool | None:
+    """MLflow's view type, as what to look for: what is put away (True), what is not (False), or both (None).
+
+    Raises:
+        Invalid: there is no such view.
+    """
+    views: dict[str, bool | None] = {
+        "ACTIVE_ONLY": False,
+        "DELETED_ONLY": True,
+        "ALL": None,
+        "1": False,
+        "2": True,
+        "3": None,
+    }
+    found = str(view or "ACTIVE_ONLY").upper()
+    if found not in views:
+        raise unusable("view_type", view, "one of ACTIVE_ONLY, DELETED_ONLY, ALL is expected.")
+    return views[found]
+
+
+def in_micros(comparison: Comparison) -> list[Comparison]:
+    """A comparison of a time in whole milliseconds as one of microseconds: a millisecond is a thousand of them."""
+    first = int(comparison.value) * 1000
+    bounds = {
+        "=": [(">=", first), ("<", first + 1000)],
+        ">": [(">=", first + 1000)],
+        ">=": [(">=", first)],
+        "<": [("<", first)],
+        "<=": [("<", first + 1000)],
+        "!=": [("!=", first)],
+    }
+    return [comparison._replace(operator=operator, value=value) for operator, value in bounds[comparison.operator]]
+
+
+def place_of(token: str | None) -> list[Any] | None:
+    """Where a page begins, by its token; None at the first.
+
+    Raises:
+        Invalid: it is not a token of ours.
+    """
+    return read_token(token) if token else None
+
+
+def token_of(place: Sequence[Any] | None) -> str | None:
+    """The token of a page that begins behind ``place``."""
+    return page_token(place) if place else None
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_NAME = re.compile(r"[/\w.\- :]*")
+_encoder = msgspec.json.Encoder()
+
+# By these words MLflow's clients and their tests know what is missing.
+_MISSED = {
+    "run": "Run with id={} not found",
+    "experiment": "No Experiment with id={} exists",
+    "logged_model": "Logged model with ID '{}' not found.",
+}
 _MILLISECOND = timedelta(milliseconds=1)
 _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`(?: - at `\$\.?(?P<path>.*)`)?")
 _PLACE = re.compile(r"(?P<why>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"(\w+)|\[(\d+)\]")
+
+
+def _recognisable(error: MainstayError) -> str:
+    if error.kind == "not_found":
+        for name, words in _MISSED.items():
+            if name in error.facts:
+                return f"{words.format(error.facts[name])} ({error.message})"
+    return error.message
 
 
 @cache

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Series: the points of one metric of a run as they are stored, all of them or as few as a chart can show.
+
+`sampled` takes points evenly; `extremes` keeps the least and the greatest of each stretch, so that no spike is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mainstay.lifecycle.tracking import tables
+from mainstay.lifecycle.tracking.tables import Reading
+from mainstay.store import View
+
+
+def readings(
+    view: View,
+    run: str,
+    key: str,
+    *,
+    by_time: bool = False,
+    after: Reading | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    limit: int | None = None,
+) -> list[Reading]:
+    """Readings in the order (step, at, value) or, ``by_time``, (at, step, value); none where there is no such metric.
+
+    A reading that was sent twice is here twice, side by side. ``since`` and ``until`` are steps, both included.
+    """
+    found = tables.series_of(view, run, [key]).get(key)
+    if found is None:
+        return []
+    return tables.readings_of(view, found.series, by_time=by_time, after=after, since=since, until=until, limit=limit)
+
+
+def once(readings: Sequence[Reading], before: Reading | None = None) -> list[Reading]:
+    """Each reading once, and not ``before``, which was the last of the page before."""
+    return [one for one, last in zip(readings, [before, *readings], strict=False) if one != last]
+
+
+def sampled(
+    view: View, run: str, key: str, *, most: int, since: int | None = None, until: int | None = None
+) -> list[Reading]:
+    """Readings spread evenly over a metric, in the order (step, at, value); the first and the last are always among them.
+
+    ``since`` and ``until`` are steps, both included. About ``most`` are returned; where there are fewer, all.
+    """
+    found = once(readings(view, run, key, since=since, until=until))
+    if len(found) <= most:
+        return found
+    if most == 1:
+        return found[-1:]
+    last = len(found) - 1
+    return [found[round(n * last / (most - 1))] for n in range(most)]
