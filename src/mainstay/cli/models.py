@@ -113,7 +113,10 @@ def alias(
 @click.argument("version", metavar="MODEL@VERSION")
 @connected
 def card(session: Session, as_json: bool, version: str) -> None:
-    """A draft of a version's model card, in Markdown: what the record knows, and headings for what only people know."""
+    """A draft of a version's model card, in Markdown.
+
+    What the record knows is written out; what only people know is a heading with a question under it.
+    """
     model, number = references.version(session, version)
     found = session.get(references.path("models", model, "versions", number, "card"))
     printing.answer(found, as_json, lambda drafted: click.echo(drafted["markdown"], nl=False))
@@ -140,7 +143,7 @@ def register(
 @reasoned(required=False)
 @connected
 def refer(session: Session, as_json: bool, because: dict[str, Any], name: str, source: str) -> None:
-    """Give bytes that are elsewhere, at the address SOURCE, the next number of model NAME.
+    """Give bytes elsewhere, at the address SOURCE, the next number of model NAME.
 
     Such a version can be looked up, and never be released.
     """
@@ -185,7 +188,7 @@ def describe(
 @reasoned(required=False)
 @connected
 def rename(session: Session, as_json: bool, because: dict[str, Any], name: str, new_name: str) -> None:
-    """Give a model another name, as long as no release or deployment counts on this one."""
+    """Give a model another name, if no release or deployment counts on this one."""
     found = session.post(references.path("models", name, "rename"), {"name": new_name} | because)
     printing.answer(found, as_json, lambda model: printing.say(f"{name} is now {model['name']}"))
 
@@ -195,7 +198,7 @@ def rename(session: Session, as_json: bool, because: dict[str, Any], name: str, 
 @reasoned(required=True)
 @connected
 def delete(session: Session, as_json: bool, because: dict[str, Any], name: str) -> None:
-    """Delete a model NAME with its versions, or a version NAME@3, as long as nothing counts on it."""
+    """Delete model NAME with its versions, or version NAME@3, if nothing counts on it."""
     known = _version_named(session, name)
     path = references.path("models", known[0], "versions", known[1]) if known else references.path("models", name)
     found = session.post(f"{path}/delete", because)
@@ -213,13 +216,13 @@ def retire(session: Session, as_json: bool, because: dict[str, Any], version: st
     printing.answer(found, as_json, lambda one: printing.say(f"{one['id']} is {one['state']}"))
 
 
-@models.command("allow-pickle")
+@models.command()
 @click.argument("name")
 @click.option("--withdraw", is_flag=True, help="Take the permission away; what was released under it stays.")
 @reasoned(required=True)
 @connected
-def allow_pickle(session: Session, as_json: bool, because: dict[str, Any], name: str, withdraw: bool) -> None:
-    """Allow a version NAME@3, or every version of model NAME, to be loaded by unpickling.
+def allow(session: Session, as_json: bool, because: dict[str, Any], name: str, withdraw: bool) -> None:
+    """Allow NAME@3, or every version of model NAME, to be loaded by unpickling.
 
     That runs whatever is in its files, in worker and gateway. It takes an admin, and a reason.
     """

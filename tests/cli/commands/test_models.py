@@ -50,12 +50,12 @@ def test_a_model_and_a_version_are_described_and_tagged(mainstay, house) -> None
 
 
 def test_a_permission_takes_a_reason_and_is_shown(mainstay, house) -> None:
-    assert mainstay("models", "allow-pickle", "theirs").status == 2
+    assert mainstay("models", "allow", "theirs").status == 2
 
-    mainstay("models", "allow-pickle", "theirs", "-m", "our partner's code was read")
+    mainstay("models", "allow", "theirs", "-m", "our partner's code was read")
 
     assert "every version, by" in mainstay("models", "show", "theirs").out
-    mainstay("models", "allow-pickle", "theirs", "--withdraw", "-m", "no longer needed")
+    mainstay("models", "allow", "theirs", "--withdraw", "-m", "no longer needed")
     assert house.get("/models/theirs")["permissions"] == []
 
 
