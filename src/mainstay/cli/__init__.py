@@ -32,7 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
-    "models": ("models", "Models and versions: list, show, alias."),
+    "models": (
+        "models",
+        "Models and versions: list, show, search, register, refer, describe, alias, rename, retire, delete, allow, card.",
+    ),
     "deployments": ("deployments", "Deployments: list, show, put."),
     "policy": ("policy", "Policies: list, show, put."),
     "release": ("release", "Ask for a version to go live: MODEL@VERSION --to DEPLOYMENT."),
