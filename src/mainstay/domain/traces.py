@@ -48,6 +48,12 @@ class Trace:
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not -_INT64 <= (self.duration_ms or 0) < _INT64:
+            raise Invalid(
+                f"trace {self.id[:80]} has a duration that does not fit in 64 bits; milliseconds are expected."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clues:

@@ -100,6 +100,7 @@ def test_records_come_in_pages_and_can_be_deleted(served: Served) -> None:
         ("POST", "datasets/d-none/records", {"records": "[]"}, "RESOURCE_DOES_NOT_EXIST"),
         ("POST", "datasets/d-none/records", {"records": '[{"inputs": {"n": NaN}}]'}, "INVALID_PARAMETER_VALUE"),
         ("POST", "datasets/d-none/records", {"records": '[{"inputs": 5}]'}, "INVALID_PARAMETER_VALUE"),
+        ("POST", "datasets/d-none/records", {"records": '[{"inputs": {"\\ud800": 1}}]'}, "INVALID_PARAMETER_VALUE"),
         ("PATCH", "datasets/d-none/tags", {"tags": "{}"}, "RESOURCE_DOES_NOT_EXIST"),
         (
             "POST",

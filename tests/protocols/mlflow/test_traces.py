@@ -378,6 +378,8 @@ def test_version_2_begins_ends_finds_and_shows_traces(served: Served) -> None:
         json={"timestamp_ms": began + 250, "status": "ERROR", "tags": [{"key": "t", "value": "2"}]},
     ).json()["trace_info"]
 
+    endless = {"timestamp_ms": "99999999999999999999", "status": "OK"}
+    assert served.ask("PATCH", f"/api/2.0/mlflow/traces/{identity}", json=endless).status_code == 400
     assert (begun["status"], begun["timestamp_ms"], "execution_time_ms" in begun) == ("IN_PROGRESS", began, False)
     assert (ended["status"], ended["execution_time_ms"]) == ("ERROR", 250)
     assert {"key": "m", "value": "1"} in ended["request_metadata"]

@@ -224,6 +224,16 @@ def test_a_nul_in_a_name_is_replaced(served: Any) -> None:
     assert shown(served, trace)["spans"][0]["name"] == "a\ufffdb"
 
 
+def test_half_a_character_hidden_in_an_attribute_breaks_nothing(served: Any) -> None:
+    request = one()
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    for key in ("mlflow.traceTag.t", "mlflow.chat.tokenUsage", "mlflow.spanType", "mlflow.spanInputs", "session.id"):
+        span.attributes.add(key=key).value.string_value = '{"\\ud800": 1}'
+
+    assert post(served, request.SerializeToString(), PROTOBUF).status_code == 200
+    assert shown(served, "tr-" + span.trace_id.hex())["tags"] == {"t": '{"\\ud800": 1}'}
+
+
 def test_nothing_is_taken_from_a_stranger_and_nothing_else_is_there(served: Any) -> None:
     assert served.ask("POST", "/v1/traces", headers={"Authorization": "Bearer x"}).status_code == 401
     assert served.ask("GET", "/v1/traces").status_code == 404

@@ -80,5 +80,5 @@ def remove(ingest: Ingest, *, experiment: int, name: str, version: int | None = 
 
 
 def _unknown(experiment: int, name: str, version: int | None = None) -> NotFound:
-    which = f"{name[:80]!r}" if version is None else f"{name[:80]!r} with version {version}"
-    return NotFound(f"experiment {experiment} has no scorer {which}.")
+    which = f"{name[:80]!r}" if version is None else f"{name[:80]!r} and version {version}"
+    return NotFound(f"scorer with name {which} not found for experiment {experiment}; list those there are.")

@@ -49,7 +49,7 @@ def put(ingest: Ingest, experiment: int, new: Sequence[Span]) -> set[str]:
         same = by_trace.setdefault(check_id(span.trace), {})
         if span.ended_ns is not None or span.id not in same:
             same[span.id] = span
-    before = tables.traces_by_id(ingest, list(by_trace))
+    before = tables.traces_by_id(ingest, list(by_trace), with_labels=False)
     if len(before) < len(by_trace):
         experiments.get(ingest, experiment)
     kept = _kept(ingest, before, [span for batch in by_trace.values() for span in batch.values()])

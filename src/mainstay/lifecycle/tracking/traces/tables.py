@@ -153,9 +153,10 @@ def trace(view: View, identity: str) -> Trace | None:
     return traces_by_id(view, [identity]).get(identity)
 
 
-def traces_by_id(view: View, identities: Sequence[str]) -> dict[str, Trace]:
+def traces_by_id(view: View, identities: Sequence[str], *, with_labels: bool = True) -> dict[str, Trace]:
     rows = view.rows(select(traces).where(traces.c.id.in_(identities)))
-    return {each.id: each for each in _with_labels(view, rows)}
+    found = _with_labels(view, rows) if with_labels and rows else [Trace(**row._mapping) for row in rows]
+    return {each.id: each for each in found}
 
 
 def known(view: View, identities: Iterable[str]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mainstay.domain.errors import NotFound
 from mainstay.lifecycle.tracking.evaluation import sets
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow import wire_evaluation as words
@@ -95,7 +96,10 @@ def search_by_query(view: View, body: Search) -> Any:
 @calls.get("datasets/{dataset_id}", versions=_V3)
 def get(view: View, dataset_id: str) -> Any:
     """One evaluation set, without its examples."""
-    return _told(view, sets.get(view, dataset_id))
+    try:
+        return _told(view, sets.get(view, dataset_id))
+    except NotFound as error:
+        raise words.not_found(dataset_id) from error
 
 
 @calls.ingest("DELETE", "datasets/{dataset_id}", versions=_V3)

@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mainstay.domain import strict_json
 from mainstay.domain.digests import sha256_hex
-from mainstay.domain.errors import Invalid
+from mainstay.domain.errors import Invalid, Malformed, NotFound
 from mainstay.domain.evaluation import EvaluationSet, Example, Scorer
 from mainstay.lifecycle.tracking.traces import filters
 from mainstay.lifecycle.tracking.traces.filters import Comparison
@@ -126,6 +127,11 @@ def order(clauses: Iterable[str]) -> list[tuple[str, bool]]:
     return found or [("created_at", False)]
 
 
+def not_found(identity: str) -> NotFound:
+    """The error for an id that no evaluation set has, in the words by which clients recognise it."""
+    return NotFound(f"Evaluation dataset with id '{identity[:80]}' not found.")
+
+
 def token(offset: int) -> str:
     """A page token: how many have been shown."""
     return base64.urlsafe_b64encode(json.dumps({"offset": offset}).encode()).decode()
@@ -200,13 +206,10 @@ def _record(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(name: str, text: str | None) -> Any:
-    def refuse(word: str) -> Any:
-        raise ValueError(word)
-
     try:
-        return json.loads(text or "", parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"{name} must be valid JSON; {(text or '')[:80]!r} is not.") from error
+        return strict_json.loads(text or "", what=name)
+    except Malformed as error:
+        raise Invalid(f"{name} must be valid JSON: {error.message}") from error
 
 
 def _field(of: str, key: str) -> tuple[str, str]:

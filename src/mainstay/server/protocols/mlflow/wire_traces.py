@@ -18,9 +18,10 @@ from typing import Any
 
 import msgspec
 
+from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.digests import canonical_json, sha256_hex
-from mainstay.domain.errors import Invalid
+from mainstay.domain.errors import Invalid, Malformed
 from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
 from mainstay.lifecycle.tracking.traces import filters
 from mainstay.lifecycle.tracking.traces.filters import Comparison
@@ -458,9 +459,9 @@ def _value(said: AssessmentIn) -> tuple[str, Any, dict[str, Any] | None]:
     if serialized is None:
         return "expectation", said.expectation.value, None
     try:
-        return "expectation", json.loads(serialized.value), None
-    except (ValueError, RecursionError) as error:
-        raise wire.unusable("assessment.expectation", serialized.value[:80], "it is no JSON") from error
+        return "expectation", strict_json.loads(serialized.value, what="an expectation"), None
+    except Malformed as error:
+        raise Invalid(error.message) from error
 
 
 def _identity(trace: str, said: AssessmentIn) -> str:
@@ -612,8 +613,8 @@ def _seconds(milliseconds: int) -> str:
 
 def _parsed(text: str | None) -> Any:
     try:
-        return json.loads(text or "null", parse_constant=str)
-    except (ValueError, RecursionError):
+        return strict_json.loads(text or "null")
+    except Malformed:
         return None
 
 

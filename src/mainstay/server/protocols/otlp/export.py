@@ -17,10 +17,11 @@ from mainstay.server.principals import Principal
 from mainstay.server.protocols import Mount
 from mainstay.server.protocols.otlp import wire
 from mainstay.server.routes import permitted, read_body
-from mainstay.store import Store
+from mainstay.store import Ingest, Store
 
 PREFIXES = ("/v1/traces",)
 PATH = "/v1/traces"
+FEW = 100  # so many spans share a commit with other requests; more would keep those waiting
 
 
 def mounts(store: Store) -> Iterator[Mount]:
@@ -46,10 +47,16 @@ def _keep(store: Store, principal: Principal, headers: Mapping[str, str], kind: 
 
 
 def _put(store: Store, experiment: int, new: list[Span], run: str | None) -> None:
-    with store.ingest() as ingest:
+    def work(ingest: Ingest) -> None:
         traces = spans.put(ingest, experiment, new)
         if run:
             stories.link_run(ingest, run, sorted(traces))
+
+    if len(new) <= FEW:
+        store.ingest_together(work)
+    else:
+        with store.ingest() as ingest:
+            work(ingest)
 
 
 def _experiment(store: Store, principal: Principal, headers: Mapping[str, str]) -> int:

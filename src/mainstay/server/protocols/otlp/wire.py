@@ -319,8 +319,8 @@ def plain(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=str)
-    except (ValueError, RecursionError):
+        return strict_json.loads(value)
+    except Malformed:
         return value
 
 
