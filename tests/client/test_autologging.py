@@ -274,6 +274,50 @@ def test_a_booster_with_scikit_learns_face_is_one_training_with_its_curves(
     assert len(history(session, run["id"], curve)) == 5
 
 
+# Networks, where their libraries are installed
+
+
+def test_keras_tells_its_epochs(session: Session, rows: Rows) -> None:
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer="adam", loss="mse")
+
+    model.fit(*rows, epochs=3, validation_split=0.25, verbose=0)
+
+    run = newest(session)
+    assert (run["name"], run["params"]["epochs"], run["params"]["optimizer"]) == ("keras", 3, "adam")
+    assert [len(history(session, run["id"], key)) for key in ("loss", "val_loss")] == [3, 3]
+    assert {each["path"] for each in run["artifacts"]} == {"model/architecture.json"}
+
+
+def test_lightning_tells_its_epochs(session: Session, rows: Rows) -> None:
+    lightning, torch = pytest.importorskip("lightning.pytorch"), pytest.importorskip("torch")
+
+    class Line(lightning.LightningModule):  # type: ignore[name-defined, misc]
+        def __init__(self, rate: float = 0.1) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.line = torch.nn.Linear(3, 1)
+
+        def training_step(self, batch: Any, _number: int) -> Any:
+            loss = ((self.line(batch[0])[:, 0] - batch[1]) ** 2).mean()
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=self.hparams.rate)
+
+    data = torch.utils.data.TensorDataset(*(torch.tensor(each, dtype=torch.float32) for each in rows))
+    off = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
+    trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", **off)
+    trainer.fit(Line(), torch.utils.data.DataLoader(data, batch_size=50))
+
+    run = newest(session)
+    assert (run["name"], run["params"]["module"], run["params"]["rate"]) == ("lightning", "Line", 0.1)
+    assert len(history(session, run["id"], "loss")) == 3
+    assert trainer.callbacks == [each for each in trainer.callbacks if "Epochs" not in type(each).__name__]
+
+
 # Lazily
 
 

@@ -192,6 +192,7 @@ def test_a_run_that_the_server_refuses_is_refused_at_once(embedded: Session, tmp
     with pytest.raises(MainstayError) as refused:
         ms.run("train", session=stranger)
 
+    outbox.of(stranger, tmp_path / delivery.FOLDER).close()
     assert refused.value.kind in ("unauthenticated", Forbidden.kind)
     assert ms.current_run() is None
 
@@ -492,6 +493,49 @@ def test_a_request_that_is_refused_for_good_does_not_hold_up_the_others(embedded
     assert len(warned) == 1
     assert embedded.get(f"/runs/{other.id}")["metrics"] == {"loss": 0.4}
     run._outbox.refused.clear()
+
+
+def test_a_run_that_outlives_its_session_stays_on_disk(tmp_path: Path) -> None:
+    session = connect(workspace=tmp_path / "w")
+    run = ms.run("train", session=session)
+    run.log_metric("loss", 0.5)
+    session.close()
+
+    run.log_metric("loss", 0.4, step=1)
+    with pytest.warns(UserWarning, match="is kept in"):
+        run.finish()
+    run._outbox.close()
+
+    again = connect(workspace=tmp_path / "w")
+    delivery.sync(again, tmp_path / "w" / delivery.FOLDER)
+    assert points(again, run.id, "loss") == [(0, 0.5), (1, 0.4)]
+    assert again.get(f"/runs/{run.id}")["state"] == "succeeded"
+    again.close()
+
+
+def test_whoever_logs_faster_than_is_written_helps_to_write(embedded: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST_WAITING", 100)
+    monkeypatch.setattr(outbox, "DRAINS_EVERY_S", 3600.0)
+    with ms.run("train", session=embedded) as run:
+        for step in range(1050):
+            run.log_metric("loss", step, step=step)
+            assert len(run._outbox.points) <= 100
+
+    assert points(embedded, run.id, "loss") == [(step, float(step)) for step in range(1050)]
+
+
+def test_what_is_on_disk_is_its_owners_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAINSTAY_WORKSPACE", str(tmp_path / "new" / ".mainstay"))
+    before = os.umask(0)
+    try:
+        with ms.run("train", offline=True) as run:
+            run.log_text("notes.txt", "three")
+    finally:
+        os.umask(before)
+
+    for place in (run._outbox.folder, *run._outbox.folder.parents[:2]):
+        assert place.stat().st_mode & 0o077 == 0
+    run._outbox.close()
 
 
 # How a script ends

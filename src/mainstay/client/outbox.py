@@ -37,7 +37,7 @@ from mainstay.domain.tracking import MOST_POINTS
 DRAINS_EVERY_S = 0.5
 MOST_WAITING = 200_000  # points in memory; beyond that whoever logs helps to write them down
 LONGEST_PAUSE_S = 5.0
-PATIENCE_AT_START_S = 3.0
+PATIENCE_AT_START_S = 5.0
 
 
 class Said(NamedTuple):
@@ -79,7 +79,7 @@ class Outbox:
         self._given = self._settled = 0
         self._waiting: dict[str, Future[None]] = {}
         self._failing_since: float | None = None
-        self._last_failure: MainstayError | None = None
+        self.last_failure = ""
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -197,6 +197,7 @@ class Outbox:
             return self._spool
 
     def _start(self) -> None:
+        self._stop = threading.Event()  # a run may outlive the first close of its session
         works = {"mainstay-spooling": self._keep_draining}
         if self.session is not None:
             works["mainstay-sending"] = self._keep_sending
@@ -272,7 +273,7 @@ class Outbox:
 
     def _note_failure(self, error: MainstayError) -> None:
         with self._changed:
-            self._last_failure = error
+            self.last_failure = error.message
             self._failing_since = self._failing_since or time.monotonic()
             self._changed.notify_all()
 

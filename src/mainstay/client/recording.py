@@ -230,8 +230,8 @@ class Recording:
             )
         if not is_there and self._outbox.session is not None:
             warnings.warn(
-                f"no answer yet: run {self.id} is kept in {self._outbox.folder}; `mainstay runs sync` delivers it, "
-                "and so does the next run.",
+                f"run {self.id} is kept in {self._outbox.folder}, for {self._outbox.last_failure} "
+                "`mainstay runs sync` delivers it, and so does the next run.",
                 stacklevel=4,
             )
 

@@ -187,7 +187,9 @@ def make(root: Path, target: str | None) -> Spool:
         OSError: the folder cannot be written.
     """
     folder = root / ids.uuid7()
-    (folder / "blobs").mkdir(parents=True, mode=0o700)
+    root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for place in (root, folder, folder / "blobs"):
+        place.mkdir(exist_ok=True, mode=0o700)  # each by itself: what ``parents`` makes would be open to all
     handle = _locked(folder)
     assert handle is not None, "a folder that nobody else knows"
     (folder / "target.json").write_text(json.dumps(target))
