@@ -22,6 +22,8 @@ const ROUTES: [string, () => Promise<AnyPage>][] = [
   ["/pipelines/:name", () => import("./pages/pipelines.tsx").then((file) => file.PipelinePage)],
   ["/runs", () => import("./pages/runs.tsx").then((file) => file.Runs)],
   ["/runs/:id", () => import("./pages/run.tsx").then((file) => file.RunPage)],
+  ["/experiments", () => import("./pages/experiments.tsx").then((file) => file.Experiments)],
+  ["/compare", () => import("./pages/compare.tsx").then((file) => file.Compare)],
   ["/models", () => import("./pages/models.tsx").then((file) => file.Models)],
   ["/models/:name", () => import("./pages/model.tsx").then((file) => file.ModelPage)],
   ["/models/:name/:number", () => import("./pages/version.tsx").then((file) => file.VersionPage)],

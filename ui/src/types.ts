@@ -232,6 +232,7 @@ export interface Step {
   why?: string;
   seconds?: number | null;
   upstream?: string[];
+  inputs?: Link[];
   outputs?: StepOutput[];
 }
 
@@ -268,6 +269,16 @@ export interface Run {
   outputs?: Link[];
   steps?: Step[];
   error?: string | { message?: string } | null;
+}
+
+export interface Experiment {
+  id: number;
+  name: string;
+  created_at?: string;
+  created_by?: string;
+  updated_at?: string | null;
+  deleted_at?: string | null;
+  tags?: Record<string, string>;
 }
 
 export interface Pipeline {

@@ -12,6 +12,7 @@ const PLACES: Found[] = [
   ["Data", "/datasets"],
   ["Pipelines", "/pipelines"],
   ["Runs", "/runs"],
+  ["Experiments", "/experiments"],
   ["Models", "/models"],
   ["Releases", "/releases"],
   ["Deployments", "/deployments"],

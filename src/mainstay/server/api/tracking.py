@@ -15,7 +15,7 @@ from mainstay.domain.pipelines import Input, Output, Step
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions
-from mainstay.lifecycle.tracking import experiments, links, logs, runs, search
+from mainstay.lifecycle.tracking import curves, experiments, links, logs, runs, search
 from mainstay.server.routes import Body, Repeated, Routes, encode
 from mainstay.store import Change, Ingest, View, requests
 
@@ -258,8 +258,21 @@ def reopen(change: Change, run_id: str) -> RunOut:
 
 
 @routes.get("/runs/{run_id}/metrics/{key:path}", permission="read")
-def show_metric(view: View, run_id: str, key: str, after: str | None = None, limit: int = 1000) -> History:
-    """Every point of one metric, by step. ``after`` is the ``next`` of the page before."""
+def show_metric(
+    view: View,
+    run_id: str,
+    key: str,
+    after: str | None = None,
+    limit: int = 1000,
+    points: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> History:
+    """Every point of one metric, by step. ``after`` is the ``next`` of the page before. ``points``: that many at most, of
+    the steps from ``since`` to ``until``: the least and the greatest of each stretch."""
+    if points is not None:
+        thin = curves.thinned(view, run_id, key, points=points, since=since, until=until)
+        return History(points=[PointOut(step=p.step, at=p.at, value=p.value) for p in thin], next=None)
     found = logs.history(view, run_id, key, after=_place(after) if after else None, limit=limit)
     points = [PointOut(step=point.step, at=point.at, value=point.value) for point in found]
     return History(points=points, next=_token(found[-1]) if len(found) == limit else None)
