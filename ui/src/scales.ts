@@ -25,7 +25,7 @@ function numeric(numbers: number[]): Scale {
   const to = isLog ? Math.log10 : (value: number) => value;
   const [low, high] = [to(least), to(greatest)];
   const place = (value: unknown) => (isNumber(value) ? (to(value) - low) / (high - low) : null);
-  const steps = isLog ? round(Math.ceil(low), Math.floor(high), 1).map((power) => 10 ** power) : even(low, high);
+  const steps = isLog ? round(Math.ceil(low), Math.floor(high), 1).map((power) => Number(`1e${power}`)) : even(low, high);
   return { kind: isLog ? "log" : "even", place, ticks: steps.map((value) => ({ at: place(value) ?? 0, text: figure(value) })) };
 }
 

@@ -57,12 +57,7 @@ export function Parallel({ runs, fields }: Props) {
   return (
     <figure class="parallel">
       <div class="parallel-frame" ref={frame}>
-        <svg
-          viewBox={`0 0 ${width} ${HEIGHT}`}
-          style={{ minWidth: `${width}px` }}
-          role="img"
-          aria-label={spoken(runs, fields, kept)}
-        >
+        <svg width={width} height={HEIGHT} role="img" aria-label={spoken(runs, fields, kept)}>
           {order.map((run) => (
             <path
               key={runs[run]?.id}
