@@ -24,6 +24,8 @@ const ROUTES: [string, () => Promise<AnyPage>][] = [
   ["/runs/:id", () => import("./pages/run.tsx").then((file) => file.RunPage)],
   ["/experiments", () => import("./pages/experiments.tsx").then((file) => file.Experiments)],
   ["/compare", () => import("./pages/compare.tsx").then((file) => file.Compare)],
+  ["/traces", () => import("./pages/traces.tsx").then((file) => file.Traces)],
+  ["/traces/:id", () => import("./pages/trace.tsx").then((file) => file.TracePage)],
   ["/models", () => import("./pages/models.tsx").then((file) => file.Models)],
   ["/models/:name", () => import("./pages/model.tsx").then((file) => file.ModelPage)],
   ["/models/:name/:number", () => import("./pages/version.tsx").then((file) => file.VersionPage)],

@@ -11,6 +11,7 @@ import "./styles/parts.css";
 import "./styles/charts.css";
 import "./styles/files.css";
 import "./styles/compare.css";
+import "./styles/traces.css";
 
 listen();
 follow();

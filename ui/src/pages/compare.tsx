@@ -6,7 +6,7 @@ import { at, query, useGets } from "../api.ts";
 import { isSystem } from "../curves.ts";
 import { differing } from "../diff.ts";
 import { alike, duration, figure, isImportance, isNumber, plain, plural, shortId } from "../format.ts";
-import { Candidate, versionOf } from "../parts/candidate.tsx";
+import { CandidateOf, foldersOf, versionOf } from "../parts/candidate.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Curves } from "../parts/curves.tsx";
 import { Icon } from "../parts/icons.tsx";
@@ -94,7 +94,7 @@ function Differences({ runs, versions, without }: DifferencesProps) {
   );
   const shown = (fields: Field[]) => (all ? fields : fields.filter((field) => !isSame(field)));
   const hidden = [...metrics, ...params, ...tags].filter(isSame).length;
-  const hasVersion = runs.some((run) => versions.get(run.id));
+  const hasVersion = runs.some((run) => versions.get(run.id) || foldersOf(run).length > 0);
   return (
     <>
       <label class="check">
@@ -161,8 +161,10 @@ function Differences({ runs, versions, without }: DifferencesProps) {
                       {version ? (
                         <span class="compare-version">
                           <a href={`/models/${version}`}>{version}</a>
-                          <Candidate version={version} />
+                          <CandidateOf run={run} version={version} />
                         </span>
+                      ) : foldersOf(run).length ? (
+                        <CandidateOf run={run} version={null} />
                       ) : (
                         <span class="quiet">none</span>
                       )}

@@ -3,7 +3,7 @@
 import { at, query, useGet } from "../api.ts";
 import { isSystem } from "../curves.ts";
 import { count, duration, figure, isImportance, plain, shortId, splitSubject, subjectHref } from "../format.ts";
-import { Candidate, versionOf } from "../parts/candidate.tsx";
+import { CandidateOf, versionOf } from "../parts/candidate.tsx";
 import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
 import { CurveTools, useCurveLook } from "../parts/curvetools.tsx";
@@ -40,7 +40,7 @@ export function RunPage({ id }: { id: string }) {
       loading={!data}
       error={error}
       wide
-      acts={data && <Candidate version={versionOf(about)} />}
+      acts={data && <CandidateOf run={data} version={versionOf(about)} />}
       aside={
         <>
           <span>

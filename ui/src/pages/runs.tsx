@@ -5,7 +5,7 @@ import { query, useGet } from "../api.ts";
 import { useLongList, type LongList } from "../longlist.ts";
 import { ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
-import { RunFilter } from "../parts/runfilter.tsx";
+import { ServerFilter } from "../parts/serverfilter.tsx";
 import { RunTable } from "../parts/runtable.tsx";
 import { SavedViews } from "../parts/savedviews.tsx";
 import { setParams, useParam } from "../router.ts";
@@ -19,9 +19,18 @@ const KINDS: [string, string][] = [
   ["all", "All"],
 ];
 
+const EXAMPLES: [string, string][] = [
+  ["metrics.auc > 0.7 and params.depth = 6", "a metric's latest value; all parts must hold"],
+  ["metrics.loss <= 0.2", "any of = != > >= < <="],
+  ["tags.team = 'growth'", "texts stand in quotes"],
+  ["metrics.`val loss` < 1", "keys with odd characters stand in backticks"],
+  ["state = 'failed'", "also name, kind and actor"],
+];
+
 export const TRACKING: [string, string][] = [
   ["/runs", "Runs"],
   ["/experiments", "Experiments"],
+  ["/traces", "Traces"],
 ];
 
 export function Runs() {
@@ -51,7 +60,7 @@ export function Runs() {
         </Empty>
       }
     >
-      <RunFilter value={filter} set={setFilter} error={unread} />
+      <ServerFilter label="Filter runs" examples={EXAMPLES} value={filter} set={setFilter} error={unread} />
       <RunTable
         list={list}
         nothing={list.error ? null : <NoMatch filter={filter} />}

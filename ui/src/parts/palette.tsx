@@ -13,6 +13,7 @@ const PLACES: Found[] = [
   ["Pipelines", "/pipelines"],
   ["Runs", "/runs"],
   ["Experiments", "/experiments"],
+  ["Traces", "/traces"],
   ["Models", "/models"],
   ["Releases", "/releases"],
   ["Deployments", "/deployments"],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The filter above the runs: the search language of `mainstay runs list --filter`. The server reads it; where it cannot, its
+// A filter that the server reads, in the same language as the command line's `--filter`. Where it cannot be read, the server's
 // own sentence stands below the field and the rows stay as they were.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiError } from "../api.ts";
@@ -7,21 +7,15 @@ import { Icon } from "./icons.tsx";
 import { Sentence } from "./notice.tsx";
 
 const PAUSE_MS = 450;
-const EXAMPLES: [string, string][] = [
-  ["metrics.auc > 0.7", "a metric's latest value"],
-  ["params.depth = 6 and metrics.loss <= 0.2", "all parts must hold"],
-  ["tags.team = 'growth'", "texts stand in quotes"],
-  ["metrics.`val loss` < 1", "keys with odd characters stand in backticks"],
-  ["state = 'failed'", "also name, kind and actor"],
-];
-
 interface Props {
+  label: string;
+  examples: [string, string][]; // a filter, and what it means; the first one shows in the empty field
   value: string;
   set: (value: string) => void;
   error: ApiError | undefined;
 }
 
-export function RunFilter({ value, set, error }: Props) {
+export function ServerFilter({ label, examples, value, set, error }: Props) {
   const [text, setText] = useState(value);
   const box = useRef<HTMLInputElement>(null);
   useEffect(() => setText(value), [value]);
@@ -45,12 +39,12 @@ export function RunFilter({ value, set, error }: Props) {
       <div class="run-filter-row">
         <label class="field field-filter">
           <Icon name="filter" size={14} />
-          <span class="unseen">Filter runs</span>
+          <span class="unseen">{label}</span>
           <input
             ref={box}
             type="search"
             value={text}
-            placeholder="metrics.auc > 0.7 and params.depth = 6"
+            placeholder={examples[0]?.[0]}
             aria-invalid={Boolean(error)}
             aria-describedby={error ? "filter-error" : undefined}
             onInput={(event) => setText(event.currentTarget.value)}
@@ -66,7 +60,7 @@ export function RunFilter({ value, set, error }: Props) {
           </summary>
           <div class="popover">
             <dl>
-              {EXAMPLES.map(([example, meaning]) => (
+              {examples.map(([example, meaning]) => (
                 <div key={example}>
                   <dt>
                     <button type="button" class="button button-quiet" onClick={() => set(example)}>
