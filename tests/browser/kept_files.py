@@ -100,6 +100,8 @@ def keep(session: Session, *, name: str = "with-files") -> str:
     for path, content in files().items():
         digest = session.put_blob(content)
         session.post(f"/runs/{run}/artifacts", {"path": path, "digest": digest, "size": len(content)})
-    session.post(f"/runs/{run}/log", {"metrics": [{"key": "auc", "value": 0.5 + n / 100, "step": n} for n in range(20)]})
+    session.post(
+        f"/runs/{run}/log", {"metrics": [{"key": "auc", "value": 0.5 + n / 100, "step": n} for n in range(20)]}
+    )
     session.post(f"/runs/{run}/finish", {"state": "succeeded"})
     return run

@@ -17,12 +17,14 @@ BEGUN_MS = 1_760_000_000_000
 
 def tell(session: Session) -> str:
     spans = [
-        span("a1", None, "answer", 0, 2400, kind="CHAIN", inputs={"question": "Why is UA 1545 late?"}, outputs="Because of wind."),
+        span("a1", None, "answer", 0, 2400, kind="CHAIN", inputs={"question": "Why late?"}, outputs="Because of wind."),
         span("b2", "a1", "retrieve", 40, 600, kind="RETRIEVER", inputs={"query": "UA 1545"}, outputs=["wind at EWR"]),
         span("c3", "a1", "chat", 700, 1500, kind="CHAT_MODEL", inputs=[{"role": "user", "content": "Why?"}], outputs="wind"),
         span("d4", "c3", "look up gate", 900, 300, kind="TOOL", inputs={"flight": 1545}, failed="no such gate"),
     ]  # fmt: skip
-    body = {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {"name": "shop"}, "spans": spans}]}]}
+    body = {
+        "resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {"name": "shop"}, "spans": spans}]}]
+    }
     session.wire.ask("POST", "/v1/traces", json=body)
     found: str = session.get("/traces")["items"][0]["id"]
     return found

@@ -67,7 +67,8 @@ def list_(session: Session, as_json: bool, limit: int) -> None:
 def show(session: Session, as_json: bool, name: str) -> None:
     """A model, or one of its versions.
 
-    NAME is a model; NAME@3, NAME@champion and NAME@candidate (the newest not released yet) are versions.
+    NAME is a model; NAME@3, NAME@champion and NAME@candidate (the newest not released yet,
+    unless an alias says otherwise) are versions.
     """
     if "@" not in name and references.numbered(name) is None:
         printing.answer(session.get(references.path("models", name)), as_json, _show)
