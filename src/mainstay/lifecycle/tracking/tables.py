@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -276,6 +277,34 @@ def points_of(
     if after is not None:
         query = query.where(tuple_(c.step, c.at, c.value) > after)
     return [_point(row) for row in view.rows(query.order_by(c.key, c.step, c.at, c.value).limit(limit))]
+
+
+def steps_and_values(
+    view: View, identity: str, key: str, *, since: int | None, until: int | None
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Two columns of a metric's points, by step; what is no number is NaN."""
+    c = metric_points.c
+    query = select(c.step, c.value).where(c.run == identity, c.key == key).order_by(c.step)
+    if since is not None:
+        query = query.where(c.step >= since)
+    if until is not None:
+        query = query.where(c.step <= until)
+    found = view.rows(query)
+    return (
+        np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found)),
+        np.array([row[1] for row in found], dtype=np.float64),
+    )
+
+
+def points_at(view: View, identity: str, key: str, steps: Sequence[int]) -> list[Point]:
+    """Each point of some steps once, in the order (step, at, value)."""
+    c = metric_points.c
+    found: list[Point] = []
+    for start in range(0, len(steps), 500):
+        some = steps[start : start + 500]
+        query = select(c.key, c.step, c.at, c.value).where(c.run == identity, c.key == key, c.step.in_(some)).distinct()
+        found += [_point(row) for row in view.rows(query.order_by(c.step, c.at, c.value))]
+    return found
 
 
 def artifacts_of(view: View, identity: str) -> list[Artifact]:
