@@ -10,6 +10,7 @@ const TOP = 44;
 const BOTTOM = 20;
 const SIDE = 64;
 const STEP = 150; // least room of an axis
+const REACH = 8; // how far beyond its ends an axis can be taken hold of, so that the ends themselves can be kept
 
 export interface Named {
   id: string;
@@ -147,7 +148,7 @@ function Axis({ field, scale, at, span, set }: AxisProps) {
   const area = useRef<SVGRectElement>(null);
   const placeOf = (event: PointerEvent) => {
     const box = area.current?.getBoundingClientRect();
-    return box ? Math.min(1, Math.max(0, 1 - (event.clientY - box.top) / box.height)) : 0;
+    return box ? Math.min(1, Math.max(0, 1 - (event.clientY - box.top - REACH) / (box.height - 2 * REACH))) : 0;
   };
   const ticks =
     scale.ticks.length > 9 ? scale.ticks.filter((_, index) => index % Math.ceil(scale.ticks.length / 9) === 0) : scale.ticks;
@@ -174,8 +175,8 @@ function Axis({ field, scale, at, span, set }: AxisProps) {
         class="parallel-hit"
         x={at - 12}
         width={24}
-        y={y(1)}
-        height={y(0) - y(1)}
+        y={y(1) - REACH}
+        height={y(0) - y(1) + 2 * REACH}
         onPointerDown={(event) => {
           start.current = placeOf(event);
           event.currentTarget.setPointerCapture(event.pointerId);
