@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compiles the unit tests so that Node's own test runner can run them; no test framework is installed.
+import { readdirSync } from "node:fs";
 import { defineConfig } from "vite";
 
 export default defineConfig({
@@ -8,6 +9,6 @@ export default defineConfig({
     ssr: true,
     outDir: ".tests",
     emptyOutDir: true,
-    rolldownOptions: { input: ["tests/format.test.ts", "tests/search.test.ts"], output: { entryFileNames: "[name].js" } },
+    rolldownOptions: { input: readdirSync("tests").map((name) => `tests/${name}`), output: { entryFileNames: "[name].js" } },
   },
 });

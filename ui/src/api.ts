@@ -82,7 +82,7 @@ export function query(path: string, params: Record<string, string | number | nul
   for (const [name, value] of Object.entries(params))
     if (value !== null && value !== undefined && value !== "") words.set(name, String(value));
   const text = words.toString();
-  return text ? `${path}?${text}` : path;
+  return text ? `${path}${path.includes("?") ? "&" : "?"}${text}` : path;
 }
 
 export interface Answer<T> {
@@ -162,6 +162,27 @@ export function useGet<T>(path: string | null): Answer<T> {
   }, [path]);
   const item = path === null ? undefined : kept.get(path);
   return { data: item?.data as T | undefined, error: item?.error };
+}
+
+/** The answers to many paths at once, each kept fresh like that of `useGet`. */
+export function useGets<T>(paths: string[]): Answer<T>[] {
+  const [, redraw] = useState(0);
+  const key = paths.join("\n");
+  useEffect(() => {
+    const items = paths.map((path) => [path, entry(path)] as const);
+    const reader = () => redraw((n) => n + 1);
+    for (const [path, item] of items) {
+      item.readers.add(reader);
+      void ask(path, item);
+    }
+    return () => {
+      for (const [, item] of items) {
+        item.readers.delete(reader);
+        if (item.readers.size === 0) item.asking?.abort();
+      }
+    };
+  }, [key]);
+  return paths.map((path) => ({ data: kept.get(path)?.data as T | undefined, error: kept.get(path)?.error }));
 }
 
 /** Asks every question on screen again. */

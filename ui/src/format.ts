@@ -174,7 +174,7 @@ export function shortPeriod(since: Maybe<string>, until: Maybe<string>): string 
 /** An id or digest short enough to read. Ids begin with a time, so two neighbours differ only at the end: show both. */
 export function shortId(id: Maybe<string>): string {
   if (!id) return UNKNOWN;
-  if (/^[0-9a-f]{64}$/.test(id)) return id.slice(0, 12);
+  if (/^[0-9a-f]{64}$/.test(id) || /^[0-9a-f]{40}$/.test(id)) return id.slice(0, 12);
   if (/^[0-9a-f]{32}$/.test(id)) return `${id.slice(0, 4)}…${id.slice(-6)}`;
   return id;
 }

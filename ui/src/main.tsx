@@ -9,6 +9,9 @@ import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
 import "./styles/charts.css";
+import "./styles/files.css";
+import "./styles/compare.css";
+import "./styles/traces.css";
 
 listen();
 follow();

@@ -232,6 +232,7 @@ export interface Step {
   why?: string;
   seconds?: number | null;
   upstream?: string[];
+  inputs?: Link[];
   outputs?: StepOutput[];
 }
 
@@ -270,6 +271,16 @@ export interface Run {
   error?: string | { message?: string } | null;
 }
 
+export interface Experiment {
+  id: number;
+  name: string;
+  created_at?: string;
+  created_by?: string;
+  updated_at?: string | null;
+  deleted_at?: string | null;
+  tags?: Record<string, string>;
+}
+
 export interface Pipeline {
   name: string;
   entry?: string;
@@ -296,10 +307,30 @@ export interface Version {
   releases?: string[];
   age_days?: number;
   description?: string;
+  tags?: Record<string, string>;
+  aliases?: string[];
+  source?: string;
+  claims?: Record<string, string>;
+  is_reference?: boolean;
+  needs_pickle?: boolean;
+  permission?: Permission | null;
+}
+
+export interface Permission {
+  model?: string;
+  number?: number | null;
+  what?: string;
+  actor?: string;
+  at?: string;
+  reason?: string;
+  event?: number;
 }
 
 export interface Model {
   name: string;
+  tags?: Record<string, string>;
+  permissions?: Permission[];
+  held_by?: string[];
   owner?: string;
   tier?: string;
   description?: string;
@@ -637,4 +668,58 @@ export interface Found {
   subject?: string;
   title?: string;
   href?: string;
+}
+
+export interface Assessment {
+  id: string;
+  span?: string | null;
+  name?: string;
+  kind?: string;
+  value?: unknown;
+  error?: Facts | null;
+  source_kind?: string;
+  source?: string;
+  rationale?: string | null;
+  is_valid?: boolean;
+  created_at?: string;
+}
+
+export interface Span {
+  id: string;
+  parent?: string | null;
+  depth?: number;
+  name?: string;
+  kind?: string | null;
+  state?: string;
+  message?: string | null;
+  offset_ms?: number;
+  duration_ms?: number | null;
+  inputs?: unknown;
+  outputs?: unknown;
+  usage?: Record<string, number> | null;
+  cost?: Record<string, number> | null;
+  attributes?: Facts;
+  events?: unknown[];
+  links?: unknown[];
+}
+
+export interface Trace {
+  id: string;
+  experiment?: string;
+  name?: string | null;
+  state?: string;
+  requested_at?: string;
+  duration_ms?: number | null;
+  request_preview?: string | null;
+  response_preview?: string | null;
+  run?: string | null;
+  session?: string | null;
+  person?: string | null;
+  usage?: Record<string, number> | null;
+  cost?: Record<string, number> | null;
+  tags?: Record<string, string>;
+  metadata?: Record<string, string>;
+  assessments?: Assessment[];
+  links?: Record<string, string[]>;
+  spans?: Span[];
 }

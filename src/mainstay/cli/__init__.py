@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
-    "runs": ("runs", "Runs: list, show, sync."),
+    "runs": ("runs", "Runs: list, show, compare, candidate, sync."),
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),

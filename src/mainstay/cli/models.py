@@ -84,7 +84,8 @@ def search(session: Session, as_json: bool, filter: str, of_versions: bool, orde
 def show(session: Session, as_json: bool, name: str) -> None:
     """A model, or one of its versions.
 
-    NAME is a model; NAME@3, NAME@champion and NAME@candidate (the newest not released yet) are versions.
+    NAME is a model; NAME@3, NAME@champion and NAME@candidate (the newest not released yet,
+    unless an alias says otherwise) are versions.
     """
     if "@" not in name and references.numbered(name) is None:
         printing.answer(session.get(references.path("models", name)), as_json, _show)

@@ -52,7 +52,7 @@ def version(session: Session, text: str) -> tuple[str, int]:
     if not (model and mark and word):
         raise Invalid(f"{text!r} does not say which version; write MODEL@3, MODEL@champion or MODEL@candidate.")
     found = session.get(path("models", model))
-    if word == "candidate":
+    if word == "candidate" and word not in found["aliases"]:
         return model, _candidate(found)
     if word == "latest" and found["versions"]:
         return model, int(found["versions"][0]["number"])

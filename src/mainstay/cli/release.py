@@ -37,8 +37,9 @@ def release(
 ) -> int:
     """Ask for a version to go live.
 
-    MODEL@3 is a number, MODEL@champion an alias, and MODEL@candidate the newest version that was not released yet. It is
-    judged by the deployment's policy; then it waits for approval where the policy asks for one.
+    MODEL@3 is a number, MODEL@champion an alias, and MODEL@candidate what somebody made the candidate, else the newest
+    version that was not released yet. It is judged by the deployment's policy; then it waits for approval where the policy
+    asks for one.
     """
     model, number = references.version(session, version)
     body = {"model": model, "version": number} | because

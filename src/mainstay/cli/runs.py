@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mainstay import settings
-from mainstay.cli import printing, references, words
+from mainstay.cli import comparing, printing, references, words
 from mainstay.cli.connection import connected, connected_to_work
 from mainstay.cli.printing import Column, Empty
 
@@ -56,6 +56,10 @@ ENDS = (
 @click.group()
 def runs() -> None:
     """Recorded executions of pipelines, steps and scripts."""
+
+
+runs.add_command(comparing.compare)
+runs.add_command(comparing.candidate)
 
 
 @runs.command("list")

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model: its versions, how their holdout metrics compare, where each alias points.
 import { at, useGet } from "../api.ts";
-import { alike, count, days, figure, isImportance, isNumber, releaseHref } from "../format.ts";
+import { alike, count, days, figure, isImportance, isNumber, kindWords, releaseHref } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
 import { Chart } from "../parts/chart.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { Id, Person, Subject, When } from "../parts/words.tsx";
+import { Id, Person, PlainFacts, Subject, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
 import type { Model, Version } from "../types.ts";
 
@@ -38,7 +38,6 @@ export function ModelPage({ name }: { name: string }) {
   const { data, error } = useGet<Model>(at("/api/models", name));
   const versions = [...(data?.versions ?? [])].sort((a, b) => (b.number ?? 0) - (a.number ?? 0));
   const aliases = Object.entries(data?.aliases ?? {});
-  const champion = data?.aliases?.["champion"];
   return (
     <ObjectPage
       subject={`model:${name}`}
@@ -68,25 +67,7 @@ export function ModelPage({ name }: { name: string }) {
         </>
       }
       above={data?.description && <p class="lead">{data.description}</p>}
-      acts={
-        versions.length > 0 && (
-          <Act
-            label="Move alias"
-            title={`Move an alias of ${name}`}
-            path={at("/api/models", name, "aliases", "champion")}
-            body={champion === undefined ? {} : { expected: champion }}
-            fields={[
-              { name: "version", label: "champion points at version", kind: "number", value: String(versions[0]?.number ?? 1) },
-            ]}
-            cli={(values) => `mainstay models alias ${name} champion ${values["version"]}`}
-            preview={(values) => (
-              <Difference
-                lines={[["champion", champion === undefined ? "nothing" : `${name}/${champion}`, `${name}/${values["version"]}`]]}
-              />
-            )}
-          />
-        )
-      }
+      acts={versions.length > 0 && <MoveAlias name={name} aliases={data?.aliases ?? {}} newest={versions[0]?.number ?? 1} />}
       tabs={[
         {
           id: "versions",
@@ -127,8 +108,76 @@ export function ModelPage({ name }: { name: string }) {
               <Empty title="No alias yet">An alias is a movable name on a version, such as champion.</Empty>
             ),
         },
+        {
+          id: "about",
+          label: "Tags and permissions",
+          body: () => data && <AboutModel model={data} />,
+        },
       ]}
     />
+  );
+}
+
+function MoveAlias({ name, aliases, newest }: { name: string; aliases: Record<string, number>; newest: number }) {
+  const before = (values: Record<string, string>) => aliases[values["alias"] ?? ""];
+  return (
+    <Act
+      label="Move alias"
+      title={`Move an alias of ${name}`}
+      path={(values) => at("/api/models", name, "aliases", values["alias"] || "champion")}
+      body={(values) => ({ expected: before(values) ?? 0 })}
+      fields={[
+        { name: "alias", label: "Alias", kind: "text", value: "champion", inPath: true },
+        { name: "version", label: "points at version", kind: "number", value: String(newest) },
+      ]}
+      cli={(values) => `mainstay models alias ${name} ${values["alias"]} ${values["version"]}`}
+      preview={(values) => {
+        const now = before(values);
+        return (
+          <Difference
+            lines={[[values["alias"] ?? "", now === undefined ? "nothing" : `${name}/${now}`, `${name}/${values["version"]}`]]}
+          />
+        );
+      }}
+    />
+  );
+}
+
+function AboutModel({ model }: { model: Model }) {
+  return (
+    <div class="pair">
+      <section>
+        <h2>Tags</h2>
+        <PlainFacts facts={model.tags} empty="No tags." />
+      </section>
+      <section>
+        <h2>Permissions</h2>
+        {model.permissions?.length ? (
+          <ul class="plain-list">
+            {model.permissions.map((one) => (
+              <li key={`${one.what}${one.number}`}>
+                <b>{kindWords(one.what)}</b> for {one.number ? `${model.name}/${one.number}` : "every version"}, by{" "}
+                <Person name={one.actor} /> <When at={one.at} />: {one.reason}
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <p class="quiet">Nothing is allowed here beyond the usual.</p>
+        )}
+        <h2>Counts on its name</h2>
+        {model.held_by?.length ? (
+          <p>
+            {model.held_by.map((subject) => (
+              <span key={subject} class="gap-right">
+                <Subject subject={subject} />
+              </span>
+            ))}
+          </p>
+        ) : (
+          <p class="quiet">No release or deployment: it can be renamed or deleted.</p>
+        )}
+      </section>
+    </div>
   );
 }
 

@@ -8,7 +8,7 @@ import { Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Subject, When } from "../parts/words.tsx";
 import type { Page, Pipeline, Run } from "../types.ts";
-import { runColumns } from "./runs.tsx";
+import { runColumns } from "../parts/runcolumns.tsx";
 
 function lastRun(pipeline: Pipeline): Partial<Run> | null {
   if (!pipeline.last_run) return null;

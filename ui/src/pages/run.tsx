@@ -1,59 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run: the graph of its steps (which were hits, and why the rest were not), metrics, parameters, inputs and outputs, code.
-import type { ComponentChildren } from "preact";
-import { at, useGet } from "../api.ts";
-import {
-  bytes,
-  count,
-  duration,
-  figure,
-  isImportance,
-  isNumber,
-  plain,
-  shortId,
-  splitSubject,
-  subjectHref,
-  toneOf,
-} from "../format.ts";
-import { Chart } from "../parts/chart.tsx";
-import { Graph } from "../parts/graph.tsx";
-import { Icon } from "../parts/icons.tsx";
-import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
+// A run: what it scored and how that came about (curves), the graph of its steps, its files, data, code and environment.
+import { at, query, useGet } from "../api.ts";
+import { isSystem } from "../curves.ts";
+import { count, duration, figure, isImportance, plain, shortId, splitSubject, subjectHref } from "../format.ts";
+import { CandidateOf, versionOf } from "../parts/candidate.tsx";
+import { CurveChart, type Line } from "../parts/curve.tsx";
+import { Curves } from "../parts/curves.tsx";
+import { CurveTools, useCurveLook } from "../parts/curvetools.tsx";
+import { FileTree } from "../parts/filetree.tsx";
+import { Empty, ErrorNote } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
-import { Sign } from "../parts/pill.tsx";
-import { Table, type Column } from "../parts/table.tsx";
+import { runColumns } from "../parts/runcolumns.tsx";
+import { SourceChanges } from "../parts/sourcechanges.tsx";
+import { reasons, Steps } from "../parts/steps.tsx";
+import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { Artifact, Link, Run, Step } from "../types.ts";
+import type { About, Link, Page, Run } from "../types.ts";
+
+const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
 
 export function RunPage({ id }: { id: string }) {
   const { data, error } = useGet<Run>(at("/api/runs", id));
+  const about = useGet<About>(query("/api/about", { subject: `run:${id}` })).data;
+  const children = useGet<Page<Run>>(query("/api/runs", { parent: id, limit: 1000 })).data?.items ?? [];
   const steps = data?.steps ?? [];
   const hits = steps.filter((step) => step.state === "cached").length;
-  const tabs = [
-    ...(steps.length ? [{ id: "steps", label: "Steps", count: steps.length, body: () => <Steps steps={steps} /> }] : []),
-    {
-      id: "results",
-      label: "Results",
-      count: Object.keys(data?.metrics ?? {}).length || undefined,
-      body: () => data && <Results run={data} />,
-    },
-    { id: "data", label: "In and out", body: () => data && <InAndOut run={data} /> },
-    { id: "code", label: "Code and environment", body: () => data && <Code run={data} /> },
-  ];
   const failure = typeof data?.error === "string" ? data.error : data?.error?.message;
+  const name = data?.name ?? shortId(id);
   return (
     <ObjectPage
       subject={`run:${id}`}
-      kind={data?.kind === "pipeline" ? "Pipeline run" : data?.kind === "step" ? "Step run" : "Run"}
-      name={data?.name ?? shortId(id)}
-      plainName={data?.name ?? shortId(id)}
+      kind={KINDS[data?.kind ?? ""] ?? "Run"}
+      name={name}
+      plainName={name}
       state={data?.state}
       made={data?.started_at}
       loading={!data}
       error={error}
       wide
+      acts={data && <CandidateOf run={data} version={versionOf(about)} />}
       aside={
         <>
           <span>
@@ -63,8 +50,13 @@ export function RunPage({ id }: { id: string }) {
             </b>
           </span>
           <span>
-            took <b>{duration(data?.seconds)}</b>
+            took <b>{data?.state === "running" ? "so far unknown" : duration(data?.seconds)}</b>
           </span>
+          {data?.experiment && (
+            <span>
+              experiment <a href={query("/runs", { experiment: data.experiment })}>{data.experiment}</a>
+            </span>
+          )}
           <Id id={id} label="run id" />
           {data?.parent && (
             <span>
@@ -85,179 +77,110 @@ export function RunPage({ id }: { id: string }) {
           )}
         </>
       }
-      tabs={tabs}
+      tabs={data ? tabsOf(data, children) : []}
     />
   );
 }
 
-const WHY: Record<string, string> = {
-  hit: "hit",
-  new: "new",
-  code: "code changed",
-  input: "input changed",
-  param: "parameter changed",
-  environment: "environment changed",
-};
-
-function reasons(steps: Step[]): string {
-  const words = [
-    ...new Set(
-      steps.filter((step) => step.state !== "cached").map((step) => WHY[step.why ?? ""] ?? step.why ?? "that is not recorded"),
-    ),
-  ];
-  const said = words.map((word) => (word === "new" ? "they were new" : `their ${word}`));
-  return said.length > 1 ? `${said.slice(0, -1).join(", ")} or ${said.at(-1)}` : (said[0] ?? "that is not recorded");
-}
-
-function Steps({ steps }: { steps: Step[] }) {
-  const [chosen, choose] = useParam("step");
-  const open = steps.find((step) => step.name === chosen);
-  const edges = steps.flatMap((step) => (step.upstream ?? []).map((from) => ({ from, to: step.name })));
-  const nodes = steps.map((step) => ({
-    id: step.name,
-    label: `${step.name}: ${step.state ?? "unknown"}, ${WHY[step.why ?? ""] ?? step.why ?? ""}`,
-    style: step.state === "cached" ? "node-hit" : step.state === "failed" ? "node-failed" : "",
-    body: <StepBody step={step} />,
-  }));
-  return (
-    <div class="stack">
-      <Graph
-        nodes={nodes}
-        edges={edges}
-        label="Steps of this run"
-        chosen={chosen}
-        choose={(name) => choose(name === chosen ? "" : name)}
-      />
-      {open ? <StepPanel step={open} /> : <p class="quiet">Choose a step to see its cache key and what it made.</p>}
-    </div>
-  );
-}
-
-/** "flights.features" → "features": the module is the same all along. */
-function shortName(name: string): string {
-  return name.replace(/^[A-Za-z_]\w*\.(?=[A-Za-z_])/, "");
-}
-
-function StepBody({ step }: { step: Step }) {
-  const rows = step.outputs?.find((output) => isNumber(output.rows))?.rows;
-  return (
-    <>
-      <span class="node-name">
-        <Sign tone={step.state === "cached" ? "plain" : toneOf(step.state)} label={step.state ?? "unknown"} size={12} />
-        {shortName(step.name)}
-      </span>
-      <span class="node-line">
-        {step.state === "cached" ? (
-          <>
-            <Icon name="bolt" size={12} />
-            hit, reused
-          </>
+function tabsOf(run: Run, children: Run[]) {
+  const steps = run.steps ?? [];
+  const metrics = Object.keys(run.metrics ?? {}).filter((key) => !isImportance(key));
+  const own = metrics.filter((key) => !isSystem(key));
+  const machine = metrics.filter(isSystem);
+  const nested = children.filter((child) => child.kind !== "step");
+  const files = run.artifacts ?? [];
+  return [
+    ...(steps.length ? [{ id: "steps", label: "Steps", count: steps.length, body: () => <Steps steps={steps} /> }] : []),
+    {
+      id: "results",
+      label: "Results",
+      count: own.length || undefined,
+      body: () => <Results run={run} metrics={own} steps={children.filter((child) => child.kind === "step")} />,
+    },
+    ...(own.length ? [{ id: "curves", label: "Curves", body: () => <RunCurves run={run} metrics={own} /> }] : []),
+    ...(machine.length ? [{ id: "system", label: "System", body: () => <RunCurves run={run} metrics={machine} /> }] : []),
+    ...(nested.length
+      ? [{ id: "children", label: "Children", count: nested.length, body: () => <Children runs={nested} /> }]
+      : []),
+    {
+      id: "files",
+      label: "Artifacts",
+      count: files.length || undefined,
+      body: () =>
+        files.length ? (
+          <FileTree files={files} />
         ) : (
-          (WHY[step.why ?? ""] ?? step.why ?? "ran")
-        )}
-      </span>
-      <span class="node-line quiet">
-        {step.state === "cached" ? "0 s" : duration(step.seconds)}
-        {isNumber(rows) && ` · ${count(rows)} rows`}
-      </span>
-    </>
-  );
+          <Empty title="No artifact was kept">
+            <code>ms.log_artifact("plots/roc.png")</code> keeps a file of a run, by its digest.
+          </Empty>
+        ),
+    },
+    { id: "data", label: "In and out", body: () => <InAndOut run={run} /> },
+    { id: "code", label: "Code and environment", body: () => <Code run={run} /> },
+  ];
 }
 
-function StepPanel({ step }: { step: Step }) {
-  return (
-    <section class="panel" aria-label={step.name}>
-      <header class="panel-head">
-        <h2 class="minor">{step.name}</h2>
-        {step.run_id && <a href={`/runs/${step.run_id}`}>its own run</a>}
-        {step.hit_of && (
-          <span class="quiet">
-            first made by <Subject subject={step.hit_of.includes(":") ? step.hit_of : `run:${step.hit_of}`} />
-          </span>
-        )}
-      </header>
-      <FactList
-        facts={[
-          ["cache key", <Id id={step.key} label="cache key" />],
-          ...Object.entries(step.key_parts ?? {}).map(([name, value]): [string, ComponentChildren] => [
-            name,
-            typeof value === "string" && value.length > 20 ? <Id id={value} label={name} /> : plain(value),
-          ]),
-        ]}
-      />
-      {step.outputs?.length ? (
-        <div class="table-frame">
-          <table aria-label="Outputs of the step">
-            <thead>
-              <tr>
-                <th scope="col">Made</th>
-                <th scope="col">Kind</th>
-                <th scope="col" class="right">
-                  Rows
-                </th>
-                <th scope="col" class="right">
-                  Size
-                </th>
-                <th scope="col">Digest</th>
-              </tr>
-            </thead>
-            <tbody>
-              {step.outputs.map((output, index) => (
-                <tr key={index}>
-                  <td>{output.name ?? `output ${index + 1}`}</td>
-                  <td>{output.kind ?? "–"}</td>
-                  <td class="right">{isNumber(output.rows) ? count(output.rows) : "–"}</td>
-                  <td class="right">{bytes(output.size)}</td>
-                  <td>
-                    <Id id={output.digest} label="digest" />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      ) : null}
-    </section>
-  );
+function lineOf(run: Run): Line {
+  return { run: run.id, label: run.name ?? shortId(run.id), isRunning: run.state === "running", hue: 1 };
 }
 
-function Results({ run }: { run: Run }) {
-  const metrics = Object.entries(run.metrics ?? {}).filter(([name]) => !isImportance(name));
+function RunCurves({ run, metrics }: { run: Run; metrics: string[] }) {
+  return <Curves lines={[lineOf(run)]} metrics={metrics} />;
+}
+
+const MOST_TILES = 48;
+
+function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: Run[] }) {
   const weights = weightsIn(run.metrics);
   const [open, choose] = useParam("metric");
+  const look = useCurveLook();
+  const told = steps.filter((step) => Object.keys(step.metrics ?? {}).some((key) => !isImportance(key)));
   return (
     <div class="pair">
       <section>
         <h2>Metrics</h2>
-        {!metrics.length && (
+        {!metrics.length && !told.length && (
           <Empty title="This run logged no metric">
-            In a step, <code>ms.log_metric("auc", 0.71)</code> logs to that step's run.
+            In a run, <code>ms.log_metric("auc", 0.71)</code> logs to it; in a step, to that step's run.
           </Empty>
         )}
         {metrics.length > 0 && (
           <div class="tiles">
-            {metrics.map(([name, value]) => (
+            {metrics.slice(0, MOST_TILES).map((name) => (
               <button
                 key={name}
                 type="button"
                 class="tile"
                 aria-pressed={open === name}
                 onClick={() => choose(open === name ? "" : name)}
-                title="Show every point that was logged"
+                title={`${name}: show every point that was logged`}
               >
                 <span>{name}</span>
-                <b>{figure(value)}</b>
+                <b>{figure(run.metrics?.[name])}</b>
               </button>
             ))}
           </div>
         )}
+        {metrics.length > MOST_TILES && (
+          <p class="quiet">
+            The first {MOST_TILES} of {count(metrics.length)}; all of them are under Curves.
+          </p>
+        )}
+        {open && (
+          <div class="stack">
+            <CurveTools look={look} />
+            <CurveChart metric={open} lines={[lineOf(run)]} look={look} isAlone />
+          </div>
+        )}
+        {told.map((step) => (
+          <StepResults key={step.id} step={step} />
+        ))}
         {weights.length > 0 && (
           <>
             <h2>What the model leans on</h2>
             <Weights weights={weights} />
           </>
         )}
-        {open && <MetricCurve run={run.id} metric={open} />}
       </section>
       <section>
         <h2>Parameters</h2>
@@ -269,57 +192,29 @@ function Results({ run }: { run: Run }) {
   );
 }
 
-function MetricCurve({ run, metric }: { run: string; metric: string }) {
-  const { data, error } = useGet<{ points?: { step?: number; at?: string; value?: number | null }[] }>(
-    at("/api/runs", run, "metrics", metric),
-  );
-  if (error) return <ErrorNote error={error} />;
-  if (!data) return <Skeleton rows={4} />;
-  const points = data.points ?? [];
-  if (points.length < 2)
-    return (
-      <p class="quiet">
-        {metric} was logged {points.length === 1 ? "once" : "never"}; a curve needs two points.
-      </p>
-    );
-  const steps = points.map((point, index) => point.step ?? index);
+/** What a step of a pipeline logged, for the reader who looks at the pipeline's run. */
+function StepResults({ step }: { step: Run }) {
+  const metrics = Object.entries(step.metrics ?? {}).filter(([key]) => !isImportance(key));
   return (
-    <Chart
-      title={metric}
-      unit="by step"
-      times={steps}
-      names={steps.map((step) => `step ${step}`)}
-      series={[{ label: metric, values: points.map((point) => point.value ?? null) }]}
-      write={(value) => figure(value)}
-      numeric
-      height={200}
-    />
+    <section class="step-results">
+      <h3>
+        by <a href={`/runs/${step.id}`}>{step.name ?? shortId(step.id)}</a>
+      </h3>
+      <div class="tiles">
+        {metrics.map(([key, value]) => (
+          <div key={key} class="tile">
+            <span title={key}>{key}</span>
+            <b>{figure(value)}</b>
+          </div>
+        ))}
+      </div>
+    </section>
   );
 }
 
-const ARTIFACTS: Column<Artifact>[] = [
-  {
-    key: "path",
-    label: "Artifact",
-    value: (artifact) => artifact.path ?? artifact.name,
-    cell: (artifact) =>
-      artifact.digest ? (
-        <a href={`/api/blobs/${artifact.digest}`} download={artifact.path?.split("/").at(-1) ?? "artifact"}>
-          {artifact.path ?? artifact.name}
-        </a>
-      ) : (
-        (artifact.path ?? "–")
-      ),
-  },
-  { key: "type", label: "Type", value: (artifact) => artifact.media_type },
-  { key: "size", label: "Size", value: (artifact) => artifact.size, cell: (artifact) => bytes(artifact.size), right: true },
-  {
-    key: "digest",
-    label: "Digest",
-    value: (artifact) => artifact.digest,
-    cell: (artifact) => <Id id={artifact.digest} label="digest" />,
-  },
-];
+function Children({ runs }: { runs: Run[] }) {
+  return <Table name="c" label="children" rows={runs} columns={runColumns(runs)} href={(run) => `/runs/${run.id}`} />;
+}
 
 function Links({ links, empty }: { links: Link[] | undefined; empty: string }) {
   if (!links?.length) return <p class="quiet">{empty}</p>;
@@ -343,27 +238,32 @@ function Links({ links, empty }: { links: Link[] | undefined; empty: string }) {
   );
 }
 
+/** What the run read and made; a pipeline's run did so through its steps. */
 function InAndOut({ run }: { run: Run }) {
+  const steps = run.steps ?? [];
+  const inputs = [
+    ...(run.inputs ?? []),
+    ...steps.flatMap((step) => step.inputs ?? []).filter((link) => link.kind === "snapshot"),
+  ];
+  const about = useGet<About>(query("/api/about", { subject: `run:${run.id}` })).data;
+  const version = versionOf(about);
+  const outputs = [...(run.outputs ?? []), ...(version ? [{ kind: "version", ref: version, name: "" }] : [])];
   return (
-    <>
-      <div class="pair">
-        <section>
-          <h2>Went in</h2>
-          <Links links={run.inputs} empty="Nothing on record went in." />
-        </section>
-        <section>
-          <h2>Came out</h2>
-          <Links links={run.outputs} empty="Nothing on record came out." />
-        </section>
-      </div>
-      <h2>Artifacts</h2>
-      {run.artifacts?.length ? (
-        <Table name="a" label="artifacts" rows={run.artifacts} columns={ARTIFACTS} filter={run.artifacts.length > 8} />
-      ) : (
-        <p class="quiet">No artifact was kept.</p>
-      )}
-    </>
+    <div class="pair">
+      <section>
+        <h2>Went in</h2>
+        <Links links={once(inputs)} empty="Nothing on record went in." />
+      </section>
+      <section>
+        <h2>Came out</h2>
+        <Links links={once(outputs)} empty="Nothing on record came out." />
+      </section>
+    </div>
   );
+}
+
+function once(links: Link[]): Link[] {
+  return [...new Map(links.map((link) => [`${link.kind}:${link.ref}`, link])).values()];
 }
 
 function Code({ run }: { run: Run }) {
@@ -417,6 +317,7 @@ function Code({ run }: { run: Run }) {
           )}
         </section>
       </div>
+      <SourceChanges run={run} />
     </>
   );
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model version: what it scored, what it takes and gives, which data it learned from, where it went.
+// A model version: what it scored, what it takes and gives, which data it learned from, its files and card, where it went.
 import { at, useGet } from "../api.ts";
-import { bytes, days, figure, plain, shortId } from "../format.ts";
+import { days, figure, plain, shortId } from "../format.ts";
 import { Act } from "../parts/act.tsx";
-import { Empty } from "../parts/notice.tsx";
+import { Candidate } from "../parts/candidate.tsx";
+import { FileTree } from "../parts/filetree.tsx";
+import { Markdown } from "../parts/markdown.tsx";
+import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { Sign } from "../parts/pill.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
-import { FactList, Id, PlainFacts, Subject, Unknown, Value } from "../parts/words.tsx";
+import { FactList, Id, Person, PlainFacts, Subject, Unknown, Value, When } from "../parts/words.tsx";
 import { go } from "../router.ts";
 import type { Deployment, Facts, Page, Version } from "../types.ts";
 import { metricNames, metricOf } from "./model.tsx";
@@ -34,34 +38,51 @@ export function VersionPage({ name, number }: { name: string; number: string }) 
           <span>
             age <b>{days(data?.age_days)}</b>
           </span>
+          {data?.aliases?.map((alias) => (
+            <span key={alias}>
+              alias <b>{alias}</b>
+            </span>
+          ))}
           <Id id={data?.digest} label="digest" />
         </>
       }
-      above={data?.description && <p class="lead">{data.description}</p>}
-      acts={
-        deployments.length > 0 && (
-          <Act
-            label="Release"
-            title={`Release ${id}`}
-            tone="primary"
-            path={at("/api/deployments", deployments[0]?.name ?? "", "releases")}
-            body={{ model: name, version: Number(number) }}
-            cli={`mainstay release ${name}@${number} --to ${deployments[0]?.name}`}
-            done={(answer) => goToRelease(answer)}
-            preview={
-              <p>
-                The gate of <b>{deployments[0]?.name}</b> judges {id} against what is live. If it passes, it waits for approval;
-                then the rollout begins.
-              </p>
-            }
-          />
+      above={
+        data && (
+          <>
+            {data.description && <p class="lead">{data.description}</p>}
+            <Marks version={data} />
+          </>
         )
+      }
+      acts={
+        <>
+          {data && !data.is_reference && <Candidate version={id} />}
+          {data?.needs_pickle && !data.permission && <AllowPickle name={name} number={number} />}
+          {deployments.length > 0 && !data?.is_reference && (
+            <Act
+              label="Release"
+              title={`Release ${id}`}
+              tone="primary"
+              path={at("/api/deployments", deployments[0]?.name ?? "", "releases")}
+              body={{ model: name, version: Number(number) }}
+              cli={`mainstay release ${name}@${number} --to ${deployments[0]?.name}`}
+              done={(answer) => goToRelease(answer)}
+              preview={
+                <p>
+                  The gate of <b>{deployments[0]?.name}</b> judges {id} against what is live. If it passes, it waits for approval;
+                  then the rollout begins.
+                </p>
+              }
+            />
+          )}
+        </>
       }
       tabs={[
         { id: "metrics", label: "Metrics", body: () => data && <Metrics version={data} /> },
         { id: "signature", label: "Signature", body: () => <Signature signature={data?.signature} /> },
         { id: "origin", label: "Origin", body: () => data && <Origin version={data} /> },
         { id: "files", label: "Files", count: Object.keys(data?.files ?? {}).length, body: () => <Files files={data?.files} /> },
+        { id: "card", label: "Model card", body: () => <Card name={name} number={number} /> },
       ]}
     />
   );
@@ -220,45 +241,80 @@ function Origin({ version }: { version: Version }) {
               <span class="quiet">never released</span>
             ),
           ],
+          ["source", version.source ? <code>{version.source}</code> : <span class="quiet">its run</span>],
           ["environment", <Value value={version.environment} />],
         ]}
       />
+      <section>
+        <h2>Tags</h2>
+        <PlainFacts facts={version.tags} empty="No tags." />
+      </section>
     </div>
   );
 }
 
 function Files({ files }: { files: Version["files"] }) {
-  const entries = Object.entries(files ?? {});
-  if (!entries.length) return <Empty title="No file is recorded" />;
+  const kept = Object.entries(files ?? {}).map(([path, file]) =>
+    typeof file === "string" ? { path, digest: file } : { path, ...file },
+  );
+  if (!kept.length) return <Empty title="No file is recorded" />;
+  return <FileTree files={kept} />;
+}
+
+/** What a reader must know before relying on the version. */
+function Marks({ version }: { version: Version }) {
   return (
-    <div class="table-frame">
-      <table aria-label="Files">
-        <thead>
-          <tr>
-            <th scope="col">File</th>
-            <th scope="col" class="right">
-              Size
-            </th>
-            <th scope="col">Digest</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map(([name, file]) => {
-            const digest = typeof file === "string" ? file : file?.digest;
-            return (
-              <tr key={name}>
-                <td>
-                  <code>{name}</code>
-                </td>
-                <td class="right">{bytes(typeof file === "string" ? null : file?.size)}</td>
-                <td>
-                  <Id id={digest} label="digest" />
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <>
+      {version.is_reference && (
+        <p class="mark">
+          <Sign tone="unknown" label="reference" /> Only a reference: its bytes are at{" "}
+          <code>{version.source || "another place"}</code> and not here, so it can be looked up and never released.
+        </p>
+      )}
+      {version.needs_pickle && (
+        <p class="mark">
+          <Sign tone="watch" label="needs unpickling" /> Loading it means unpickling, which runs whatever code its bytes hold.{" "}
+          {version.permission ? (
+            <>
+              Allowed by <Person name={version.permission.actor} /> <When at={version.permission.at} />:{" "}
+              {version.permission.reason}
+            </>
+          ) : (
+            "Until an admin allows it, with a reason, it cannot be released."
+          )}
+        </p>
+      )}
+    </>
+  );
+}
+
+function AllowPickle({ name, number }: { name: string; number: string }) {
+  return (
+    <Act
+      label="Allow unpickling"
+      title={`Allow ${name}/${number} to be unpickled`}
+      tone="danger"
+      path={at("/api/models", name, "permissions")}
+      body={{ permission: "allow_pickle", version: Number(number) }}
+      preview={
+        <p>
+          Gateways and workers may then load this version's bytes, and whatever code is in them runs there. The permission, your
+          name and the reason are on record and shown with each release.
+        </p>
+      }
+    />
+  );
+}
+
+function Card({ name, number }: { name: string; number: string }) {
+  const { data, error } = useGet<{ markdown?: string }>(at("/api/models", name, "versions", number, "card"));
+  if (error) return <ErrorNote error={error} />;
+  if (!data) return <Skeleton rows={8} />;
+  return (
+    <>
+      <p class="quiet">A draft from the record; what only people know is left to be written.</p>
+      <Markdown text={data.markdown ?? ""} />
+      <Command text={`mainstay models card ${name}/${number}`} />
+    </>
   );
 }

@@ -14,19 +14,21 @@ export interface Field {
   choices?: string[];
   value?: string;
   optional?: boolean;
+  inPath?: boolean; // part of the path, not of the body
 }
 
 interface Props {
   label: string; // the button and the sheet's own button: a verb
   title: string;
-  path: string;
-  body?: Record<string, unknown>;
+  path: string | ((values: Record<string, string>) => string);
+  body?: Record<string, unknown> | ((values: Record<string, string>) => Record<string, unknown>);
   fields?: Field[];
   reason?: "asked" | "optional" | "none";
   reasonName?: string;
   cli?: string | ((values: Record<string, string>) => string);
   tone?: "primary" | "danger" | "plain";
   preview?: ComponentChildren | ((values: Record<string, string>) => ComponentChildren);
+  then?: (answer: unknown, reason: string) => Promise<unknown>; // what the act does after its first request
   done?: (answer: unknown) => void;
   disabled?: string | undefined;
 }
@@ -35,14 +37,15 @@ export function Act(props: Props) {
   const {
     label,
     title,
-    path,
-    body = {},
+    path: pathOf,
+    body: bodyOf = {},
     fields = [],
     reason = "asked",
     reasonName = "reason",
     cli,
     tone = "plain",
     preview,
+    then,
     done,
     disabled,
   } = props;
@@ -59,9 +62,11 @@ export function Act(props: Props) {
     ),
     ...values,
   };
+  const path = typeof pathOf === "function" ? pathOf(whole) : pathOf;
+  const body = typeof bodyOf === "function" ? bodyOf(whole) : bodyOf;
   const typed = Object.fromEntries(
     fields
-      .filter((field) => whole[field.name] !== "")
+      .filter((field) => whole[field.name] !== "" && !field.inPath)
       .map((field) => [field.name, field.kind === "number" ? numberOr(whole[field.name] ?? "") : whole[field.name]]),
   );
   const request = { ...body, ...typed, ...(reason !== "none" && why ? { [reasonName]: why } : {}) };
@@ -84,7 +89,8 @@ export function Act(props: Props) {
     setBusy(true);
     setError(null);
     try {
-      const answer = await post<unknown>(path, request, keys.current.get(key) ?? remembered(keys.current, key));
+      const first = await post<unknown>(path, request, keys.current.get(key) ?? remembered(keys.current, key));
+      const answer = then ? await then(first, why) : first;
       close();
       setWhy("");
       done?.(answer);

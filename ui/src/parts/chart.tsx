@@ -59,30 +59,24 @@ interface Inks {
 }
 
 function inks(box: HTMLElement): Inks {
-  // Custom properties with light-dark() only resolve when an element uses them as a colour.
+  const names = ["ink", "muted", "grid", "surface", "accent", "second", "third", "alert", "watch", "hatch"] as const;
+  const found = coloursOf(box, names);
+  return Object.fromEntries(names.map((name, index) => [name, found[index]])) as unknown as Inks;
+}
+
+/** What the page's colours are now. Custom properties with light-dark() only resolve when an element uses them as a colour. */
+export function coloursOf(box: HTMLElement, names: readonly string[]): string[] {
   const probe = document.createElement("i");
   box.append(probe);
-  const read = (name: string) => {
+  const found = names.map((name) => {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
-  };
-  const found: Inks = {
-    ink: read("ink"),
-    muted: read("muted"),
-    grid: read("grid"),
-    surface: read("surface"),
-    accent: read("accent"),
-    second: read("second"),
-    third: read("third"),
-    alert: read("alert"),
-    watch: read("watch"),
-    hatch: read("hatch"),
-  };
+  });
   probe.remove();
   return found;
 }
 
-function faded(colour: string, alpha: number): string {
+export function faded(colour: string, alpha: number): string {
   const parts = /rgba?\(([^)]+)\)/
     .exec(colour)?.[1]
     ?.split(/[\s,/]+/)
@@ -312,7 +306,7 @@ function head({ marks }: ChartProps): number {
 }
 
 /** The ticks of one axis with the same number of digits. */
-function level(splits: number[], write: (value: number) => string): string[] {
+export function level(splits: number[], write: (value: number) => string): string[] {
   const texts = splits.map((split) => write(split));
   if (!texts.every((text) => /^−?\d+(\.\d+)?$/.test(text))) return texts;
   const digits = Math.max(...texts.map((text) => text.split(".")[1]?.length ?? 0));
@@ -321,7 +315,7 @@ function level(splits: number[], write: (value: number) => string): string[] {
 }
 
 /** The x axis names months and days in UTC; a chart of one year needs no year on each tick. */
-function monthNames(_plot: uPlot, splits: number[]): string[] {
+export function monthNames(_plot: uPlot, splits: number[]): string[] {
   const step = (splits[1] ?? 0) - (splits[0] ?? 0);
   let year = 0;
   return splits.map((split) => {
@@ -461,7 +455,7 @@ function drawMarks(plot: uPlot, { marks }: ChartProps, colours: Inks): void {
   ctx.restore();
 }
 
-function savePng(plot: uPlot, { title, unit }: ChartProps): void {
+export function savePng(plot: uPlot, { title, unit }: { title: string; unit: string }): void {
   const source = plot.ctx.canvas;
   const scale = devicePixelRatio;
   const head = 28 * scale;
@@ -497,18 +491,18 @@ function saveCsv({ title, times, names, series, numeric }: ChartProps): void {
   save(new Blob([`${text}\n`], { type: "text/csv" }), `${fileName(title)}.csv`);
 }
 
-function quoted(cell: string): string {
+export function quoted(cell: string): string {
   return /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
 
-function fileName(title: string): string {
+export function fileName(title: string): string {
   return title
     .toLowerCase()
     .replace(/[^\w]+/g, "-")
     .replace(/^-|-$/g, "");
 }
 
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

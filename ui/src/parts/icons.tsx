@@ -32,7 +32,13 @@ export type IconName =
   | "bolt"
   | "person"
   | "filter"
-  | "columns";
+  | "columns"
+  | "bookmark"
+  | "compare"
+  | "star"
+  | "folder"
+  | "file"
+  | "trace";
 
 const DRAWN: Record<IconName, JSX.Element> = {
   home: <path d="M2.5 7.5 8 3l5.5 4.5V13h-4V9.5h-3V13h-4z" />,
@@ -131,6 +137,12 @@ const DRAWN: Record<IconName, JSX.Element> = {
       <path d="M6.2 2.7v10.6M10 2.7v10.6" />
     </>
   ),
+  bookmark: <path d="M4 2.3h8v11.4L8 10.6l-4 3.1z" />,
+  compare: <path d="M2.5 12.5 6 7l3 3.5 4.5-7M2.5 5.5 6 9.5l3-5 4.5 7" />,
+  star: <path d="m8 1.9 1.9 3.9 4.2.6-3 3 .7 4.2L8 11.6l-3.8 2 .7-4.2-3-3 4.2-.6z" />,
+  folder: <path d="M1.8 3.5h4.4l1.4 1.7h6.6v7.8H1.8z" />,
+  file: <path d="M3.5 1.8h6l3 3v9.4h-9zM9.5 1.8v3h3" />,
+  trace: <path d="M2 3.5h9M4 8h8M6.5 12.5H14" />,
 };
 
 export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {

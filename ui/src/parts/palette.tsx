@@ -12,6 +12,8 @@ const PLACES: Found[] = [
   ["Data", "/datasets"],
   ["Pipelines", "/pipelines"],
   ["Runs", "/runs"],
+  ["Experiments", "/experiments"],
+  ["Traces", "/traces"],
   ["Models", "/models"],
   ["Releases", "/releases"],
   ["Deployments", "/deployments"],

@@ -12,7 +12,7 @@ const STATIONS: [string, string, IconName, string[]][] = [
   ["/", "Home", "home", []],
   ["/datasets", "Data", "data", ["/snapshots"]],
   ["/pipelines", "Pipelines", "pipeline", []],
-  ["/runs", "Runs", "run", []],
+  ["/runs", "Runs", "run", ["/experiments", "/compare", "/traces"]],
   ["/models", "Models", "model", []],
   ["/releases", "Releases", "release", []],
   ["/deployments", "Deployments", "deployment", ["/predictions"]],

@@ -331,9 +331,25 @@ def history(
         if len(page) < limit:
             break
         place = page[-1]
+    return _points(key, found[:limit])
+
+
+def drawn(
+    view: View, run: str, key: str, *, most: int, since: int | None = None, until: int | None = None
+) -> list[Point]:
+    """As many points of one metric as a picture has room for: the least and the greatest of each stretch of them.
+
+    Raises:
+        NotFound: there is no such run. Invalid: no such number of points can be drawn.
+    """
+    if tables.footing(view, run) is None:
+        raise unknown_run(run)
+    return _points(key, curves.extremes(view, run, key, most=most, since=since, until=until))
+
+
+def _points(key: str, readings: Sequence[Reading]) -> list[Point]:
     return [
-        Point(key=key, step=step, at=_EPOCH + at * _MICROSECOND, value=_number(value))
-        for step, at, value in found[:limit]
+        Point(key=key, step=step, at=_EPOCH + at * _MICROSECOND, value=_number(value)) for step, at, value in readings
     ]
 
 

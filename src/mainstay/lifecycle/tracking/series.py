@@ -7,10 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
+
+from mainstay.domain.errors import Invalid
 from mainstay.lifecycle.tracking import tables
 from mainstay.lifecycle.tracking.tables import Reading
 from mainstay.store import View
+
+MOST_DRAWN = 10_000
 
 
 def readings(
@@ -53,3 +60,27 @@ def sampled(
         return found[-1:]
     last = len(found) - 1
     return [found[round(n * last / (most - 1))] for n in range(most)]
+
+
+def extremes(
+    view: View, run: str, key: str, *, most: int, since: int | None = None, until: int | None = None
+) -> list[Reading]:
+    """At most ``most`` readings in the order (step, at, value): the least and the greatest of each stretch of them.
+
+    Raises:
+        Invalid: no such number of points can be drawn.
+    """
+    if not 2 <= most <= MOST_DRAWN:
+        raise Invalid(f"'points' is {most}; from 2 to {MOST_DRAWN} is possible.")
+    found = once(readings(view, run, key, since=since, until=until))
+    if len(found) <= most:
+        return found
+    values = np.array([value for _, _, value in found], dtype=np.float64)
+    return [found[place] for place in _extremes(values, most // 2)]
+
+
+def _extremes(values: np.ndarray[Any, Any], stretches: int) -> np.ndarray[Any, Any]:
+    """Places of the least and the greatest value of each stretch; what is no number is neither, unless all are."""
+    edges = np.linspace(0, len(values), stretches + 1).astype(int)
+    low, high = np.where(np.isnan(values), np.inf, values), np.where(np.isnan(values), -np.inf, values)
+    return np.unique([(a + low[a:b].argmin(), a + high[a:b].argmax()) for a, b in pairwise(edges)])

@@ -340,11 +340,27 @@ def restore(change: Change, run_id: str) -> RunOut:
 
 
 @routes.get("/runs/{run_id}/metrics/{key:path}", permission="read")
-def show_metric(view: View, run_id: str, key: str, after: str | None = None, limit: int = 1000) -> History:
-    """Every point of one metric, by step. ``after`` is the ``next`` of the page before."""
+def show_metric(
+    view: View,
+    run_id: str,
+    key: str,
+    after: str | None = None,
+    limit: int = 1000,
+    points: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> History:
+    """Every point of one metric, by step. ``after`` is the ``next`` of the page before. ``points``: that many at most, of
+    the steps from ``since`` to ``until``: the least and the greatest of each stretch."""
+    if points is not None:
+        found = logs.drawn(view, run_id, key, most=points, since=since, until=until)
+        return History(points=_told(found), next=None)
     found = logs.history(view, run_id, key, after=_place(after) if after else None, limit=limit)
-    points = [PointOut(step=point.step, at=point.at, value=_value(point.value)) for point in found]
-    return History(points=points, next=_token(found[-1]) if len(found) == limit else None)
+    return History(points=_told(found), next=_token(found[-1]) if len(found) == limit else None)
+
+
+def _told(found: list[Point]) -> list[PointOut]:
+    return [PointOut(step=point.step, at=point.at, value=_value(point.value)) for point in found]
 
 
 def _point(metric: MetricIn, now: datetime) -> Point:

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The columns of a short table of runs, such as those of one pipeline; `runtable.tsx` is for long ones.
+import { alike, duration, isImportance, shortId } from "../format.ts";
+import type { Run } from "../types.ts";
+import { Word } from "./pill.tsx";
+import type { Column } from "./table.tsx";
+import { Person, When } from "./words.tsx";
+
+const FIXED: Column<Run>[] = [
+  { key: "name", label: "Run", value: (run) => run.name ?? run.id },
+  { key: "id", roomy: true, label: "Id", value: (run) => run.id, cell: (run) => <code title={run.id}>{shortId(run.id)}</code> },
+  { key: "kind", roomy: true, label: "Kind", value: (run) => run.kind },
+  { key: "state", label: "State", value: (run) => run.state, cell: (run) => <Word word={run.state} /> },
+  { key: "experiment", label: "Experiment", value: (run) => run.experiment, hidden: true },
+  { key: "actor", roomy: true, label: "By", value: (run) => run.actor, cell: (run) => <Person name={run.actor} /> },
+  { key: "seconds", label: "Took", value: (run) => run.seconds, cell: (run) => duration(run.seconds), right: true },
+  { key: "started", label: "Started", value: (run) => run.started_at, cell: (run) => <When at={run.started_at} /> },
+  { key: "reason", roomy: true, label: "Reason", value: (run) => run.reason, wide: true },
+];
+
+/** Every metric and parameter that occurs becomes a column; the first three metrics are shown, the rest can be chosen. */
+export function runColumns(runs: Run[]): Column<Run>[] {
+  const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))].filter((name) => !isImportance(name));
+  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params ?? {})))];
+  return [
+    ...FIXED.slice(0, 4),
+    ...metrics.map((key, index): Column<Run> => {
+      const write = alike(runs.map((run) => run.metrics?.[key]));
+      return {
+        key,
+        label: key,
+        value: (run) => run.metrics?.[key],
+        cell: (run) => write(run.metrics?.[key]),
+        right: true,
+        hidden: index > 2,
+      };
+    }),
+    ...params
+      .filter((key) => !metrics.includes(key))
+      .map((key): Column<Run> => ({ key, label: key, value: (run) => run.params?.[key], hidden: true })),
+    ...FIXED.slice(4),
+  ];
+}
