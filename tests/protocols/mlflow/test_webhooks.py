@@ -123,13 +123,13 @@ except MlflowException as error:
     assert queue.empty()
 
 
-def test_an_address_inside_is_refused_unless_the_setting_opens_it(served) -> None:
+def test_an_address_inside_is_refused(served) -> None:
     found = talk(
         served.url,
         BEGIN
         + """
 codes = []
-for url in ("http://127.0.0.1:1/x", "http://169.254.169.254/latest", "http://10.0.0.1", "http://[::1]/", "ftp://example.com", "http://u:p@example.com"):
+for url in ("http://169.254.169.254/latest", "http://10.0.0.1", "http://[fd00::1]/", "ftp://example.com", "http://u:p@example.com"):
     try:
         c.create_webhook(name="a", url=url, events=[WebhookEvent.from_str("registered_model.created")])
     except MlflowException as error:
@@ -138,7 +138,27 @@ print(json.dumps(codes))
 """,
     )
 
-    assert found == ["INVALID_PARAMETER_VALUE"] * 6
+    assert found == ["INVALID_PARAMETER_VALUE"] * 5
+
+
+def test_this_machine_is_not_called_unless_the_setting_opens_it(served, received) -> None:
+    url, queue = received
+
+    found = talk(
+        served.url,
+        BEGIN
+        + """
+w = c.create_webhook(name="a", url=os.environ["HOOK"], events=[WebhookEvent.from_str("registered_model.created")])
+tried = c.test_webhook(w.webhook_id)
+c.delete_webhook(w.webhook_id)
+print(json.dumps([tried.success, tried.error_message]))
+""",
+        HOOK=url,
+    )
+
+    assert found[0] is False
+    assert "not a public address" in found[1]
+    assert queue.empty()
 
 
 def test_only_an_admin_makes_one(served) -> None:
