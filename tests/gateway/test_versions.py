@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +88,33 @@ def test_another_library_version_is_refused_with_the_way_out(variant: dict[str, 
 
     with pytest.raises(Invalid, match="install scikit-learn"):
         versions.load(old, schema(), lambda digest: tmp_path / digest)
+
+
+def pickled(tmp_path: Path, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / digest).write_bytes(content)
+    return {"version": 1, "digest": "d", "format": "pickle", "files": {"model.pkl": digest}, "environment": {}}
+
+
+class Crashes:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
+
+
+def test_a_pickle_is_read_only_where_the_release_allows_it_and_in_a_child_first(tmp_path: Path) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    inputs = [{"name": "a", "type": "float"}]
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+    sound, crashing = pickled(tmp_path, pickle.dumps(model)), pickled(tmp_path, pickle.dumps(Crashes()))
+
+    with pytest.raises(Invalid, match="nobody has allowed that"):
+        versions.load(sound, schema(inputs), lambda digest: tmp_path / digest)
+    with pytest.raises(Invalid, match="does not load in a limited process"):
+        versions.load({**crashing, "allow_pickle": True}, schema(inputs), lambda digest: tmp_path / digest)
+    loaded = versions.load({**sound, "allow_pickle": True}, schema(inputs), lambda digest: tmp_path / digest)
+
+    rows = loaded.schema.rows_decoder.decode(b'[{"a": 3.0}]')
+    assert loaded.batcher.predict(rows).round(6).tolist() == [6.0]
