@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,10 +41,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(evidence: Path, gate: str) -> GateResult:
-    view: Any = SimpleNamespace(blobs=SimpleNamespace(path=lambda _: evidence))
-    policy: Any = SimpleNamespace(gates=[gate])
-    given = {"load": {"ok": True}, "evidence_blob": "0" * 64}
-    return gates.ask(view, policy=policy, release=SimpleNamespace(), evidence=given)[1]  # type: ignore[arg-type]
+    return gates._ask_one(gate, gates._read(evidence, {}, {"metrics": {}}))
 
 
 def test_what_is_sure_row_by_row_may_not_be_sure_day_by_day(evidence: Path) -> None:
@@ -77,3 +72,10 @@ def test_a_cluster_that_is_not_there_never_passes(evidence: Path, gate: str, wor
     result = ask(evidence, gate)
 
     assert (result.verdict, result.sentence) == ("fail", words)
+
+
+def test_where_nothing_is_live_there_is_nothing_to_cluster_and_the_gate_passes(evidence: Path, tmp_path: Path) -> None:
+    alone = pq.read_table(evidence, columns=["_label", "_candidate"])
+    pq.write_table(alone, tmp_path / "first.parquet")
+
+    assert ask(tmp_path / "first.parquet", "better('auc', {'cluster': 'day'})").verdict == "pass"

@@ -183,8 +183,6 @@ def _better(judged: Judged, asked: Asked, metric: str, options: dict[str, Any]) 
     if unknown := sorted(set(options) - {"alpha", "cluster"}):
         return asked.conclude(False, f"better() has no option {unknown[0]!r}; it has alpha and cluster")
     alpha, cluster = float(options.get("alpha", 0.05)), options.get("cluster")
-    if cluster is not None and cluster not in judged.table.column_names:
-        return asked.conclude(False, f"the judged rows have no column {cluster!r} to cluster by")
     test = _paired(judged, asked, metric, cluster)
     if isinstance(test, bool):
         return test
@@ -219,6 +217,8 @@ def _paired(judged: Judged, asked: Asked, metric: str, cluster: str | None = Non
         return asked.lack(judged.lack)
     if judged.champion is None:
         return asked.conclude(True, "nothing is live yet, so there is nothing to compare with")
+    if cluster is not None and cluster not in judged.table.column_names:
+        return asked.conclude(False, f"the judged rows have no column {cluster!r} to cluster by")
     clusters = _clusters(judged.table[cluster]) if cluster is not None else None
     test = _PAIRED[metric](judged.labels, judged.candidate, judged.champion, clusters=clusters)
     if test.is_insufficient:
