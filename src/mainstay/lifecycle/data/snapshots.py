@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mainstay.domain.data import Contract, Period, Problem, Refused, Snapshot, parse_snapshot
-from mainstay.domain.digests import canonical_json
+from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
 from mainstay.lifecycle.data import batches, checks, contracts, datasets, manifests, refusals, tables
@@ -131,6 +131,11 @@ def get(view: View, dataset: str, number: int) -> Snapshot:
         there = f"its snapshots are 1 to {newest.number}" if newest else "it has none yet"
         raise NotFound(f"dataset {dataset!r} has no snapshot {number}; {there}.", snapshot=f"{dataset}@{number}")
     return found
+
+
+def of_digest(view: View, digest: str) -> list[Snapshot]:
+    """The snapshots, of any dataset, that have this digest."""
+    return tables.snapshots_with_digest(view, digest) if is_digest(digest) else []
 
 
 def named(view: View, name: str) -> Snapshot:

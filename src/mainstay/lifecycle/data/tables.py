@@ -140,6 +140,11 @@ def snapshot(view: View, name: str, number: int) -> Snapshot | None:
     return row and _snapshot(row)
 
 
+def snapshots_with_digest(view: View, digest: str) -> list[Snapshot]:
+    query = select(snapshots).where(snapshots.c.digest == digest).order_by(snapshots.c.dataset)
+    return [_snapshot(row) for row in view.rows(query)]
+
+
 def snapshot_with_digest(view: View, name: str, digest: str) -> Snapshot | None:
     row = view.first(select(snapshots).where(snapshots.c.dataset == name, snapshots.c.digest == digest))
     return row and _snapshot(row)

@@ -569,9 +569,9 @@ def put_artifact(ingest: Ingest, owner: str, new: Artifact) -> None:
 
 
 def remove_artifacts(ingest: Ingest, owner: str, path: str) -> int:
-    """Forget a file, or every file below a folder; the bytes stay."""
+    """Forget a file, or every file below a folder ("" is all of it); the bytes stay."""
     table, column = _artifacts(owner)
-    inside = and_(table.c.path > path + "/", table.c.path < path + "0")
+    inside = and_(table.c.path > path + "/", table.c.path < path + "0") if path else true()
     return ingest.execute(delete(table).where(column == owner, or_(table.c.path == path, inside)))
 
 
@@ -647,7 +647,7 @@ def dataset_summaries(view: View, experiments: Sequence[int], limit: int) -> lis
     c = run_links.c
     query = select(runs.c.experiment, c.name, c.ref, c.context).join(runs, runs.c.id == c.run)
     query = query.where(c.kind == "dataset", runs.c.experiment.in_(experiments), runs.c.deleted_at.is_(None))
-    return [tuple(row) for row in _tuples(view, query.distinct().order_by(c.name, c.ref).limit(limit))]
+    return [tuple(row) for row in _tuples(view, query.distinct().order_by(c.name, c.ref, c.context).limit(limit))]
 
 
 # Searches. A search is answered in one of two ways. *Gather*: every run that meets the conditions, sorted. *Walk*: an index is

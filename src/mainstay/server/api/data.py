@@ -7,21 +7,20 @@ A batch that breaks its contract is answered with 422, and its refusal is on rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import anyio.from_thread
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from mainstay.domain.clock import from_wire
 from mainstay.domain.data import Column, Contract, Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
-from mainstay.domain.errors import Corrupt, Malformed, NotFound, TooLarge
+from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.lifecycle.data import contracts, datasets, lineage, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
+from mainstay.server import uploads
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Reply, Routes, encode
 from mainstay.store import Change, Store, View
@@ -180,7 +179,7 @@ async def put_blob(*, request: Request, store: Store, actor: Principal) -> Respo
     """Keep bytes under their SHA-256; 201 if they are new, 200 if they were here."""
     digest = request.path_params["digest"]
     status = 201 if store.blobs.size(digest) is None else 200
-    received = _chunks(request)
+    received = uploads.chunks(request, most=MOST_BLOB_BYTES)
     _, size = await run_in_threadpool(lambda: store.blobs.put(received, expected=digest))
     return Response(encode({"digest": digest, "size": size}), status, media_type="application/json")
 
@@ -299,24 +298,6 @@ def point(change: Change, name: str, ref: str, body: RefIn) -> Ref:
 def show_refusal(view: View, refusal_id: str) -> RefusalOut:
     """One refused batch with its problems."""
     return _refusal(refusals.get(view, refusal_id))
-
-
-def _chunks(request: Request) -> Iterator[bytes]:
-    """The body, pulled from the event loop by the thread that writes it, so that neither waits with it all in
-    memory."""
-    stream = request.stream()
-    size = 0
-    while True:
-        try:
-            chunk = anyio.from_thread.run(anext, stream, None)
-        except ClientDisconnect as error:
-            raise Malformed("the upload was cut off before its end; nothing was kept. Send it again.") from error
-        if chunk is None:
-            return
-        size += len(chunk)
-        if size > MOST_BLOB_BYTES:
-            raise TooLarge(f"the blob is larger than {MOST_BLOB_BYTES} bytes; split it.", limit=MOST_BLOB_BYTES)
-        yield chunk
 
 
 def _is_whole(store: Store, digest: str) -> bool:

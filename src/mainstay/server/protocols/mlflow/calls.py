@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -151,19 +151,6 @@ def _carry_out(
 ) -> bytes:
     if call.style == "own":
         return wire.encode(call.function(store, **arguments))
-    try:
-        return _in_transaction(call, store, request, principal, arguments, data)
-    except logs.Closed as closed:
-        if call.style != "ingest":
-            raise
-        with store.change(actor=principal.actor, reason="something was logged after the end") as change:
-            runs.amend(change, closed.facts["run"])
-        return _in_transaction(call, store, request, principal, arguments, data)
-
-
-def _in_transaction(
-    call: Call, store: Store, request: Request, principal: Principal, arguments: dict[str, Any], data: bytes
-) -> bytes:
     seen = repeatable(request, principal, data) if call.style != "get" else None
 
     def work(handle: Any) -> bytes:
@@ -174,7 +161,22 @@ def _in_transaction(
             requests.remember(handle, seen, requests.Answer(200, content))
         return content
 
+    if call.style == "ingest":
+        return amending(store, principal.actor, lambda: transacted(call.style, store, principal, work))
     return transacted(call.style, store, principal, work)
+
+
+T = TypeVar("T")
+
+
+def amending(store: Store, actor: str, work: Callable[[], T]) -> T:
+    """Carry out ``work``; if it meets a run whose record is closed, the record is amended first."""
+    try:
+        return work()
+    except logs.Closed as closed:
+        with store.change(actor=actor, reason="something was logged after the end") as change:
+            runs.amend(change, closed.facts["run"])
+        return work()
 
 
 def _repeated(kind: type[wire.Request] | None) -> frozenset[str]:

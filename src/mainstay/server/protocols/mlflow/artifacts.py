@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Artifacts, as MLflow's clients know them: files below ``mlflow-artifacts:/``, sent and fetched through this server.
+
+A place is ``EXPERIMENT/RUN/artifacts/PATH`` or ``EXPERIMENT/models/MODEL/artifacts/PATH``, and to read what a version pinned
+``registered-models/NAME/NUMBER/PATH``; anything else is refused. A path is a name in our record and never one on a disk, and is
+refused all the same if it climbs in any spelling: whoever sends it means no good. Files come and go as streams, are kept by
+digest, are verified before they are shown, and are always shown as attachments.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.tracking import Artifact, check_path
+from mainstay.lifecycle.tracking import logged_models, logs, runs
+from mainstay.server import uploads
+from mainstay.server.principals import Principal
+from mainstay.server.protocols.mlflow import model_versions, wire
+from mainstay.server.protocols.mlflow.calls import Calls, amending
+from mainstay.server.protocols.mlflow.runs import RunIn, artifact_uri
+from mainstay.store import Ingest, Store, View
+
+calls = Calls()
+
+MOST_BYTES = 64 << 30
+MOST_FROM_A_PAGE = 10 << 20
+_DEEPEST_ENCODING = 8
+
+# Whatever the bytes are, a browser must not take them for a page of ours.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Place(NamedTuple):
+    """Where a file or a folder is: whose it is, and its path there, "" for the whole; and the experiment that was named."""
+
+    owner: str
+    path: str
+    experiment: int | None = None
+
+    @property
+    def room(self) -> Any:
+        """Who keeps the files of such an owner: of a logged model or of a run."""
+        return logged_models if self.owner.startswith("m-") else logs
+
+
+class ListIn(RunIn, kw_only=True):
+    path: str | None = None
+
+
+class DirectoryIn(wire.Request):
+    artifact_directory_path: str | None = None
+
+
+@calls.raw("PUT", "mlflow-artifacts/artifacts/{path:path}", permission="write")
+async def upload(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Keep a file of a run or of a logged model; the same path again means the newer bytes."""
+    await run_in_threadpool(_keep, store, actor, _raw_place(request), request, MOST_BYTES)
+    return _answer({})
+
+
+@calls.raw("GET", "mlflow-artifacts/artifacts/{path:path}", permission="read")
+async def download(*, request: Request, store: Store, actor: Principal) -> Response:
+    """A file, or the part of it that a ``Range`` asks for; verified before the first byte is sent."""
+    return await run_in_threadpool(_download, store, request.path_params["path"])
+
+
+@calls.raw("DELETE", "mlflow-artifacts/artifacts/{path:path}", permission="write")
+async def delete(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Forget a file, or all below a folder."""
+    await run_in_threadpool(_forget, store, actor, _raw_place(request))
+    return _answer({})
+
+
+@calls.raw("GET", "mlflow-artifacts/artifacts", permission="read")
+async def list_below(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Files and folders in a folder, by their last names."""
+    return _answer(await run_in_threadpool(_listed_below, store, request.query_params.get("path", "")))
+
+
+@calls.get("artifacts/list")
+def list_artifacts(view: View, body: ListIn) -> dict[str, Any]:
+    """Files and folders in a folder of a run."""
+    path = checked(body.path or "", folder=True)
+    run = runs.get(view, body.run)
+    return {"root_uri": artifact_uri(run), "files": listed(_files(view, Place(run.id, path)), path)}
+
+
+@calls.raw("GET", "/get-artifact", permission="read")
+async def get_artifact(*, request: Request, store: Store, actor: Principal) -> Response:
+    """A file of a run, as MLflow's page asks for it."""
+    run = request.query_params.get("run_id") or request.query_params.get("run_uuid") or ""
+    if not run:
+        raise wire.missing("run_id")
+    return await run_in_threadpool(_sent, store, Place(run, checked(request.query_params.get("path", ""))))
+
+
+@calls.raw("POST", "upload-artifact", permission="write")
+async def upload_from_a_page(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Keep a small file of a run, as MLflow's page sends it."""
+    run, path = request.query_params.get("run_uuid", ""), request.query_params.get("path", "")
+    if not run:
+        raise Invalid("Request must specify run_uuid.")
+    if not path:
+        raise Invalid("Request must specify path.")
+    await run_in_threadpool(_keep, store, actor, Place(run, checked(path)), request, MOST_FROM_A_PAGE)
+    return _answer({})
+
+
+@calls.get("logged-models/{model_id}/artifacts/directories")
+def list_of_model(view: View, model_id: str, body: DirectoryIn) -> dict[str, Any]:
+    """Files and folders in a folder of a logged model."""
+    path = checked(body.artifact_directory_path or "", folder=True)
+    model = logged_models.get(view, model_id)
+    return {
+        "root_uri": model_uri(model.experiment, model.id),
+        "files": listed(_files(view, Place(model.id, path)), path),
+    }
+
+
+@calls.raw("GET", "logged-models/{model_id}/artifacts/files", permission="read")
+async def get_of_model(*, request: Request, store: Store, actor: Principal) -> Response:
+    """A file of a logged model."""
+    path = request.query_params.get("artifact_file_path", "")
+    if not path:
+        raise wire.missing("artifact_file_path")
+    return await run_in_threadpool(_sent, store, Place(request.path_params["model_id"], checked(path)))
+
+
+@calls.raw("POST", "mlflow-artifacts/mpu/{act}/{path:path}", permission="write")
+async def refuse_parts(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Refused: a file is one stream here, of any size, and no part of it is kept in memory."""
+    checked(request.path_params["path"])
+    raise wire.Refused("NOT_IMPLEMENTED", "a file is uploaded whole here, as one stream of any size; send it with PUT.")
+
+
+@calls.raw("GET", "mlflow-artifacts/presigned/{path:path}", permission="read")
+async def refuse_presigned(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Refused: files are kept with the workspace, and there is no other address to fetch them from."""
+    checked(request.path_params["path"])
+    raise wire.Refused(
+        "NOT_IMPLEMENTED", "files are fetched from this server itself; ask for mlflow-artifacts/artifacts."
+    )
+
+
+def model_uri(experiment: int, model: str) -> str:
+    """Where a logged model's files lie, in MLflow's words."""
+    return f"mlflow-artifacts:/{experiment}/models/{model}/artifacts"
+
+
+def checked(path: str, *, folder: bool = False) -> str:
+    """A path as it is kept; of a folder, "" and "." are the whole.
+
+    Raises:
+        Invalid: it climbs, is absolute, or hides something, in whatever spelling.
+    """
+    plain = path.rstrip("/") if folder else path
+    if folder and plain in ("", ".") and not path.startswith("/"):
+        return ""
+    spelling = plain
+    for _ in range(_DEEPEST_ENCODING):
+        if spelling.startswith("/") or "\\" in spelling or "#" in spelling or ".." in spelling.split("/"):
+            _climbs()
+        if spelling[1:2] == ":" or not spelling.isprintable():
+            _climbs()
+        decoded = urllib.parse.unquote(spelling)
+        if decoded == spelling:
+            break
+        spelling = decoded
+    else:
+        _climbs()
+    try:
+        return check_path(plain)
+    except Invalid:
+        return _climbs()
+
+
+def listed(files: Mapping[str, int | None], folder: str) -> list[dict[str, Any]]:
+    """Files and folders in ``folder``, among files that are all below it, each with its size."""
+    below = f"{folder}/" if folder else ""
+    found: dict[str, dict[str, Any]] = {}
+    for path, size in files.items():
+        if not path.startswith(below):
+            continue
+        name, inside, _ = path.removeprefix(below).partition("/")
+        facts: dict[str, Any] = {"path": below + name, "is_dir": bool(inside)}
+        found.setdefault(name, facts if inside or size is None else {**facts, "file_size": size})
+    return [found[name] for name in sorted(found)]
+
+
+def _climbs() -> NoReturn:
+    # These two words are how MLflow's clients and tests know it.
+    raise Invalid("Invalid path")
+
+
+def _raw_place(request: Request) -> Place:
+    return place_of(request.path_params["path"])
+
+
+def place_of(path: str) -> Place:
+    """Whose a path below ``mlflow-artifacts`` is.
+
+    Raises:
+        Invalid: nobody's, or it climbs.
+    """
+    parts = checked(path.rstrip("/")).split("/")
+    if len(parts) >= 3 and parts[2] == "artifacts" and parts[0].isdecimal():
+        return Place(parts[1], "/".join(parts[3:]), int(parts[0]))
+    if len(parts) >= 4 and parts[1] == "models" and parts[3] == "artifacts" and parts[0].isdecimal():
+        return Place(parts[2], "/".join(parts[4:]), int(parts[0]))
+    raise Invalid(
+        f"nothing is kept at {path[:200]!r}: files are those of a run (EXPERIMENT/RUN/artifacts/…) or of a logged model "
+        "(EXPERIMENT/models/MODEL/artifacts/…), and a client cannot choose another place."
+    )
+
+
+def _files(view: View, place: Place) -> dict[str, int | None]:
+    """Every file of whoever owns the place, with its size.
+
+    Raises:
+        NotFound: there is no such owner, or not in the experiment that was named.
+    """
+    owner = (logged_models if place.room is logged_models else runs).get(view, place.owner)
+    if place.experiment not in (None, owner.experiment):
+        raise NotFound(f"{place.owner[:80]} is not of experiment {place.experiment}, but of {owner.experiment}.")
+    return {each.path: each.size for each in place.room.artifacts_of(view, place.owner)}
+
+
+def _keep(store: Store, actor: Principal, place: Place, request: Request, most: int) -> None:
+    if not place.path:
+        raise Invalid("a file needs a name behind 'artifacts/'; send it to such a path.")
+    with store.view() as view:  # before the bytes: nobody sends a gigabyte to hear that there is no such run
+        _files(view, place)
+        if place.room is logs:
+            logs.must_be(view, place.owner)
+    digest, size = store.blobs.put(uploads.chunks(request, most=most))
+    media_type = mimetypes.guess_type(place.path)[0] or "application/octet-stream"
+    artifact = Artifact(path=place.path, digest=digest, size=size, media_type=media_type)
+
+    def work(ingest: Ingest) -> None:
+        place.room.add_artifact(ingest, place.owner, artifact)
+
+    amending(store, actor.actor, lambda: store.ingest_together(work))
+
+
+def _forget(store: Store, actor: Principal, place: Place) -> None:
+    def work(ingest: Ingest) -> None:
+        _files(ingest, place)
+        place.room.remove_artifacts(ingest, place.owner, place.path)
+
+    amending(store, actor.actor, lambda: store.ingest_together(work))
+
+
+def _download(store: Store, path: str) -> Response:
+    plain = checked(path.rstrip("/"))
+    with store.view() as view:
+        pinned = model_versions.pinned(view, plain)
+    if pinned is None:
+        return _sent(store, place_of(plain))
+    name = "/".join(plain.split("/")[3:])
+    if name not in pinned:
+        raise NotFound(f"there is no file {plain[:200]!r}; list its folder to see those there are.")
+    return _file(store, pinned[name], name, mimetypes.guess_type(name)[0])
+
+
+def _sent(store: Store, place: Place) -> Response:
+    with store.view() as view:
+        found = place.room.artifact_of(view, place.owner, place.path)
+        if found is None or place.experiment is not None:
+            files = _files(view, place)
+        if found is None:
+            raise _lacks(place, is_folder=bool(listed(files, place.path)))
+    return _file(store, found.digest, found.path, found.media_type)
+
+
+def _lacks(place: Place, *, is_folder: bool) -> Exception:
+    if is_folder:
+        return Invalid(
+            f"Artifact path refers to a directory, not a file: '{place.path[:200]}'; list it, and ask for files."
+        )
+    return NotFound(f"{place.owner} has no artifact {place.path[:200]!r}; list its artifacts to see those there are.")
+
+
+def _file(store: Store, digest: str, path: str, media_type: str | None) -> Response:
+    return FileResponse(
+        store.blobs.path(digest),
+        media_type=media_type or "application/octet-stream",
+        filename=path.rpartition("/")[2],
+        content_disposition_type="attachment",
+        headers={**_HEADERS, "ETag": f'"{digest}"'},
+    )
+
+
+def _listed_below(store: Store, path: str) -> dict[str, Any]:
+    plain = checked(path, folder=True)
+    with store.view() as view:
+        pinned = model_versions.pinned(view, plain)
+        if pinned is None:
+            place = place_of(plain)
+            files = listed(_files(view, place), place.path)
+        else:
+            sizes = {name: view.blobs.size(digest) for name, digest in pinned.items()}
+            files = listed(sizes, "/".join(plain.split("/")[3:]))
+    return {"files": [facts | {"path": facts["path"].rpartition("/")[2]} for facts in files]}
+
+
+def _answer(value: dict[str, Any]) -> Response:
+    return Response(wire.encode(value), media_type="application/json")
