@@ -31,7 +31,7 @@ class PastRun:
     id: str
     experiment: str
     name: str
-    status: str  # RUNNING, SCHEDULED, FINISHED, FAILED or KILLED
+    state: str  # succeeded, failed or killed; one that still goes on there is, here, one that was cut off
     started_at: datetime | None
     ended_at: datetime | None
     user: str | None
@@ -40,8 +40,8 @@ class PastRun:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    parent: str | None = None
     datasets: tuple[Mapping[str, Any], ...] = ()
-    models: tuple[str, ...] = ()  # ids of the logged models it made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ class PastLoggedModel:
     experiment: str
     name: str
     run: str | None
-    status: str  # PENDING, READY or FAILED
-    kind: str | None
+    state: str  # pending, ready or failed
+    kind: str
     created_at: datetime | None
     place: str
     params: Mapping[str, str] = field(default_factory=dict)
@@ -75,10 +75,11 @@ class PastVersion:
 
     model: str
     number: int
+    origin: str  # where its files are, as the source writes it
     run: str | None
-    source: str
+    path: str | None  # of its files among the run's, where they are there
+    logged_model: str | None  # whose files they are otherwise
     description: str
-    stage: str | None
     created_at: datetime | None
     tags: Mapping[str, str] = field(default_factory=dict)
 

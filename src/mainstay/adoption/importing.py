@@ -28,7 +28,7 @@ from mainstay.adoption.history import (
 )
 from mainstay.client.session import Session
 from mainstay.domain.clock import to_wire
-from mainstay.domain.errors import MainstayError
+from mainstay.domain.errors import Conflict, Invalid, MainstayError, NotFound
 
 POINTS_A_REQUEST = 10_000
 
@@ -89,7 +89,7 @@ class _Import:
             self._experiment(experiment)
         for model in self.source.models():
             self._model(model)
-        self.report.here = Count(**self.session.post("/imports/count", {"source": self.source.name}))
+        self.report.here = Count(**self.session.get("/imports/count", source=self.source.name))
         return self.report
 
     def _experiment(self, past: PastExperiment) -> None:
@@ -100,16 +100,32 @@ class _Import:
             "created_at": _wire(past.created_at),
             "is_deleted": past.is_deleted,
         }
+        known = self.session.get("/imports/experiment", source=self.source.name, name=past.name)
         self._post("/imports/experiments", body)
         for run in self.source.runs(past.id):
-            self._run(run, past.name)
+            self._run(run, past.name, is_here=run.id in known["runs"])
         for model in self.source.logged_models(past.id):
-            self._logged_model(model, past.name)
+            self._logged_model(model, past.name, is_here=model.id in known["logged_models"])
         self.tell("experiment", past.name)
 
-    def _run(self, past: PastRun, experiment: str) -> None:
-        there = self.report.there
-        there.runs += 1
+    def _run(self, past: PastRun, experiment: str, *, is_here: bool) -> None:
+        self.report.there.runs += 1
+        if not is_here:
+            self._begin(past, experiment)
+        for metric in past.metrics:
+            for points in _batches(self.source.points(past, metric)):
+                self.report.there.points += len(points)
+                if not is_here:
+                    self.session.post(f"/runs/{past.id}/points", {"series": [_series(metric, points)]})
+        for path, file in self._files(past, send=not is_here).items():
+            if not is_here:
+                self.session.post(f"/runs/{past.id}/artifacts", {"path": path, **file})
+        if not is_here:
+            end = {"state": past.state, "ended_at": _wire(past.ended_at), "parent": past.parent}
+            self._post(f"/imports/runs/{past.id}/complete", end | {"is_deleted": past.is_deleted})
+        self.tell("run", past.name or past.id)
+
+    def _begin(self, past: PastRun, experiment: str) -> None:
         body = {
             "id": past.id,
             "experiment": experiment,
@@ -120,67 +136,67 @@ class _Import:
             "tags": dict(past.tags),
             "datasets": [dict(each) for each in past.datasets],
         }
-        run = self._post("/imports/runs", body)
-        for metric in past.metrics:
-            for points in _batches(self.source.points(past, metric)):
-                there.points += len(points)
-                if not run["is_complete"]:
-                    self.session.post(f"/runs/{past.id}/points", {"series": [_series(metric, points)]})
-        files = self._files(past, send=not run["is_complete"])
-        for path, file in files.items():
-            if not run["is_complete"]:
-                self.session.post(f"/runs/{past.id}/artifacts", {"path": path, **file})
-        if not run["is_complete"]:
-            end = {"status": past.status, "ended_at": _wire(past.ended_at), "is_deleted": past.is_deleted}
-            self._post(f"/imports/runs/{past.id}/complete", end)
-        self.tell("run", past.name or past.id)
+        self._post("/imports/runs", body)
 
-    def _logged_model(self, past: PastLoggedModel, experiment: str) -> None:
+    def _logged_model(self, past: PastLoggedModel, experiment: str, *, is_here: bool) -> None:
         self.report.there.logged_models += 1
+        files = self._files(past, send=not is_here)
+        if is_here:
+            return
         body = {
             "id": past.id,
             "experiment": experiment,
             "name": past.name,
             "run": past.run,
-            "status": past.status,
-            "model_type": past.kind,
+            "state": past.state,
+            "kind": past.kind,
             "created_at": _wire(past.created_at),
             "params": dict(past.params),
             "tags": dict(past.tags),
-            "files": self._files(past, send=True),
+            "files": files,
         }
         self._post("/imports/logged-models", body)
         self.tell("logged model", past.name)
 
     def _model(self, past: PastModel) -> None:
-        there = self.report.there
-        there.models += 1
-        body = {"name": past.name, "description": past.description, "tags": dict(past.tags)}
-        self._post("/imports/models", body)
-        brought = {version.number for version in self.source.versions(past.name) if self._version(version)}
+        self.report.there.models += 1
+        known = self.session.get("/imports/model", source=self.source.name, name=past.name)
+        if not known["is_here"]:
+            body = {"name": past.name, "description": past.description, "tags": dict(past.tags)}
+            self._post("/imports/models", body)
+        for version in self.source.versions(past.name):
+            self._version(version, is_here=version.number in known["versions"])
         for alias, number in past.aliases.items():
-            there.aliases += 1
-            if number in brought:
-                self._post("/imports/aliases", {"model": past.name, "alias": alias, "number": number})
+            self.report.there.aliases += 1
+            if known["aliases"].get(alias) != number:
+                what = f"alias {alias} of {past.name}"
+                self._if_possible(what, "/imports/aliases", {"model": past.name, "alias": alias, "number": number})
         self.tell("model", past.name)
 
-    def _version(self, past: PastVersion) -> bool:
+    def _version(self, past: PastVersion, *, is_here: bool) -> None:
         self.report.there.versions += 1
+        if is_here:
+            return
         body = {
             "model": past.model,
             "number": past.number,
+            "origin": past.origin,
             "run": past.run,
-            "origin": past.source,
+            "path": past.path,
+            "logged_model": past.logged_model,
             "description": past.description,
-            "stage": past.stage,
             "tags": dict(past.tags),
         }
+        if self._if_possible(f"version {past.model}/{past.number}", "/imports/versions", body):
+            self.tell("version", f"{past.model}/{past.number}")
+
+    def _if_possible(self, what: str, path: str, body: dict[str, Any]) -> bool:
+        """Bring one thing; what the server will not have is said and left out, and the rest goes on."""
         try:
-            self._post("/imports/versions", body)
-        except MainstayError as error:
-            self.report.left_out.append(f"version {past.model}/{past.number}: {error.message}")
+            self._post(path, body)
+        except (Conflict, Invalid, NotFound) as error:
+            self.report.left_out.append(f"{what}: {error.message}")
             return False
-        self.tell("version", f"{past.model}/{past.number}")
         return True
 
     def _files(self, owner: Owner, *, send: bool) -> dict[str, dict[str, Any]]:

@@ -6,13 +6,65 @@ Source: MLflow's REST API reference, and the tables and files that its versions 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mainstay.adoption.history import Source
 from mainstay.domain.errors import Invalid, NotFound
 
+STATE_BY_STATUS = {
+    "FINISHED": "succeeded",
+    "FAILED": "failed",
+    "KILLED": "killed",
+    "RUNNING": "killed",
+    "SCHEDULED": "killed",
+}
+PARENT, NAME, CONTEXT = "mlflow.parentRunId", "mlflow.runName", "mlflow.data.context"
+STAGE_TAG = "mlflow.stage"
+#: Where MLflow's database marks a version as deleted, instead of a stage.
+DELETED = "Deleted_Internal"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_MODEL = re.compile(r"(?:^models:/+|/models/)(?P<model>m-[0-9a-f]{32})")
+_OF_RUN = re.compile(r"(?:^runs:/+|/)(?P<run>[0-9a-f]{32})/(?:artifacts/?)?(?P<path>.*)$")
+
+
+class Whence(NamedTuple):
+    """Where a version's files are: at a path of a run's files, or those of a logged model; nowhere known otherwise."""
+
+    run: str | None = None
+    path: str | None = None
+    logged_model: str | None = None
+
+
+def whence(origin: str, run: str | None) -> Whence:
+    """Read what MLflow calls the source of a version; ``run`` is the one that it names beside it.
+
+    >>> whence("runs:/0123456789abcdef0123456789abcdef/model", None).path
+    'model'
+    """
+    if found := _OF_MODEL.search(origin):
+        return Whence(run, None, found["model"])
+    if found := _OF_RUN.search(origin):
+        return Whence(found["run"], found["path"])
+    return Whence(run)
+
+
+def staged(tags: Mapping[str, str], stage: str | None) -> dict[str, str]:
+    """The tags with the stage among them: there are none here, and what it said should not be lost."""
+    return dict(tags) | ({STAGE_TAG: stage} if stage and stage != "None" else {})
+
+
+def dataset(found: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+    """A dataset that a run read, in the words of the import."""
+    names = ("name", "digest", "source_type", "source", "schema", "profile")
+    return {name: found.get(name) for name in names if found.get(name) is not None} | {
+        "tags": dict(tags),
+        "context": tags.get(CONTEXT),
+    }
 
 
 def open_source(where: str, *, token: str | None = None, artifacts: Path | None = None) -> Source:

@@ -22,10 +22,20 @@ from mainstay.adoption.history import (
     PastRun,
     PastVersion,
 )
-from mainstay.adoption.mlflow import moment, tables
+from mainstay.adoption.mlflow import (
+    DELETED,
+    NAME,
+    PARENT,
+    STATE_BY_STATUS,
+    dataset,
+    moment,
+    staged,
+    tables,
+    whence,
+)
 from mainstay.domain.errors import Unavailable
 
-_STATUS_OF_MODEL = {1: "PENDING", 2: "READY", 3: "FAILED"}
+_STATE_OF_MODEL = {1: "pending", 2: "ready", 3: "failed"}
 _RUN = ["run_uuid", "name", "status", "start_time", "end_time", "user_id", "lifecycle_stage", "artifact_uri"]
 _MODEL = [
     "model_id", "name", "source_run_id", "status", "model_type", "creation_timestamp_ms", "artifact_location",
@@ -61,8 +71,8 @@ class Database:
             yield PastRun(
                 id=identity,
                 experiment=experiment,
-                name=getattr(row, "name", None) or tags.get("mlflow.runName", ""),
-                status=row.status,
+                name=getattr(row, "name", None) or tags.get(NAME, ""),
+                state=STATE_BY_STATUS.get(row.status, "killed"),
                 started_at=moment(row.start_time),
                 ended_at=moment(row.end_time),
                 user=row.user_id or None,
@@ -70,9 +80,9 @@ class Database:
                 place=row.artifact_uri or "",
                 params=tables.pairs(self.engine, "params", "key", "value", run_uuid=identity),
                 tags=tags,
+                parent=tags.get(PARENT),
                 metrics=tuple(sorted(tables.pairs(self.engine, "latest_metrics", "key", "step", run_uuid=identity))),
                 datasets=tuple(self._datasets(identity)),
-                models=tuple(self._models_of(identity)),
             )
 
     def points(self, run: PastRun, metric: str) -> Iterator[PastPoint]:
@@ -91,8 +101,8 @@ class Database:
                 experiment=experiment,
                 name=row.name,
                 run=row.source_run_id or None,
-                status=_STATUS_OF_MODEL.get(row.status, "READY"),
-                kind=row.model_type or None,
+                state=_STATE_OF_MODEL.get(row.status, "ready"),
+                kind=row.model_type or "",
                 created_at=moment(row.creation_timestamp_ms),
                 place=row.artifact_location,
                 params=tables.pairs(
@@ -122,21 +132,21 @@ class Database:
         names = ["version", "run_id", "source", "description", "current_stage", "creation_time"]
         # MLflow keeps the row of a deleted version, and says so where its stage stood.
         found = [
-            row
-            for row in tables.rows(self.engine, "model_versions", names, name=model)
-            if row.current_stage != "Deleted_Internal"
+            row for row in tables.rows(self.engine, "model_versions", names, name=model) if row.current_stage != DELETED
         ]
         for row in sorted(found, key=lambda row: int(row.version)):
             yield PastVersion(
                 model=model,
                 number=int(row.version),
-                run=row.run_id or None,
-                source=row.source or "",
+                origin=row.source or "",
+                **whence(row.source or "", row.run_id or None)._asdict(),
                 description=row.description or "",
-                stage=row.current_stage or None,
                 created_at=moment(row.creation_time),
-                tags=tables.pairs(
-                    self.engine, "model_version_tags", "key", "value", name=model, version=int(row.version)
+                tags=staged(
+                    tables.pairs(
+                        self.engine, "model_version_tags", "key", "value", name=model, version=int(row.version)
+                    ),
+                    row.current_stage,
                 ),
             )
 
@@ -176,17 +186,6 @@ class Database:
         for used in tables.rows(self.engine, "inputs", names, **wanted):
             columns = ["name", "digest", "dataset_source_type", "dataset_source", "dataset_schema", "dataset_profile"]
             for row in tables.rows(self.engine, "datasets", columns, dataset_uuid=used.source_id):
-                yield {
-                    "name": row.name,
-                    "digest": row.digest,
-                    "source_type": row.dataset_source_type,
-                    "source": row.dataset_source,
-                    "schema": row.dataset_schema,
-                    "profile": row.dataset_profile,
-                    "tags": tables.pairs(self.engine, "input_tags", "name", "value", input_uuid=used.input_uuid),
-                }
-
-    def _models_of(self, run: str) -> Iterator[str]:
-        wanted = {"source_type": "RUN_OUTPUT", "source_id": run, "destination_type": "MODEL_OUTPUT"}
-        for row in tables.rows(self.engine, "inputs", ["destination_id"], **wanted):
-            yield row.destination_id
+                found = {name.removeprefix("dataset_"): value for name, value in row._mapping.items()}
+                tags = tables.pairs(self.engine, "input_tags", "name", "value", input_uuid=used.input_uuid)
+                yield dataset(found, tags)

@@ -24,13 +24,13 @@ from mainstay.adoption.history import (
     PastRun,
     PastVersion,
 )
-from mainstay.adoption.mlflow import moment
+from mainstay.adoption.mlflow import DELETED, NAME, PARENT, dataset, moment, staged, whence
 from mainstay.domain.errors import Invalid, Unavailable
 
 _META = "meta.yaml"
 _LARGEST_META = 1 << 20
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-_STATUS_OF_MODEL = {1: "PENDING", 2: "READY", 3: "FAILED"}
+_STATE = {3: "succeeded", 4: "failed"}
+_STATE_OF_MODEL = {1: "pending", 2: "ready", 3: "failed"}
 _NOT_RUNS = frozenset({"models", "datasets", "tags", "traces"})
 
 
@@ -76,8 +76,8 @@ class Folder:
             yield PastRun(
                 id=str(meta.get("run_id") or meta.get("run_uuid")),
                 experiment=experiment,
-                name=str(meta.get("run_name") or tags.get("mlflow.runName", "")),
-                status=_STATUS.get(meta.get("status") or 1, "RUNNING"),
+                name=str(meta.get("run_name") or tags.get(NAME, "")),
+                state=_STATE.get(meta.get("status") or 1, "killed"),
                 started_at=moment(meta.get("start_time")),
                 ended_at=moment(meta.get("end_time")),
                 user=meta.get("user_id") or None,
@@ -85,9 +85,9 @@ class Folder:
                 place=str(folder / "artifacts"),
                 params=_texts(folder / "params"),
                 tags=tags,
+                parent=tags.get(PARENT),
                 metrics=tuple(sorted(_names(folder / "metrics"))),
                 datasets=tuple(self._datasets(folder)),
-                models=tuple(each.name for each in _folders(folder / "outputs")),
             )
 
     def points(self, run: PastRun, metric: str) -> Iterator[PastPoint]:
@@ -108,8 +108,8 @@ class Folder:
                 experiment=experiment,
                 name=str(meta.get("name", "model")),
                 run=meta.get("source_run_id") or None,
-                status=_STATUS_OF_MODEL.get(meta.get("status") or 2, "READY"),
-                kind=meta.get("model_type") or None,
+                state=_STATE_OF_MODEL.get(meta.get("status") or 2, "ready"),
+                kind=meta.get("model_type") or "",
                 created_at=moment(meta.get("creation_timestamp")),
                 place=str(folder / "artifacts"),
                 params=_texts(folder / "params"),
@@ -133,17 +133,16 @@ class Folder:
         folders = [each for each in _folders(self.path / "models" / model) if each.name.startswith("version-")]
         for folder in sorted(folders, key=lambda each: int(each.name.partition("-")[2])):
             meta = _meta(folder)
-            if meta.get("current_stage") == "Deleted_Internal":
+            if meta.get("current_stage") == DELETED:
                 continue
             yield PastVersion(
                 model=model,
                 number=int(folder.name.partition("-")[2]),
-                run=meta.get("run_id") or None,
-                source=str(meta.get("source") or ""),
+                origin=str(meta.get("source") or ""),
+                **whence(str(meta.get("source") or ""), meta.get("run_id") or None)._asdict(),
                 description=str(meta.get("description") or ""),
-                stage=meta.get("current_stage") or None,
                 created_at=moment(meta.get("creation_timestamp")),
-                tags=_texts(folder / "tags"),
+                tags=staged(_texts(folder / "tags"), meta.get("current_stage")),
             )
 
     def files(self, owner: Owner) -> Iterator[str]:
@@ -166,9 +165,7 @@ class Folder:
             found = _meta(run.parent / "datasets" / str(meta.get("source_id")))
             if found:
                 tags = meta.get("tags") or {}
-                yield {
-                    name: found.get(name) for name in ("name", "digest", "source_type", "source", "schema", "profile")
-                } | {"tags": tags if isinstance(tags, dict) else {}}
+                yield dataset(found, tags if isinstance(tags, dict) else {})
 
 
 def local_folder(place: str) -> Path | None:

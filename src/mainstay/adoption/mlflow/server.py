@@ -17,7 +17,7 @@ from mainstay.adoption.history import (
     PastRun,
     PastVersion,
 )
-from mainstay.adoption.mlflow import moment
+from mainstay.adoption.mlflow import NAME, PARENT, STATE_BY_STATUS, dataset, moment, staged, whence
 from mainstay.adoption.mlflow.folder import local_folder
 from mainstay.client.wire import Wire
 from mainstay.domain.errors import MainstayError, Unavailable
@@ -86,8 +86,8 @@ class Server:
                 experiment=experiment,
                 name=info.get("name", "model"),
                 run=info.get("source_run_id") or None,
-                status=str(info.get("status", "READY")).rpartition("_")[2],
-                kind=info.get("model_type") or None,
+                state=str(info.get("status", "READY")).rpartition("_")[2].lower(),
+                kind=info.get("model_type", ""),
                 created_at=moment(info.get("creation_timestamp_ms")),
                 place=info.get("artifact_uri", ""),
                 params=_texts(data.get("params")),
@@ -117,12 +117,11 @@ class Server:
             yield PastVersion(
                 model=model,
                 number=int(found["version"]),
-                run=found.get("run_id") or None,
-                source=found.get("source", ""),
+                origin=found.get("source", ""),
+                **whence(found.get("source", ""), found.get("run_id") or None)._asdict(),
                 description=found.get("description", ""),
-                stage=found.get("current_stage") or None,
                 created_at=moment(found.get("creation_timestamp")),
-                tags=_texts(found.get("tags")),
+                tags=staged(_texts(found.get("tags")), found.get("current_stage")),
             )
 
     def files(self, owner: Owner) -> Iterator[str]:
@@ -204,8 +203,8 @@ def _run(found: dict[str, Any], experiment: str) -> PastRun:
     return PastRun(
         id=info.get("run_id") or info["run_uuid"],
         experiment=experiment,
-        name=info.get("run_name") or tags.get("mlflow.runName", ""),
-        status=info.get("status", "RUNNING"),
+        name=info.get("run_name") or tags.get(NAME, ""),
+        state=STATE_BY_STATUS.get(info.get("status", ""), "killed"),
         started_at=moment(info.get("start_time")),
         ended_at=moment(info.get("end_time")),
         user=info.get("user_id") or None,
@@ -213,12 +212,12 @@ def _run(found: dict[str, Any], experiment: str) -> PastRun:
         place=info.get("artifact_uri", ""),
         params=_texts(data.get("params")),
         tags=tags,
+        parent=tags.get(PARENT),
         metrics=tuple(sorted(each["key"] for each in data.get("metrics", []))),
         datasets=tuple(
-            {**each["dataset"], "tags": _texts(each.get("tags"))}
+            dataset(each["dataset"], _texts(each.get("tags")))
             for each in found.get("inputs", {}).get("dataset_inputs", [])
         ),
-        models=tuple(each["model_id"] for each in found.get("outputs", {}).get("model_outputs", [])),
     )
 
 

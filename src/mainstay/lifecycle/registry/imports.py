@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports: names and versions that another tool has on record, under the numbers that they have there.
 
-In: a name, a number, and what a run or a logged model left here before. Out: a version with its files pinned, or a reference where
-the bytes are not here. A number that was given here to something else is never given again.
+In: a name, a number, and what a run or a logged model left here before. Out: a version with its files pinned, or a reference
+where the bytes are not here. A number that was given here to something else is never given again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.domain.registry import Alias, Model, Version
@@ -16,16 +17,33 @@ from mainstay.lifecycle.tracking.imports import SOURCE_TAG
 from mainstay.store import Change, View
 
 
+class Brought(NamedTuple):
+    """What of a model is here: whether its name is marked, which numbers were brought, and where its aliases stand."""
+
+    is_here: bool
+    versions: list[int]
+    aliases: dict[str, int]
+
+
+def brought(view: View, source: str, name: str) -> Brought:
+    """What of a model was brought from ``source`` before."""
+    found = tables.model(view, name)
+    if found is None:
+        return Brought(False, [], {})
+    numbers = tables.numbers_imported(view, SOURCE_TAG, source, name)
+    stands = {alias.name: alias.version for alias in aliases.of(view, name)}
+    return Brought(found.tags.get(SOURCE_TAG) == source, numbers, stands)
+
+
 def model(change: Change, *, source: str, name: str, description: str, tags: Mapping[str, str]) -> Model:
-    """The model of that name, made now if there is none; whoever brings it answers for it.
+    """The model of that name, marked; made now if there is none, and then whoever brings it answers for it.
 
     Raises:
         Invalid: the name is not usable.
     """
     marked = {**tags, SOURCE_TAG: source}
-    if (found := tables.model(change, name)) is not None:
-        models.describe(change, name=name, tags=marked)
-        return found
+    if tables.model(change, name) is not None:
+        return models.describe(change, name=name, tags=marked)
     return models.create(change, name=name, owner=change.actor, description=description, tags=marked)
 
 
@@ -42,7 +60,7 @@ def version(
     tags: Mapping[str, str],
     metrics: Mapping[str, float],
 ) -> Version:
-    """Give ``number`` to files that are here, or to the name of some that are not; if it was brought before, as it is.
+    """Give ``number`` to files that are here, or to the name of some that are not.
 
     Raises:
         Conflict: the number was given here to something else. NotFound: no such model or run. Invalid: it cannot be kept.
@@ -50,12 +68,11 @@ def version(
     models.lock(change, model)
     marked = {**tags, SOURCE_TAG: source}
     if (known := tables.version(change, model, number)) is not None:
-        if known.tags.get(SOURCE_TAG) != source:
-            raise Conflict(f"version {known.id} was registered here and did not come from {source!r}; it is left as it is.")
-        versions.describe(change, model=model, number=number, tags=marked)
-        return known
+        raise Conflict(f"version {known.id} is on record here; it is left as it is.")
     if not tables.skip_numbers(change, model, up_to=number - 1):
-        raise Conflict(f"number {number} of model {model!r} was given before, and what had it is gone; it is not given again.")
+        raise Conflict(
+            f"number {number} of model {model!r} was given before, and what had it is gone; it is not given again."
+        )
     if files:
         return folders.register(
             change,
@@ -71,10 +88,10 @@ def version(
 
 
 def alias(change: Change, *, model: str, name: str, number: int) -> Alias:
-    """Point an alias at a version; where it stands already, as it is.
+    """Point an alias at a version, if it does not stand elsewhere.
 
     Raises:
-        NotFound: no such version. Invalid: the name is not usable.
+        Conflict: it names another version here. NotFound: no such version. Invalid: the name is not usable.
     """
     known = next((each for each in aliases.of(change, model) if each.name == name), None)
     if known is not None and known.version != number:

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mainstay.domain.errors import Conflict, Invalid
-from mainstay.domain.events.tracking import RunImported
+from mainstay.domain.events.tracking import ExperimentImported, LoggedModelImported, RunImported
 from mainstay.domain.tracking import Artifact, Experiment, LoggedModel, Run, SeenDataset
 from mainstay.lifecycle.tracking import experiments, links, logged_models, logs, naming, runs, tables
-from mainstay.store import Change, Ingest, View
+from mainstay.store import Change, View
 
 SOURCE_TAG = "mainstay.imported_from"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -25,10 +25,10 @@ _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 
 
 class Brought(NamedTuple):
-    """A run, and whether all of it is here."""
+    """What of an experiment is here: ids of runs that are complete, and of logged models."""
 
-    run: Run
-    is_complete: bool
+    runs: list[str]
+    logged_models: list[str]
 
 
 def experiment(
@@ -46,6 +46,7 @@ def experiment(
         if is_deleted:
             experiments.delete(change, found.id)
     tables.put_experiment_tags(change, found.id, {**tags, SOURCE_TAG: source})
+    change.record(ExperimentImported(experiment=found.id, source=source))
     return experiments.get(change, found.id)
 
 
@@ -61,11 +62,11 @@ def run(
     params: Mapping[str, str],
     tags: Mapping[str, str],
     datasets: Sequence[tuple[SeenDataset, dict[str, str], str | None]],
-) -> Brought:
-    """Begin to bring a run; one that is here already is told as it is, and goes on if it is not complete.
+) -> Run:
+    """Begin to bring a run, or go on with one that is not complete.
 
     Raises:
-        Conflict: a run of that id was recorded here, not imported. Invalid: the id or a value is not usable.
+        Conflict: a run of that id was recorded here, not imported, or is complete. Invalid: the id or a value is not usable.
         NotFound: no such experiment.
     """
     if not _RUN_ID.fullmatch(identity):
@@ -74,7 +75,9 @@ def run(
     if known is not None:
         if logs.of(change, identity).tags.get(SOURCE_TAG) != source:
             raise Conflict(f"run {identity} is on record here and did not come from {source!r}; it is left as it is.")
-        return Brought(known, known.closed_at is not None)
+        logs.must_run(change, identity)
+        change.record(RunImported(run=identity, source=source, name=known.name, experiment=known.experiment))
+        return known
     home = experiments.named(change, experiment)
     new = runs.insert(
         change,
@@ -91,7 +94,7 @@ def run(
     logs.put_tags(change, identity, footing, {**tags, SOURCE_TAG: source})
     links.read_datasets(change, identity, datasets)
     change.record(RunImported(run=identity, source=source, name=new.name, experiment=home.id))
-    return Brought(new, False)
+    return new
 
 
 def complete(
@@ -111,9 +114,8 @@ def complete(
 
 
 def logged_model(
-    ingest: Ingest,
+    change: Change,
     *,
-    actor: str,
     source: str,
     identity: str,
     experiment: str,
@@ -132,26 +134,37 @@ def logged_model(
         Invalid: the id or a value is not usable. NotFound: no such experiment or blob.
     """
     if not _MODEL_ID.fullmatch(identity):
-        raise Invalid(f"model id {identity[:60]!r} is not one of MLflow's; 'm-' and 32 hexadecimal digits are expected.")
-    if tables.logged_model(ingest, identity) is None:
-        at = created_at or ingest.now()
+        raise Invalid(
+            f"model id {identity[:60]!r} is not one of MLflow's; 'm-' and 32 hexadecimal digits are expected."
+        )
+    if tables.logged_model(change, identity) is None:
+        at = created_at or change.now()
         new = LoggedModel(
             id=identity,
-            experiment=experiments.named(ingest, experiment).id,
+            experiment=experiments.named(change, experiment).id,
             name=name,
             kind=kind,
             state=state,
             run=run,
-            actor=actor,
+            actor=change.actor,
             created_at=at,
             updated_at=at,
         )
-        tables.put_logged_model(ingest, new)
-    logged_models.put_params(ingest, identity, params)
-    logged_models.put_tags(ingest, identity, {**tags, SOURCE_TAG: source})
+        tables.put_logged_model(change, new)
+    logged_models.put_params(change, identity, params)
+    logged_models.put_tags(change, identity, {**tags, SOURCE_TAG: source})
     for file in files:
-        logged_models.add_artifact(ingest, identity, file)
-    return logged_models.get(ingest, identity)
+        logged_models.add_artifact(change, identity, file)
+    change.record(LoggedModelImported(model=identity, source=source, files={file.path: file.digest for file in files}))
+    return logged_models.get(change, identity)
+
+
+def brought(view: View, source: str, experiment: str) -> Brought:
+    """What of an experiment was brought from ``source`` before; nothing where there is no such experiment."""
+    found = tables.experiment_named(view, experiment)
+    if found is None:
+        return Brought([], [])
+    return Brought(*tables.imported_into(view, SOURCE_TAG, source, found.id))
 
 
 def count(view: View, source: str) -> dict[str, int]:
