@@ -55,7 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
-    "import": ("imports", "Bring over what another tool has on record: mlflow WHERE."),
+    "import": ("imports", "Bring over what another tool has on record: mlflow."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),

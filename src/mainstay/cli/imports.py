@@ -32,9 +32,9 @@ def import_() -> None:
 @click.option("--source-token", help="What to show to the server that is read (or MLFLOW_TRACKING_TOKEN).")
 @connected_to_work
 def mlflow(session: Session, where: str, artifacts: Path | None, source_token: str | None, as_json: bool) -> int:
-    """Experiments, runs, files, models and aliases of MLflow: its server's address, its database, or the folder mlruns.
+    """Bring over MLflow's record: from its server, its database, or a folder mlruns.
 
-    Nothing is written there. Repeated, it goes on where it stopped and brings what is new.
+    Experiments, runs with their files, models and aliases. Nothing is written there. Repeated, it goes on where it stopped and brings what is new.
     """
     from mainstay.adoption import importing
     from mainstay.adoption.mlflow import open_source
