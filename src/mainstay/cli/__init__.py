@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
+    "import": ("imports", "Bring over what another tool has on record: mlflow."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),
@@ -74,7 +75,7 @@ class LateGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"mainstay.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, "open_" if cmd_name == "open" else cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if cmd_name in ("open", "import") else cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -28,7 +28,9 @@ _MISSING = object()
 @click.option("--all", "everything", is_flag=True, help="Also what is the same everywhere.")
 @connected
 def compare(session: Session, as_json: bool, run: tuple[str, ...], everything: bool) -> None:
-    """Runs beside each other: where their metrics, parameters, tags, code and packages differ.
+    """Runs beside each other: where they differ.
+
+    In metrics, parameters, tags, code and packages.
 
     RUN is an id, or a name: the newest run of that name. The first one is what the others are compared to.
     """
@@ -57,7 +59,7 @@ def compare(session: Session, as_json: bool, run: tuple[str, ...], everything: b
 def candidate(
     session: Session, as_json: bool, because: dict[str, Any], run: str, model: str | None, path: str | None
 ) -> None:
-    """Make what RUN made the candidate: the alias `candidate` of its model moves there.
+    """Move the alias `candidate` of its model to what RUN made.
 
     If the run registered a version, that is it; if it only kept a model among its artifacts, --model says which model
     gets a new version. If somebody moves the alias at the same moment, one of the two is refused.

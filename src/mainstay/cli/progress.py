@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -75,3 +76,29 @@ def doing(text: str, *, err: bool) -> Iterator[None]:
         return
     with printing.make_console().status(f" {text} …"):
         yield
+
+
+@contextmanager
+def counting(text: str, *, err: bool) -> Iterator[Callable[[str, str], None]]:
+    """Show how many of each kind are done, and the newest; what is yielded is told of each. A log gets a line a hundred."""
+    done: Counter[str] = Counter()
+
+    def shown() -> str:
+        return ", ".join(f"{number:,} {kind}{'' if number == 1 else 's'}" for kind, number in done.items())
+
+    if not printing.is_terminal() or err:
+
+        def line(kind: str, name: str) -> None:
+            done[kind] += 1
+            if sum(done.values()) % 100 == 0:
+                click.echo(f"{text}: {shown()} …", err=True)
+
+        yield line
+        return
+    with printing.make_console().status(f" {text} …") as status:
+
+        def update(kind: str, name: str) -> None:
+            done[kind] += 1
+            status.update(f" {text}: {shown()} · {words.one_line(name)}")
+
+        yield update

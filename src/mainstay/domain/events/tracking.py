@@ -160,3 +160,45 @@ class RunRestored(_OfRun):
 
     kind = "run.restored"
     run: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentImported(Event):
+    """The runs of an experiment that another tool has on record are being brought here."""
+
+    kind = "experiment.imported"
+    experiment: int
+    source: str
+
+    @property
+    def subject(self) -> str:
+        return f"experiment:{self.experiment}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunImported(Event):
+    """A run that another tool has on record is being brought here; its end closes it as that of any run."""
+
+    kind = "run.imported"
+    run: str
+    source: str
+    name: str
+    experiment: int
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedModelImported(Event):
+    """A model that a run left elsewhere is here, before anybody registers a version of it."""
+
+    kind = "model.imported"
+    model: str
+    source: str
+    files: dict[str, str]  # digests by path
+
+    @property
+    def subject(self) -> str:
+        return f"logged-model:{self.model}"

@@ -264,6 +264,30 @@ def take_number(change: Change, name: str) -> int:
     return int(change.scalar(select(models.c.last_number).where(models.c.name == name)))
 
 
+def skip_numbers(change: Change, name: str, *, up_to: int) -> bool:
+    """Spend every number up to this one; False where a greater one was given already, and nothing is changed."""
+    free = (models.c.name == name) & (models.c.last_number <= up_to)
+    return change.execute(update(models).where(free).values(last_number=up_to)) == 1
+
+
+def numbers_imported(view: View, tag: str, source: str, name: str) -> list[int]:
+    """Numbers of a model's versions that are marked as brought from ``source``."""
+    c = version_tags.c
+    query = select(c.number).where(c.model == name, c.key == tag, c.value == source).order_by(c.number)
+    return [row.number for row in view.rows(query)]
+
+
+def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
+    """How many models and versions are marked as brought from ``source``, and the aliases of those models."""
+    names = select(model_tags.c.model).where(model_tags.c.key == tag, model_tags.c.value == source)
+    c = version_tags.c
+    return {
+        "models": view.scalar(select(func.count()).select_from(names.subquery())),
+        "versions": view.scalar(select(func.count()).select_from(version_tags).where(c.key == tag, c.value == source)),
+        "aliases": view.scalar(select(func.count()).select_from(aliases).where(aliases.c.model.in_(names))),
+    }
+
+
 def version(view: View, name: str, number: int) -> Version | None:
     row = view.first(_there().where(versions.c.model == name, versions.c.number == number))
     return next(iter(_versions(view, [row] if row else [])), None)

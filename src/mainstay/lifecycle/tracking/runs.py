@@ -323,6 +323,11 @@ def insert(
     return new
 
 
+def exists(view: View, identity: str) -> bool:
+    """Whether there is a run of that id, also one that is put away."""
+    return tables.footing(view, identity) is not None
+
+
 def get(view: View, identity: str) -> Run:
     """One run, also when it is put away.
 

@@ -1044,3 +1044,41 @@ def _number(value: Any) -> float | None:
 def _param_value(value: str, more: str | None, is_text: bool) -> Any:
     text = value + (more or "")
     return text if is_text else json.loads(text)
+
+
+def imported_into(view: View, tag: str, source: str, experiment: int) -> tuple[list[str], list[str]]:
+    """Ids of the complete runs and of the logged models of an experiment that are marked as brought from ``source``."""
+    marked = select(run_tags.c.run).where(run_tags.c.key == tag, run_tags.c.value == source)
+    whole = select(runs.c.id).where(
+        runs.c.experiment == experiment, runs.c.id.in_(marked), runs.c.closed_at.is_not(None)
+    )
+    c = logged_model_tags.c
+    models = select(c.model).join(logged_models, logged_models.c.id == c.model)
+    models = models.where(c.key == tag, c.value == source, logged_models.c.experiment == experiment)
+    return [row[0] for row in view.rows(whole)], [row[0] for row in view.rows(models)]
+
+
+def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
+    """How much is marked as brought from ``source``: of runs, only those whose record was closed."""
+    brought = select(run_tags.c.run).where(run_tags.c.key == tag, run_tags.c.value == source)
+    whole = select(runs.c.id).where(runs.c.id.in_(brought), runs.c.closed_at.is_not(None))
+    models = select(logged_model_tags.c.model).where(
+        logged_model_tags.c.key == tag, logged_model_tags.c.value == source
+    )
+    series = select(run_metrics.c.series).where(run_metrics.c.run.in_(whole))
+    c = metric_points.c
+    once = select(c.series, c.step, c.at, c.value).where(c.series.in_(series)).distinct().subquery()
+    files = [
+        select(func.count()).select_from(run_artifacts).where(run_artifacts.c.run.in_(whole)),
+        select(func.count()).select_from(logged_model_artifacts).where(logged_model_artifacts.c.model.in_(models)),
+    ]
+    marked = experiment_tags.c
+    return {
+        "experiments": view.scalar(
+            select(func.count()).select_from(experiment_tags).where(marked.key == tag, marked.value == source)
+        ),
+        "runs": view.scalar(select(func.count()).select_from(whole.subquery())),
+        "points": view.scalar(select(func.count()).select_from(once)),
+        "files": sum(view.scalar(query) for query in files),
+        "logged_models": view.scalar(select(func.count()).select_from(models.subquery())),
+    }
