@@ -34,7 +34,8 @@ def import_() -> None:
 def mlflow(session: Session, where: str, artifacts: Path | None, source_token: str | None, as_json: bool) -> int:
     """Bring over MLflow's record: from its server, its database, or a folder mlruns.
 
-    Experiments, runs with their files, models and aliases. Nothing is written there. Repeated, it goes on where it stopped and brings what is new.
+    Experiments, runs with their files, models and aliases. Nothing is written there. Repeated, it goes on where it
+    stopped and brings what is new.
     """
     from mainstay.adoption import importing
     from mainstay.adoption.mlflow import open_source
