@@ -122,7 +122,7 @@ def _recorded(engine: Engine, script: list[str]) -> Iterator[None]:
     import psycopg
 
     def keep(_connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if statement.lstrip().upper().startswith(("CREATE", "ALTER", "INSERT", "UPDATE")):
+        if statement.lstrip().upper().startswith(("ALTER", "CREATE", "DELETE", "DROP", "INSERT", "UPDATE")):
             script.append(psycopg.ClientCursor(cursor.connection).mogrify(statement, parameters or None))
 
     event.listen(engine, "before_cursor_execute", keep)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import signal
@@ -23,7 +24,9 @@ import pytest
 from mainstay.cli.up import Child
 from mainstay.client.session import connect
 from mainstay.domain.errors import Unavailable
+from mainstay.store import jobs, open_store
 
+from ..databases import on_postgres
 from .conftest import Run
 
 NAMES = ("server", "gateway", "worker")
@@ -66,8 +69,8 @@ class Up:
 
     def answers(self, url: str) -> bool:
         try:
-            return httpx.get(url + "/health").status_code == 200
-        except httpx.TransportError:
+            return httpx.get(url + "/health", timeout=30).status_code == 200
+        except (httpx.TransportError, httpx.UnsupportedProtocol):
             return False
 
     def is_ready(self) -> bool:
@@ -78,8 +81,8 @@ class Up:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Up]:
-    command = [sys.executable, "-m", "mainstay", "up", "--no-open", "--workspace", str(folder)]
+def started(folder: Path, *more: str) -> Iterator[Up]:
+    command = [sys.executable, "-m", "mainstay", "up", "--no-open", "--workspace", str(folder), *more]
     process = subprocess.Popen(
         [*command, "--port", "0", "--gateway-port", "0"],
         cwd=folder.parent,
@@ -90,10 +93,12 @@ def started(folder: Path) -> Iterator[Up]:
     one = Up(folder, process)
     mine: list[psutil.Process] = []
     try:
-        until(one.is_ready)
+        until(lambda: one.is_ready() if "--at-once" in more else one.answers(one.said().get("url", "")))
         mine.extend(one.children().values())
         yield one
     finally:
+        with contextlib.suppress(psutil.Error):
+            mine.extend(one.children().values())
         process.kill()
         process.wait()
         for child in mine:
@@ -104,14 +109,14 @@ def started(folder: Path) -> Iterator[Up]:
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     """One for a test that ends it."""
-    with started(tmp_path / "w") as one:
+    with started(tmp_path / "w", "--at-once") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One for the tests that leave it as they found it: up."""
-    with started(tmp_path_factory.mktemp("standing") / "w") as one:
+    with started(tmp_path_factory.mktemp("standing") / "w", "--at-once") as one:
         yield one
 
 
@@ -189,6 +194,55 @@ def test_a_service_can_do_what_its_role_says_and_no_more(standing: Up) -> None:
     assert not any(
         token in " ".join(child.cmdline()) for child in standing.children().values() for token in tokens.values()
     )
+
+
+def test_gateway_and_worker_are_started_when_they_are_needed(tmp_path: Path) -> None:
+    with started(tmp_path / "w") as up:
+        assert set(up.children()) == {"server"}
+
+        assert up.answers(up.said()["gateway_url"])
+        assert set(up.children()) == {"server", "gateway"}
+
+        store = open_store(up.folder)
+        with store.ingest() as ingest:
+            jobs.enqueue(ingest, kind="something", body={}, by="ana")
+        store.close()
+        until(lambda: set(up.children()) == set(NAMES))
+
+
+def test_who_comes_while_the_server_is_away_waits_for_it(standing: Up) -> None:
+    server = standing.children()["server"]
+
+    server.kill()
+
+    assert standing.answers(standing.said()["url"])
+    assert standing.children()["server"].pid != server.pid
+
+
+def test_an_embedded_database_has_one_server(run: Run, tmp_path: Path) -> None:
+    done = run("up", "--no-open", "--workers", "2", "--workspace", str(tmp_path / "w"), MAINSTAY_DATABASE_URL="")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: --workers is 2, and an embedded database has one server process; ")
+    assert not (tmp_path / "w").exists()
+
+
+@on_postgres
+def test_several_servers_share_a_port_and_the_death_of_one_turns_nobody_away(tmp_path: Path) -> None:
+    with started(tmp_path / "w", "--workers", "3") as up:
+        servers = [child for child in psutil.Process(up.process.pid).children() if "server" in child.cmdline()]
+        assert len(servers) == 3
+        session = connect(up.said()["url"], token=(up.folder / "token").read_text().strip(), retry_s=60)
+
+        for n in range(60):
+            session.post("/people", {"name": f"p{n}"})
+            if n in (20, 40):
+                servers.pop().kill()
+
+        people = {person["name"] for person in session.get("/people")["items"]}
+        assert {f"p{n}" for n in range(60)} <= people
+        assert session.get("/audit/verify")["ok"] is True
+        session.close()
 
 
 def test_a_busy_port_is_one_sentence_and_leaves_no_process(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ so that the model is as good as one can be until a test breaks the world.
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.databases import copied
 
 from mainstay.domain import ids
 from mainstay.domain.data import Period, Snapshot
@@ -90,7 +90,7 @@ class LiveHouse:
 
     def moved_to(self, folder: Path) -> LiveHouse:
         """The same house, as far as it is by now, in another folder: making one anew takes most of a second."""
-        shutil.copytree(self.folder, folder)
+        copied(self.folder, folder)
         copy = LiveHouse.__new__(LiveHouse)
         copy.__dict__ |= {"folder": folder, "now": self.now, "training": self.training, "first": self.first}
         copy.random = np.random.default_rng(12)

@@ -17,6 +17,7 @@ from mainstay.domain.governance import PERMISSIONS_BY_ROLE
 from mainstay.server.app import all_routes
 from mainstay.server.routes import MOST_BODY_BYTES, Route
 
+from ..databases import on_sqlite
 from .conftest import House
 
 PERMISSIONS = frozenset.union(*PERMISSIONS_BY_ROLE.values())
@@ -304,6 +305,7 @@ def test_the_walk_above_reached_real_answers(house: House) -> None:
 # Secrets
 
 
+@on_sqlite  # reads the whole file
 def test_a_token_is_kept_nowhere(house: House) -> None:
     house.ask("POST", "/api/people", json={"name": "secretive"})
     issued = once(house, "/api/people/secretive/tokens", "k-token", json={"days": 1}).json()

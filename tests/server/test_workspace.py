@@ -15,6 +15,7 @@ import pytest
 
 from mainstay.domain.errors import Conflict
 from mainstay.lifecycle.governance import people, tokens
+from mainstay.server import presence
 from mainstay.server import workspace as workspaces
 from mainstay.store import Store, ledger
 
@@ -113,39 +114,39 @@ def test_a_service_gets_a_token_of_its_own_role_at_each_start(store: Store) -> N
 
 
 def test_a_workspace_has_one_server_at_a_time(folder: Path) -> None:
-    with workspaces.only_server(folder):
-        workspaces.write_server_file(folder, {"url": "http://127.0.0.1:7777"})
+    with presence.only_server(folder):
+        presence.write_server_file(folder, {"url": "http://127.0.0.1:7777"})
 
         with (
             pytest.raises(Conflict, match=r"already has a server, at http://127.0.0.1:7777"),
-            workspaces.only_server(folder),
+            presence.only_server(folder),
         ):
             raise AssertionError("never here")
 
-    with workspaces.only_server(folder):
+    with presence.only_server(folder):
         pass
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"])
 def test_a_server_file_that_says_nothing_is_none(folder: Path, content: str) -> None:
     folder.mkdir()
-    assert workspaces.read_server_file(folder) is None
+    assert presence.read_server_file(folder) is None
 
     (folder / "server.json").write_text(content)
 
-    assert workspaces.read_server_file(folder) is None
+    assert presence.read_server_file(folder) is None
 
 
 def test_the_server_file_is_written_whole_and_private(folder: Path) -> None:
     folder.mkdir()
     said: dict[str, Any] = {"url": "http://127.0.0.1:1", "pid": 1}
 
-    workspaces.write_server_file(folder, said)
+    presence.write_server_file(folder, said)
 
-    assert json.loads((folder / "server.json").read_text()) == said == workspaces.read_server_file(folder)
+    assert json.loads((folder / "server.json").read_text()) == said == presence.read_server_file(folder)
     assert stat.S_IMODE((folder / "server.json").stat().st_mode) == 0o600
-    workspaces.remove_server_file(folder)
-    workspaces.remove_server_file(folder)
+    presence.remove_server_file(folder)
+    presence.remove_server_file(folder)
     assert list(folder.iterdir()) == []
 
 

@@ -302,6 +302,23 @@ def test_a_writer_that_is_killed_lets_the_next_one_in(store: Store, tmp_path: Pa
     assert followers(store) == {"f"}
 
 
+def test_one_process_leads_until_it_is_gone(store: Store, other: Store, tmp_path: Path) -> None:
+    assert store.leads()
+    assert not other.leads()
+    assert store.leads()
+
+    store.database.close()
+    assert other.leads()
+
+    third = open_store(tmp_path / "workspace")
+    assert not third.leads()
+    end_connections(third)  # also that of the one who leads: nobody does until the next look
+    for _ in range(2):
+        leaders = [third.leads(), other.leads()]
+    assert leaders.count(True) == 1
+    third.close()
+
+
 def test_two_processes_that_change_at_once_keep_one_chain(store: Store, other: Store) -> None:
     def work(turn: tuple[int, Store]) -> None:
         for n in range(15):

@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 
 from mainstay.server.app import make_app
-from mainstay.server.workspace import TOKEN_FILE, open_workspace, read_server_file
+from mainstay.server.presence import read_server_file
+from mainstay.server.workspace import TOKEN_FILE, open_workspace
 
 URL = "http://127.0.0.1"
 

@@ -40,6 +40,7 @@ def serve(
     token: str,
     host: str = "127.0.0.1",
     port: int = 7778,
+    handed: int | None = None,
     hosts: Iterable[str] = (),
     with_parent: bool = False,
     limits: Limits | None = None,
@@ -49,14 +50,15 @@ def serve(
 
     Args:
         workspace: folder for the log's spool, the kept table and the models' files. token: the gateway's own.
+        handed: the descriptor of a port that a supervisor has taken already.
         hosts: further names under which it may be addressed. with_parent: stop also when standard input ends.
 
     Raises:
         Conflict: the port is busy. Invalid: it may not be taken.
     """
-    listening = bind(host, port, what="the gateway", option="--port")
+    taken = bind(host, port, what="the gateway", option="--port") if handed is None else socket.socket(fileno=handed)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(workspace, control_url, token, listening, hosts, with_parent, limits, log_settings))
+        runner.run(_serve(workspace, control_url, token, taken, hosts, with_parent, limits, log_settings))
 
 
 async def _serve(

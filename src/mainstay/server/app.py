@@ -23,6 +23,7 @@ from mainstay.server.guard import METHODS_OF_PROTOCOLS, Guard
 from mainstay.server.loops import Loops
 from mainstay.server.openapi import Described
 from mainstay.server.routes import Route, Routes, encode, endpoint
+from mainstay.server.summons import Summons
 from mainstay.store import Store
 
 
@@ -43,11 +44,13 @@ def make_app(
     loops: bool = True,
     instance: str | None = None,
     trusted: str | None = None,
+    summons: int | None = None,
 ) -> ASGIApp:
     """The whole control plane. ``hosts`` are further names under which it may be addressed; without ``loops`` nothing
     happens unless a request asks for it. ``instance`` is what ``/health`` says, so that a client knows whom it found.
-    ``trusted`` is the person as whom programs of the server's own user act without a token."""
-    running = Loops(store)
+    ``trusted`` is the person as whom programs of the server's own user act without a token. ``summons`` is where a
+    supervisor hears which further processes are needed."""
+    running = Loops(store, *([] if summons is None else [Summons(summons).look]))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

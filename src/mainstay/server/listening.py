@@ -7,7 +7,11 @@ A file of its own, because neither a gateway nor ``up`` needs the rest of the se
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import sys
+import threading
+from collections.abc import Callable
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid
 
@@ -40,7 +44,7 @@ def bind(host: str, port: int, *, what: str, option: str) -> socket.socket:
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listening.bind((host, port))
-        listening.listen(1024)
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
@@ -51,3 +55,19 @@ def bind(host: str, port: int, *, what: str, option: str) -> socket.socket:
             f"{what} cannot listen on {host}:{port}: {error.strerror}; choose another with {option}."
         ) from error
     return listening
+
+
+def url_of(host: str, listening: socket.socket) -> str:
+    """The address under which a port that was taken is reached."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def stop_when_parent_ends(stop: Callable[[], None]) -> None:
+    """Call ``stop`` when standard input ends: the parent holds its other end and says nothing, ever."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        stop()
+
+    threading.Thread(target=watch, name="mainstay-parent", daemon=True).start()

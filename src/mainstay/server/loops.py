@@ -2,7 +2,8 @@
 """What happens without a request: each loop looks at the record and does what is due.
 
 A loop is a function of the store that returns whether it did anything. It keeps no state of its own, so a kill at any
-moment costs nothing but time: the next look finds the same work. One thread runs them all, woken by every commit.
+moment costs nothing but time: the next look finds the same work. One thread runs them all, woken by every commit; where
+several servers share a database, the one that leads, and when it is gone another within `LOOK_AT_LEAST_EVERY_S`.
 """
 
 from __future__ import annotations
@@ -49,15 +50,16 @@ def close_records(store: Store) -> bool:
 
 
 class Loops:
-    """The thread that runs every loop while the server is up."""
+    """The thread that runs every loop while the server is up; of many servers on one database, one leads and runs them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *further: Loop) -> None:
         self.store = store
+        self._further = further
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mainstay-loops", daemon=True)
 
     def start(self) -> None:
-        """Begin looking."""
+        """Begin looking, as soon as this server leads."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -68,7 +70,9 @@ class Loops:
     def _run(self) -> None:
         seen = 0
         while not self._stopping.is_set():
-            if not any([self._look(loop) for loop in every_loop()]):
+            if not self.store.leads():
+                self._stopping.wait(LOOK_AT_LEAST_EVERY_S)
+            elif not any([self._look(loop) for loop in (*every_loop(), *self._further)]):
                 seen = self.store.wait_for_commit(seen, LOOK_AT_LEAST_EVERY_S)
 
     def _look(self, loop: Loop) -> bool:

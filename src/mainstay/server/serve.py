@@ -1,23 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the control plane as a process: hold the workspace, take the port, say where, serve until told to stop."""
+"""Run the control plane as a process: hold the workspace, take the port, say where, serve until told to stop.
+
+Below `mainstay up` it is handed all that: the supervisor holds the workspace and the port, and whichever server process is
+there accepts. So a request that comes while one is started again waits instead of being turned away.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from mainstay import settings
-from mainstay.server import listening as ports
+from mainstay.server import listening, presence
 from mainstay.server import workspace as workspaces
 from mainstay.server.app import make_app
 from mainstay.server.peers import KnownConnections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handed:
+    """What a supervisor holds for its servers. ``socket`` and ``summons`` are descriptors; to ``summons`` a server writes
+    the names of further processes for which there is work."""
+
+    socket: int
+    instance: str
+    summons: int
 
 
 def serve(
@@ -28,6 +44,7 @@ def serve(
     gateway_url: str | None = None,
     hosts: Iterable[str] = (),
     with_parent: bool = False,
+    handed: Handed | None = None,
 ) -> None:
     """Serve ``folder`` on ``host:port`` (0: any free port) until SIGTERM or Ctrl-C.
 
@@ -36,17 +53,13 @@ def serve(
     Raises:
         Forbidden: ``host`` is not loopback. Conflict: the port is busy, or the workspace has a server already.
     """
-    ports.require_loopback(host)
-    with workspaces.only_server(folder):
-        listening = ports.bind(host, port, what="the control plane", option="--port")
+    listening.require_loopback(host)
+    with _place(folder, host, port, handed) as (taken, instance):
         store = workspaces.open_workspace(folder)
-        # What a server that was killed left behind must not be taken for us while we start.
-        workspaces.remove_server_file(folder)
-        instance = secrets.token_hex(16)
         trusted = workspaces.owner_name() if settings.get("trust_same_user") else None
-        url = f"http://{_written(host)}:{listening.getsockname()[1]}"
+        summons = handed.summons if handed else None
         config = uvicorn.Config(
-            make_app(store, hosts=hosts, instance=instance, trusted=trusted),
+            make_app(store, hosts=hosts, instance=instance, trusted=trusted, summons=summons),
             http=KnownConnections,
             log_config=None,
             access_log=False,
@@ -59,26 +72,30 @@ def serve(
         # uvicorn sends itself the signal again when it has stopped; by default that would end us before we tidied up.
         signal.signal(signal.SIGTERM, lambda _signal, _frame: setattr(server, "should_exit", True))
         if with_parent:
-            stop_when_parent_ends(lambda: setattr(server, "should_exit", True))
+            listening.stop_when_parent_ends(lambda: setattr(server, "should_exit", True))
+        url = listening.url_of(host, taken)
         told = {"url": url, "gateway_url": gateway_url, "pid": os.getpid(), "instance": instance}
-        workspaces.write_server_file(folder, told)
+        presence.write_server_file(folder, told)
+        # What was loaded stays: the collector need not look at it each time.
+        gc.freeze()
+        gc.enable()
         try:
-            server.run(sockets=[listening])
+            server.run(sockets=[taken])
         finally:
-            workspaces.remove_server_file(folder)
             store.close()
 
 
-def stop_when_parent_ends(stop: Callable[[], None]) -> None:
-    """Call ``stop`` when standard input ends: the parent holds its other end and says nothing, ever."""
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-        stop()
-
-    threading.Thread(target=watch, name="mainstay-parent", daemon=True).start()
-
-
-def _written(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+@contextmanager
+def _place(folder: Path, host: str, port: int, handed: Handed | None) -> Iterator[tuple[socket.socket, str]]:
+    """The port, and the name under which ``/health`` knows us."""
+    if handed:
+        yield socket.socket(fileno=handed.socket), handed.instance
+        return
+    with presence.only_server(folder):
+        taken = listening.bind(host, port, what="the control plane", option="--port")
+        # What a server that was killed left behind must not be taken for us while we start.
+        presence.remove_server_file(folder)
+        try:
+            yield taken, secrets.token_hex(16)
+        finally:
+            presence.remove_server_file(folder)

@@ -1,35 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """A workspace: the folder of one embedded Mainstay, made ready on first use.
 
-Layout: ``mainstay.db``, ``blobs/``, ``predictions/`` (a gateway's open log), ``token`` (the owner's, 0600), and while a
-server runs ``server.json`` (where it listens) and ``server.lock`` (that it is the only one).
+Layout: ``mainstay.db`` (or ``postgresql``: the rows are there), ``blobs/``, ``predictions/`` (a gateway's open log), ``token``
+(the owner's, 0600), and while a server runs ``server.json`` (where it listens) and ``server.lock`` (that it is the only one).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
-import json
 import os
 import re
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import mainstay
 from mainstay.domain.clock import Clock, utc_now
-from mainstay.domain.errors import Conflict
 from mainstay.domain.events.governance import WorkspaceMade
 from mainstay.lifecycle.governance import people, tokens
 from mainstay.lifecycle.tracking import experiments
+from mainstay.server import presence
 from mainstay.store import Store, ledger, open_store
 
 TOKEN_FILE = "token"
-SERVER_FILE = "server.json"
-LOCK_FILE = "server.lock"
 OWNER_TOKEN_DAYS = 3650
 
 
@@ -59,46 +51,6 @@ def issue_service_token(store: Store, *, name: str, role: str) -> str:
         return tokens.issue(change, name=name, days=30).secret
 
 
-@contextmanager
-def only_server(folder: Path) -> Iterator[None]:
-    """Hold the workspace as its one server.
-
-    Raises:
-        Conflict: another server holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(folder / LOCK_FILE, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            where = (read_server_file(folder) or {}).get("url", "another port")
-            raise Conflict(
-                f"workspace {folder.parent.name or folder.name}/{folder.name} already has a server, at {where}; "
-                "use that one, stop it, or choose another folder with --workspace."
-            ) from error
-        yield
-
-
-def read_server_file(folder: Path) -> dict[str, Any] | None:
-    """Where this workspace's server said it listens, or None."""
-    try:
-        found = json.loads((folder / SERVER_FILE).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def write_server_file(folder: Path, content: dict[str, Any]) -> None:
-    """Say where the server listens; whole or not at all."""
-    _write_private(folder / SERVER_FILE, json.dumps(content))
-
-
-def remove_server_file(folder: Path) -> None:
-    """The server has stopped."""
-    with contextlib.suppress(FileNotFoundError):
-        (folder / SERVER_FILE).unlink()
-
-
 class _MadeMeanwhile(Exception):
     """Another process was here a moment earlier."""
 
@@ -115,13 +67,4 @@ def _make_ready(store: Store, folder: Path) -> None:
         people.add(change, name=name, roles=["admin"])
         secret = tokens.issue(change, name=name, days=OWNER_TOKEN_DAYS).secret
         # Within the transaction: if the file cannot be written, the token it should hold does not exist either.
-        _write_private(folder / TOKEN_FILE, secret + "\n")
-
-
-def _write_private(file: Path, text: str) -> None:
-    fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(file)
+        presence.write_private(folder / TOKEN_FILE, secret + "\n")

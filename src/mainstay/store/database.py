@@ -118,6 +118,10 @@ class Store:
             self._commits += 1
             self._committed.notify_all()
 
+    def leads(self) -> bool:
+        """Whether this process acts for all that share the database; it takes the place if it is free. For one thread to ask."""
+        return self.database.leads()
+
     def close(self) -> None:
         """Let go of every connection."""
         self.database.close()
@@ -179,8 +183,8 @@ def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
 
 def _database_of(workspace: Path) -> Database:
     """The database that goes with the blobs in this folder; never another one, which would know nothing of them."""
-    url = settings.get("database_url")
     file, elsewhere = workspace / EMBEDDED, workspace / ELSEWHERE
+    url = settings.get("database_url") or (os.environ.get("DATABASE_URL") if elsewhere.exists() else None)
     if url and file.exists():
         raise Conflict(
             f"workspace {workspace.name!r} has an embedded database, and setting MAINSTAY_DATABASE_URL names another one; "

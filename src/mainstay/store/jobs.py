@@ -168,6 +168,11 @@ def any_waiting(view: View, kinds: Sequence[str]) -> bool:
     return view.first(select(jobs.c.id).where(waiting).limit(1)) is not None
 
 
+def any_open(view: View) -> bool:
+    """Whether some job waits for a worker, or has one."""
+    return view.first(select(jobs.c.id).where(jobs.c.state.in_(["queued", "leased"])).limit(1)) is not None
+
+
 def any_overdue(view: View) -> bool:
     """Whether some worker let its lease run out."""
     return view.first(select(jobs.c.id).where(jobs.c.state == "leased", jobs.c.leased_until < view.now())) is not None

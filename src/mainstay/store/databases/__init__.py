@@ -51,6 +51,10 @@ class Database(Protocol):
         """Call ``told`` from now on, on a thread of its own, whenever another process has committed; it may be once too often."""
         ...
 
+    def leads(self) -> bool:
+        """Whether this process acts for all that share the database; it takes the place if it is free. Gone with the process."""
+        ...
+
     def close(self) -> None:
         """Let go of every connection."""
         ...

@@ -81,6 +81,10 @@ class SQLite:
     def follow(self, told: Callable[[], None]) -> None:
         """See `Database.follow`. A workspace on SQLite has one server, and that is this process."""
 
+    def leads(self) -> bool:
+        """See `Database.leads`. Nobody else is there."""
+        return True
+
     def close(self) -> None:
         """See `Database.close`."""
         with self._writing:
