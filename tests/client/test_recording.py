@@ -439,6 +439,7 @@ def test_what_is_sent_twice_stands_once(embedded: Session, monkeypatch: pytest.M
 
     found = embedded.get(f"/runs/{run.id}")
     events = embedded.get("/events", subject=f"run:{run.id}")["items"]
+    assert [each for each in run._outbox.refused if each.run == run.id] == []
     assert {path.rpartition("/")[2] for path in sends} == {"runs", "points", "log", "artifacts", "finish"}
     assert points(embedded, run.id, "loss") == [(step, float(step)) for step in range(50)]
     assert (found["state"], found["params"], found["tags"]) == ("succeeded", {"depth": 6}, {"a": "b"})
