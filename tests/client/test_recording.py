@@ -441,6 +441,24 @@ def test_what_is_sent_twice_stands_once(embedded: Session, monkeypatch: pytest.M
     assert sorted(event["kind"] for event in events) == ["run.finished", "run.started"]
 
 
+def test_a_file_whose_answer_was_not_marked_before_a_kill_is_named_again(tmp_path: Path) -> None:
+    session = connect(workspace=tmp_path / "w")
+    with ms.run("train", session=session) as run:
+        body = {"path": "notes.txt", "digest": session.put_blob(b"three"), "size": 5, "media_type": "text/plain"}
+        kept = delivery.spools.make(tmp_path / "left", "workspace")
+        kept.append(
+            delivery.Request(
+                key="k", run=run.id, path=f"/runs/{run.id}/artifacts", body=json.dumps(body).encode(), blob="gone"
+            )
+        )
+        kept.release()
+        (delivered,) = delivery.sync(session, tmp_path / "left")
+
+    assert (delivered.requests, delivered.refused) == (1, 0)
+    assert [each["path"] for each in session.get(f"/runs/{run.id}")["artifacts"]] == ["notes.txt"]
+    session.close()
+
+
 def test_an_offline_run_says_nothing_until_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAINSTAY_WORKSPACE", str(tmp_path / "w"))
     monkeypatch.setenv("MAINSTAY_URL", "http://127.0.0.1:9")  # nobody is asked

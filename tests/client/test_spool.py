@@ -81,6 +81,21 @@ def test_what_was_answered_before_a_kill_is_not_sent_again(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mark_that_was_cut_off_counts_as_the_one_before(tmp_path: Path) -> None:
+    spool = spools.make(tmp_path, None)
+    for n in range(4):
+        spool.append(request(n))
+    for _ in range(3):
+        head = spool.head()
+        assert head is not None
+        spool.done(head)
+    (mark,) = spool.folder.glob("*.answered")
+    os.truncate(mark, mark.stat().st_size - 2)
+    os.close(spool._lock_handle)
+
+    assert drained(left(tmp_path)) == ["/runs/r/2", "/runs/r/3"]
+
+
 @pytest.mark.parametrize("cut", [1, 5, 40, 100])
 def test_a_request_that_was_cut_off_ends_what_is_read(tmp_path: Path, cut: int) -> None:
     spool = spools.make(tmp_path, None)
