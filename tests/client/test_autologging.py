@@ -120,6 +120,7 @@ def test_the_parts_of_a_training_are_not_recorded_by_themselves(session: Session
         == search.best_params_["decisiontreeclassifier__max_depth"]
     )
     assert run["metrics"]["best_cv_score"] == pytest.approx(search.best_score_)
+    assert not [name for name in run["params"] if name.startswith("training_")]
     assert "cv_results.csv" in {each["path"] for each in run["artifacts"]}
 
 

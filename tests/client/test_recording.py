@@ -41,7 +41,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAINSTAY_SYSTEM_METRICS", "0")
 
 
-def points(session: Session, run: str, key: str) -> list[tuple[int, float]]:
+def points(session: Session, run: str, key: str) -> list[tuple[int, Any]]:
     found, after = [], None
     while True:
         page = session.get(f"/runs/{run}/metrics/{key}", after=after, limit=1000)
@@ -166,19 +166,14 @@ def test_a_number_is_taken_as_it_is_now(embedded: Session) -> None:
     assert points(embedded, run.id, "count") == [(0, 1.0)]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_number_that_is_not_finite_neither_ends_the_script_nor_costs_other_points(embedded: Session) -> None:
+def test_a_number_that_is_not_finite_is_kept_like_any_other(embedded: Session) -> None:
     with ms.run("train", session=embedded) as run:
         for step, value in enumerate([0.5, math.nan, 0.4, math.inf, -math.inf, 0.3]):
             ms.log_metric("loss", value, step=step)
 
     found = points(embedded, run.id, "loss")
-    assert [(step, value) for step, value in found if isinstance(value, float) and math.isfinite(value)] == [
-        (0, 0.5),
-        (2, 0.4),
-        (5, 0.3),
-    ]
-    assert embedded.get(f"/runs/{run.id}")["state"] == "succeeded"
+    assert found == [(0, 0.5), (1, None), (2, 0.4), (3, "Infinity"), (4, "-Infinity"), (5, 0.3)]
+    assert embedded.get(f"/runs/{run.id}")["metrics"] == {"loss": 0.3}
 
 
 def test_a_run_that_the_server_refuses_is_refused_at_once(embedded: Session, tmp_path: Path) -> None:
@@ -439,10 +434,29 @@ def test_what_is_sent_twice_stands_once(embedded: Session, monkeypatch: pytest.M
 
     found = embedded.get(f"/runs/{run.id}")
     events = embedded.get("/events", subject=f"run:{run.id}")["items"]
+    assert [each for each in run._outbox.refused if each.run == run.id] == []
     assert {path.rpartition("/")[2] for path in sends} == {"runs", "points", "log", "artifacts", "finish"}
     assert points(embedded, run.id, "loss") == [(step, float(step)) for step in range(50)]
     assert (found["state"], found["params"], found["tags"]) == ("succeeded", {"depth": 6}, {"a": "b"})
     assert sorted(event["kind"] for event in events) == ["run.finished", "run.started"]
+
+
+def test_a_file_whose_answer_was_not_marked_before_a_kill_is_named_again(tmp_path: Path) -> None:
+    session = connect(workspace=tmp_path / "w")
+    with ms.run("train", session=session) as run:
+        body = {"path": "notes.txt", "digest": session.put_blob(b"three"), "size": 5, "media_type": "text/plain"}
+        kept = delivery.spools.make(tmp_path / "left", "workspace")
+        kept.append(
+            delivery.Request(
+                key="k", run=run.id, path=f"/runs/{run.id}/artifacts", body=json.dumps(body).encode(), blob="gone"
+            )
+        )
+        kept.release()
+        (delivered,) = delivery.sync(session, tmp_path / "left")
+
+    assert (delivered.requests, delivered.refused) == (1, 0)
+    assert [each["path"] for each in session.get(f"/runs/{run.id}")["artifacts"]] == ["notes.txt"]
+    session.close()
 
 
 def test_an_offline_run_says_nothing_until_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

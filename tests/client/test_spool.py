@@ -60,12 +60,15 @@ def test_another_process_takes_over_only_what_has_no_owner_any_more(tmp_path: Pa
     assert (found.target, drained(found)) == ("workspace", ["/runs/r/0"])
 
 
-def test_what_was_answered_before_a_kill_is_not_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answered", [1, 4, 5, 9])
+def test_what_was_answered_before_a_kill_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
     monkeypatch.setattr(spools, "SEGMENT_BYTES", 400)  # several segments, one of them answered in part
     spool = spools.make(tmp_path, None)
     for n in range(10):
         spool.append(request(n))
-    for _ in range(4):
+    for _ in range(answered):
         head = spool.head()
         assert head is not None
         spool.done(head)
@@ -73,9 +76,24 @@ def test_what_was_answered_before_a_kill_is_not_sent_again(tmp_path: Path, monke
 
     found = left(tmp_path)
 
-    assert drained(found) == [f"/runs/r/{n}" for n in range(4, 10)]
+    assert drained(found) == [f"/runs/r/{n}" for n in range(answered, 10)]
     found.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_that_was_cut_off_counts_as_the_one_before(tmp_path: Path) -> None:
+    spool = spools.make(tmp_path, None)
+    for n in range(4):
+        spool.append(request(n))
+    for _ in range(3):
+        head = spool.head()
+        assert head is not None
+        spool.done(head)
+    (mark,) = spool.folder.glob("*.answered")
+    os.truncate(mark, mark.stat().st_size - 2)
+    os.close(spool._lock_handle)
+
+    assert drained(left(tmp_path)) == ["/runs/r/2", "/runs/r/3"]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40, 100])

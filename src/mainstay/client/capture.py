@@ -14,7 +14,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,9 @@ def project() -> Path:
     return Path(script).resolve().parent if script else Path.cwd()
 
 
-def environment() -> dict[str, Any]:
-    """Interpreter, system and installed packages."""
+@cache
+def environment() -> Mapping[str, Any]:
+    """Interpreter, system and the packages that were installed when this process first asked."""
     packages = {
         each.metadata["Name"]: each.version for each in importlib.metadata.distributions() if each.metadata["Name"]
     }
@@ -84,7 +87,8 @@ def environment() -> dict[str, Any]:
     return {"python": platform.python_version(), "system": platform.system().lower(), "packages": ordered}
 
 
-def hardware() -> dict[str, Any]:
+@cache
+def hardware() -> Mapping[str, Any]:
     """The machine in a few words; nothing that identifies it."""
     found: dict[str, Any] = {
         "system": platform.system(),
@@ -129,18 +133,28 @@ def gpus(*fields: str) -> list[tuple[str, ...]]:
 
 
 def _loaded() -> Iterator[Path]:
-    script = sys.modules.get("__main__")
+    script, stdlib = sys.modules.get("__main__"), sysconfig.get_path("stdlib") + os.sep
     for module in (script, *sys.modules.copy().values()):
         place = getattr(module, "__file__", None)
-        if isinstance(place, str) and place.endswith(".py"):
+        # Thousands of modules are nobody's own: looking at their names is cheap, following links to their files is not.
+        if (
+            isinstance(place, str)
+            and place.endswith(".py")
+            and not place.startswith(stdlib)
+            and not _is_installed(place)
+        ):
             yield Path(place).resolve()
+
+
+def _is_installed(place: str) -> bool:
+    return any(f"{os.sep}{folder}{os.sep}" in place for folder in _INSTALLED)
 
 
 def _is_own(path: Path, root: Path) -> bool:
     installed = (Path(sys.prefix).resolve(), Path(__file__).resolve().parents[1])
     if not path.is_relative_to(root) or any(path.is_relative_to(folder) for folder in installed):
         return False
-    return not any(part in _INSTALLED or part.startswith(".") for part in path.relative_to(root).parts)
+    return not any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _cells() -> list[str]:

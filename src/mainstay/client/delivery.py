@@ -40,7 +40,8 @@ def send(session: Session, spool: Spool, request: Request) -> None:
     Raises:
         MainstayError: what was answered; of kind `FINAL`, or worth another try later.
     """
-    if request.blob:
+    # A blob goes once its request was answered: where it is gone, only the mark of that answer was lost in a kill.
+    if request.blob and spool.blob(request.blob).exists():
         session.put_blob(spool.blob(request.blob), retry_s=0)
     try:
         session.wire.ask(

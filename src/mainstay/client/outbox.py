@@ -347,25 +347,19 @@ def _taken(points: deque[Any], most: int) -> list[Any]:
 
 
 def _requests(batch: Sequence[tuple[str, str, int, int, float]]) -> Iterator[tuple[str, bytes]]:
-    """The bodies that bring a batch: one for each run, and one more if some of its values are not finite.
-
-    These go alone: should the server not take them, it takes the others.
-    """
+    """The bodies that bring a batch, one for each run: its points by key, column by column."""
     by_run: dict[str, dict[str, tuple[list[int], list[int], list[Any]]]] = {}
-    odd: dict[str, dict[str, tuple[list[int], list[int], list[Any]]]] = {}
     for run, key, step, at_ns, value in batch:
-        is_plain = math.isfinite(value)
-        columns = (by_run if is_plain else odd).setdefault(run, {}).setdefault(key, ([], [], []))
+        columns = by_run.setdefault(run, {}).setdefault(key, ([], [], []))
         columns[0].append(step)
         columns[1].append(at_ns // 1000)
-        columns[2].append(value if is_plain else _word_for(value))
-    for found in (by_run, odd):
-        for run, series in found.items():
-            told = [
-                {"key": key, "steps": steps, "at_us": at_us, "values": values}
-                for key, (steps, at_us, values) in series.items()
-            ]
-            yield run, msgspec.json.encode({"series": told})
+        columns[2].append(value if math.isfinite(value) else _word_for(value))
+    for run, series in by_run.items():
+        told = [
+            {"key": key, "steps": steps, "at_us": at_us, "values": values}
+            for key, (steps, at_us, values) in series.items()
+        ]
+        yield run, msgspec.json.encode({"series": told})
 
 
 def _word_for(value: float) -> str:

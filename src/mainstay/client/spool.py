@@ -102,7 +102,9 @@ class Spool:
         with self._guard:
             place = self._places.popleft()
             if self._places and self._places[0].segment == place.segment:
-                self._mark(place.segment).write_text(str(place.end))
+                # Added to, never written anew: a kill between emptying and writing would send everything again.
+                with self._mark(place.segment).open("ab", buffering=0) as mark:
+                    mark.write(b"%d\n" % place.end)
             else:
                 self._drop_segment(place.segment)
         if request.blob:
@@ -138,9 +140,8 @@ class Spool:
 
     def _recover(self) -> None:
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            segment, begin = int(path.stem), 0
-            with contextlib.suppress(OSError, ValueError):
-                begin = int(self._mark(segment).read_text())
+            segment = int(path.stem)
+            begin = _marked(self._mark(segment))
             with path.open("rb") as file:
                 file.seek(begin)
                 while _read(file) is not None:
@@ -203,6 +204,15 @@ def leftovers(root: Path) -> Iterator[Spool]:
             handle = _locked(folder)
             if handle is not None:
                 yield Spool(folder, handle, _target(folder))
+
+
+def _marked(mark: Path) -> int:
+    """How far a segment was answered: the last whole line."""
+    try:
+        lines = mark.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return 0
+    return int(lines[-2]) if len(lines) > 1 else 0
 
 
 def _target(folder: Path) -> str | None:
