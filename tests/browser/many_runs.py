@@ -33,9 +33,10 @@ def seed(store: Store, runs: int = RUNS, points: int = POINTS) -> None:
             ingest.bulk_append(tables.runs, map(run, numbers))
             ingest.bulk_append(tables.run_params, (each for n in numbers for each in params(n)))
             ingest.bulk_append(tables.run_metrics, (each for n in numbers for each in metrics(n)))
-            ingest.bulk_append(tables.run_tags, ({"run": run_id(n), "key": "team", "value": team(n)} for n in numbers))
+            ingest.bulk_append(tables.run_tags, map(tag, numbers))
     with store.ingest() as ingest:
-        ingest.bulk_append(tables.metric_points, curve(run_id(runs - 1), points))
+        series = tables.series_of(ingest, run_id(runs - 1), ["loss"])["loss"].series
+        tables.append_points(ingest, {series: list(curve(points))})
 
 
 def run_id(number: int) -> str:
@@ -59,6 +60,7 @@ def team(number: int) -> str:
 
 def run(number: int) -> dict[str, Any]:
     started = BEGUN + timedelta(minutes=number)
+    ended = started + timedelta(seconds=30 + number % 600)
     empty = dict.fromkeys(column.name for column in tables.runs.columns)
     return empty | {
         "id": run_id(number),
@@ -68,42 +70,42 @@ def run(number: int) -> dict[str, Any]:
         "state": "failed" if number % 50 == 7 else "succeeded",
         "actor": "ana",
         "started_at": started,
-        "ended_at": started + timedelta(seconds=30 + number % 600),
+        "ended_at": ended,
+        "closed_at": ended,
         "reason": "",
     }
 
 
 def params(number: int) -> Iterator[dict[str, Any]]:
-    for key, value in (
-        ("depth", depth(number)),
-        ("rate", 10 ** -(number % 4 + 1)),
-        ("kernel", ("rbf", "poly")[number % 2]),
-    ):
-        yield {"run": run_id(number), "key": key, "value": value}
+    for key, value in (("depth", depth(number)), ("rate", 10 ** -(number % 4 + 1))):
+        yield said(number, key, str(value)) | {"is_text": False, "number": float(value)}
+    yield said(number, "kernel", ("rbf", "poly")[number % 2]) | {"is_text": True, "number": None}
+
+
+def tag(number: int) -> dict[str, Any]:
+    return said(number, "team", team(number))
+
+
+def said(number: int, key: str, value: str) -> dict[str, Any]:
+    return {"run": run_id(number), "experiment": 0, "key": key, "value": value, "more": None}
 
 
 def metrics(number: int) -> Iterator[dict[str, Any]]:
-    at = BEGUN + timedelta(minutes=number)
-    for key, value in (
-        ("auc", auc(number)),
-        ("loss", round(1.3 - auc(number), 6)),
-        ("val loss", round(1.4 - auc(number), 6)),
-    ):
-        yield {"run": run_id(number), "key": key, "step": 0, "at": at, "value": value}
+    at = micros(BEGUN + timedelta(minutes=number))
+    for key, value in (("auc", auc(number)), ("loss", 1.3 - auc(number)), ("val loss", 1.4 - auc(number))):
+        yield {"run": run_id(number), "experiment": 0, "key": key, "step": 0, "at": at, "value": round(value, 6)}
 
 
-def curve(run: str, points: int) -> Iterator[dict[str, Any]]:
+def curve(points: int) -> Iterator[tuple[int, int, float]]:
     """A loss that falls with a ripple, and one spike at three quarters that no downsampling may lose."""
     for step in range(points):
         value = 2 * math.exp(-3 * step / points) + 0.05 * math.sin(step / 37)
         spike = 9.0 if step == points * 3 // 4 else 0.0
-        yield {
-            "run": run,
-            "key": "loss",
-            "step": step,
-            "at": BEGUN + timedelta(seconds=step),
-            "value": value + spike,
-        }
+        yield step, micros(BEGUN + timedelta(seconds=step)), value + spike
+
+
+def micros(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000
 
 
 if __name__ == "__main__":

@@ -94,3 +94,18 @@ def test_runs_are_chosen_and_compared_without_a_mouse(many: Served, open_page: A
     assert heads == [f"trial-{LAST:06d}", f"trial-{LAST - 2:06d}"]
     row = page.get_by_role("row", name="auc")
     assert f"{many_runs.auc(LAST):.3f}" in row.inner_text() and f"{many_runs.auc(LAST - 2):.3f}" in row.inner_text()
+
+
+def test_the_server_sorts_by_any_column_and_the_best_of_all_runs_comes_first(many: Served, open_page: Any) -> None:
+    page = open_page(many, "/runs")
+    first_name(page, f"trial-{LAST:06d}")
+    best = sorted(range(many_runs.RUNS), key=many_runs.auc, reverse=True)
+
+    page.get_by_role("columnheader", name="auc").get_by_role("button").click()
+    until(page, lambda: names(page)[:5] == [f"trial-{n:06d}" for n in best[:5]], "the best of all runs come first")
+    expect(page.get_by_role("columnheader", name="auc")).to_have_attribute("aria-sort", "descending")
+
+    page.get_by_role("columnheader", name="auc").get_by_role("button").click()
+    until(page, lambda: names(page)[0] == f"trial-{best[-1]:06d}", "the worst of all runs comes first")
+    page.reload()
+    first_name(page, f"trial-{best[-1]:06d}")

@@ -10,7 +10,7 @@ import pytest
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.tracking import Point
-from mainstay.lifecycle.tracking import logs, runs, search
+from mainstay.lifecycle.tracking import logs, runs, search, tables
 from mainstay.store import Store
 
 AT = datetime(2013, 1, 1, tzinfo=UTC)
@@ -106,3 +106,14 @@ def test_a_filter_that_cannot_be_read_is_refused(store: Store, filter: str) -> N
 def test_an_experiment_that_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(NotFound, match="no experiment 'none'"), store.view() as view:
         search.find(view, experiment="none")
+
+
+def test_a_condition_on_a_metric_and_an_order_by_one_go_together_where_many_match(
+    store: Store, four: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "FEW", 0)
+
+    with store.view() as view:
+        found = search.find(view, experiment="Default", filter="metrics.auc > 0.55", order_by="metrics.auc desc")
+
+    assert [run.id for run in found.runs] == [four[2], four[1]]

@@ -311,6 +311,7 @@ export interface Version {
   aliases?: string[];
   source?: string;
   claims?: Record<string, string>;
+  evaluation_blob?: string | null;
   is_reference?: boolean;
   needs_pickle?: boolean;
   permission?: Permission | null;

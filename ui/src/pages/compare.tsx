@@ -87,7 +87,7 @@ interface DifferencesProps {
 
 function Differences({ runs, versions, without }: DifferencesProps) {
   const [all] = useParam("all");
-  const [metrics, params] = [fieldsOf(runs, "metrics").filter((field) => !isImportance(field.label)), fieldsOf(runs, "params")];
+  const [metrics, params] = [measured(runs), fieldsOf(runs, "params")];
   const tags = fieldsOf(
     runs.map((run) => ({ params: run.tags ?? {} })),
     "params",
@@ -250,11 +250,14 @@ function SharedCurves({ runs }: { runs: Run[] }) {
   );
 }
 
+/** The metrics that somebody measured, then those that the machine told of itself. */
+function measured(runs: Run[]): Field[] {
+  const fields = fieldsOf(runs, "metrics").filter((field) => !isImportance(field.label));
+  return [...fields.filter((field) => !isSystem(field.label)), ...fields.filter((field) => isSystem(field.label))];
+}
+
 function useFields(runs: Run[]): Field[] {
-  return useMemo(
-    () => [...fieldsOf(runs, "params"), ...fieldsOf(runs, "metrics").filter((field) => !isImportance(field.label))],
-    [runs.map((run) => run.id).join()],
-  );
+  return useMemo(() => [...fieldsOf(runs, "params"), ...measured(runs)], [runs.map((run) => run.id).join()]);
 }
 
 const AXES_AT_FIRST = 7;
@@ -265,7 +268,7 @@ function AcrossAll({ runs }: { runs: Run[] }) {
   const differ = fields.filter((field) => !isSame(field));
   const atFirst = [
     ...differ.filter((field) => field.key.startsWith("params.")).slice(0, AXES_AT_FIRST - 2),
-    ...differ.filter((field) => field.key.startsWith("metrics.")).slice(0, 2),
+    ...differ.filter((field) => field.key.startsWith("metrics.") && !isSystem(field.label)).slice(-2),
   ];
   const chosen = words ? words.split(",") : atFirst.map((field) => field.key);
   const shown = useMemo(() => chosen.flatMap((key) => fields.find((field) => field.key === key) ?? []), [chosen.join(), fields]);

@@ -21,7 +21,7 @@ const COLUMNS: Column<LedgerEvent>[] = [
   { key: "seq", label: "Event", value: (event) => event.seq },
   { key: "kind", label: "Kind", value: (event) => event.kind, cell: (event) => <code>{event.kind}</code> },
   { key: "subject", label: "Subject", value: (event) => event.subject, cell: (event) => <Subject subject={event.subject} /> },
-  { key: "actor", label: "Actor", value: (event) => event.actor, cell: (event) => <Person name={event.actor} /> },
+  { key: "actor", roomy: true, label: "Actor", value: (event) => event.actor, cell: (event) => <Person name={event.actor} /> },
   { key: "reason", label: "Reason", value: (event) => event.reason, wide: true },
   {
     key: "because",

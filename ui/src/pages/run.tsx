@@ -17,7 +17,7 @@ import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { About, Link, Page, Run } from "../types.ts";
+import type { About, Link, Page, Run, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
 
@@ -132,6 +132,7 @@ const MOST_TILES = 48;
 
 function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: Run[] }) {
   const weights = weightsIn(run.metrics);
+  const version = versionOf(useGet<About>(query("/api/about", { subject: `run:${run.id}` })).data);
   const [open, choose] = useParam("metric");
   const look = useCurveLook();
   const told = steps.filter((step) => Object.keys(step.metrics ?? {}).some((key) => !isImportance(key)));
@@ -139,7 +140,7 @@ function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: 
     <div class="pair">
       <section>
         <h2>Metrics</h2>
-        {!metrics.length && !told.length && (
+        {!metrics.length && !told.length && !version && (
           <Empty title="This run logged no metric">
             In a run, <code>ms.log_metric("auc", 0.71)</code> logs to it; in a step, to that step's run.
           </Empty>
@@ -175,6 +176,7 @@ function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: 
         {told.map((step) => (
           <StepResults key={step.id} step={step} />
         ))}
+        {version && <VersionResults version={version} />}
         {weights.length > 0 && (
           <>
             <h2>What the model leans on</h2>
@@ -199,6 +201,29 @@ function StepResults({ step }: { step: Run }) {
     <section class="step-results">
       <h3>
         by <a href={`/runs/${step.id}`}>{step.name ?? shortId(step.id)}</a>
+      </h3>
+      <div class="tiles">
+        {metrics.map(([key, value]) => (
+          <div key={key} class="tile">
+            <span title={key}>{key}</span>
+            <b>{figure(value)}</b>
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+/** What the version that the run registered scored. */
+function VersionResults({ version }: { version: string }) {
+  const slash = version.lastIndexOf("/");
+  const found = useGet<Version>(at("/api/models", version.slice(0, slash), "versions", version.slice(slash + 1))).data;
+  const metrics = Object.entries(found?.metrics ?? {}).filter(([key]) => !isImportance(key));
+  if (!metrics.length) return null;
+  return (
+    <section class="step-results">
+      <h3>
+        of its version <a href={`/models/${version}`}>{version}</a>
       </h3>
       <div class="tiles">
         {metrics.map(([key, value]) => (

@@ -99,7 +99,11 @@ function Metrics({ version }: { version: Version }) {
   if (!names.length) return <Empty title="This version carries no metric" />;
   return (
     <>
-      <p class="quiet">On its own later-in-time holdout, rows it has not learned from.</p>
+      <p class="quiet">
+        {version.evaluation_blob
+          ? "On its own later-in-time holdout, rows it has not learned from."
+          : "As its run told them; no scores on rows it has not learned from are kept."}
+      </p>
       <div class="tiles">
         {names.map((name) => {
           const { value, lo, hi } = metricOf(version, name);

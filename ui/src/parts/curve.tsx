@@ -214,7 +214,7 @@ function Drawn({ metric, curves, look, height, sync, within, zoom }: DrawnProps)
         <span class="readout-when">{x === undefined ? "–" : placeText(x, look.by)}</span>
         {curves.map((curve, index) => (
           <span key={curve.run} class="readout-item">
-            <i class={`hue-${hueOf(curve)}`} />
+            <i class={`hue-${hueOf(curve)}${isDashed(curve) ? " dashed" : ""}`} />
             {curves.length > 1 && <span class="curve-label">{curve.label}</span>}{" "}
             <b>{nearest(data, index, shown, look.smoothing > 0)}</b>
           </span>
@@ -240,6 +240,11 @@ function placeText(x: number, by: Across): string {
 
 function hueOf(line: Line): number {
   return ((line.hue - 1) % HUES) + 1;
+}
+
+/** Beyond as many lines as there are colours, the colours come again, dashed. */
+function isDashed(line: Line): boolean {
+  return line.hue > HUES;
 }
 
 /** The value at a place, or the last one before it: lines that were thinned separately share few places. */
@@ -349,6 +354,7 @@ function options({ where, curves, look, height, sync, setPlace, ask, all }: Made
           label: curve.label,
           stroke: stroke(curve),
           width: 1.6,
+          ...(isDashed(curve) ? { dash: [7, 4] } : {}),
           spanGaps: curves.length > 1,
           points: { show: few, size: 5, stroke: stroke(curve) },
         };

@@ -77,6 +77,7 @@ export function Parallel({ runs, fields }: Props) {
               field={field}
               scale={scales[index] ?? scaleOf([])}
               at={x(index)}
+              side={index === 0 ? "start" : index === fields.length - 1 ? "end" : "middle"}
               span={spans.get(field.key) ?? null}
               set={(value) => span(field.key, value)}
             />
@@ -139,11 +140,12 @@ interface AxisProps {
   field: Field;
   scale: Scale;
   at: number;
+  side: "start" | "middle" | "end"; // the names of the outermost axes lean inwards
   span: Span | null;
   set: (span: Span | null) => void;
 }
 
-function Axis({ field, scale, at, span, set }: AxisProps) {
+function Axis({ field, scale, at, side, span, set }: AxisProps) {
   const start = useRef<number | null>(null);
   const area = useRef<SVGRectElement>(null);
   const placeOf = (event: PointerEvent) => {
@@ -154,7 +156,7 @@ function Axis({ field, scale, at, span, set }: AxisProps) {
     scale.ticks.length > 9 ? scale.ticks.filter((_, index) => index % Math.ceil(scale.ticks.length / 9) === 0) : scale.ticks;
   return (
     <g>
-      <text class="parallel-name" x={at} y={18} onClick={() => set(null)}>
+      <text class="parallel-name" x={at + LEAN[side]} y={18} text-anchor={side} onClick={() => set(null)}>
         {short(field.label)}
         <title>{field.key}</title>
       </text>
@@ -193,6 +195,8 @@ function Axis({ field, scale, at, span, set }: AxisProps) {
     </g>
   );
 }
+
+const LEAN = { start: -24, middle: 0, end: 24 };
 
 function short(text: string): string {
   return text.length > 20 ? `${text.slice(0, 19)}…` : text;

@@ -3,6 +3,7 @@
 // order are words of the address. Keys: j and k move, Enter opens, x chooses, c compares what is chosen, / filters.
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { isSystem } from "../curves.ts";
 import { alike, count, duration, isImportance, plain, shortId } from "../format.ts";
 import type { LongList } from "../longlist.ts";
 import { go, setParams, useParam } from "../router.ts";
@@ -77,13 +78,16 @@ function text(value: unknown): string {
   return value === undefined ? "–" : plain(value);
 }
 
-/** What is shown until somebody chooses: the state, the first metrics, the parameters that differ, who and when. */
+/** What is shown until somebody chooses: the state, the metrics that most runs have, the parameters that differ, who and when. */
 function firstChoice(columns: RunColumn[], rows: Run[]): Set<string> {
-  const metrics = columns.filter((column) => column.key.startsWith("metrics."));
+  const times = (key: string) => rows.filter((run) => run.metrics?.[key] !== undefined).length;
+  const metrics = columns
+    .filter((column) => column.key.startsWith("metrics.") && !isSystem(column.label))
+    .sort((a, b) => times(b.label) - times(a.label)); // among equals the order of the alphabet stays
   const differing = columns.filter((column) => {
     if (!column.key.startsWith("params.")) return false;
-    const key = column.key.slice("params.".length);
-    return new Set(rows.map((run) => JSON.stringify(run.params?.[key]))).size > 1;
+    const values = rows.map((run) => run.params?.[column.label]).filter((value) => value !== undefined);
+    return new Set(values.map((value) => JSON.stringify(value))).size > 1;
   });
   return new Set([
     ...AT_FIRST,

@@ -767,7 +767,8 @@ def _holds(comparison: Comparison) -> ColumnElement[bool]:
         column = {"name": c.name, "digest": c.ref, "context": c.context}[key]
         return exists().where(c.run == runs.c.id, c.kind == "dataset", compared(column, operator, value))
     table, _ = _logged(kind)
-    there = exists().where(table.c.run == runs.c.id, table.c.key == key)
+    # A walk has joined the same table to the question around this one; here it stands for itself.
+    there = exists().where(table.c.run == runs.c.id, table.c.key == key).correlate(runs)
     if operator == "IS NULL":
         return not_(there)
     return there if operator == "IS NOT NULL" else there.where(_said(kind, table, operator, value))
