@@ -14,13 +14,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.protocols.conftest import python_of
 
 from mainstay.adoption import importing
 from mainstay.adoption.history import Source
 from mainstay.adoption.mlflow import open_source, whence
 from mainstay.client.session import Session, connect
 from mainstay.domain.errors import Invalid, NotFound, Unavailable
+from tests.protocols.conftest import python_of
 
 WRITTEN = """
 import mlflow

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser import kept_files, many_runs, told_trace
 
 from mainstay.cli.open import sign_in_link
 from mainstay.client.session import Session, connect
 from mainstay.domain.errors import MainstayError
 from mainstay.server.ui import ASSETS
 from mainstay.server.workspace import open_workspace
+from tests.browser import kept_files, many_runs, told_trace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from playwright.sync_api import expect
+
 from tests.browser import many_runs
 from tests.browser.conftest import Served, until
 

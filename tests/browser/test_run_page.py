@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
+
 from tests.browser import kept_files, many_runs
 from tests.browser.conftest import Served, until
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.databases import copied
 
 from mainstay.domain import ids
 from mainstay.domain.data import Period, Snapshot
@@ -32,6 +31,7 @@ from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.serving import deployments, feedback, prediction_log, watching
 from mainstay.lifecycle.tracking import runs
 from mainstay.store import Store, jobs, open_store
+from tests.databases import copied
 
 INPUTS = {"x": "float", "z": "float", "noise": "float", "origin": "str"}
 SIGNATURE = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.protocols.conftest import Served, serving
 
 from mainstay.server import peers
+from tests.protocols.conftest import Served, serving
 
 NOBODY = 65534
 
