@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Version, check_source
 from mainstay.lifecycle.registry import aliases, folders, versions
-from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking import logged_models, logs, runs
 from mainstay.store import View
 
 _RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 _PROXIED = re.compile(r"mlflow-artifacts:/+(?P<experiment>[^/]+)/(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?")
+_LOGGED = re.compile(r"models:/+(?P<model>m-[0-9a-f]{32})/?")
+_PROXIED_MODEL = re.compile(r"mlflow-artifacts:/+[^/]+/models/(?P<model>[^/]+)/artifacts/?")
 _VERSION = re.compile(r"models:/+(?P<name>[^/@]+)(?:/(?P<number>[^/]+)|@(?P<alias>[^/]+))/?")
 
 
@@ -45,6 +47,8 @@ def find(view: View, source: str, *, run_id: str, model_id: str, run_link: str) 
     _check(source)
     said = {"run_id": run_id, "model_id": model_id, "run_link": run_link}
     claims = {key: value for key, value in said.items() if value}
+    if found := _LOGGED.fullmatch(source) or _PROXIED_MODEL.fullmatch(source):
+        return _of_logged(view, source, found["model"], model_id, claims)
     if found := _RUNS.fullmatch(source) or _PROXIED.fullmatch(source):
         return _of_run(view, source, found["run"], found["path"] or "", run_id, claims)
     if found := _VERSION.fullmatch(source):
@@ -77,6 +81,26 @@ def _of_run(view: View, source: str, named: str, path: str, run_id: str, claims:
     except NotFound:
         return Source(text=source, run_id=there, claims=claims)
     return Source(text=source, run_id=there, files=files, metrics=logs.of(view, there).metrics, claims=claims)
+
+
+def _of_logged(view: View, source: str, named: str, model_id: str, claims: dict[str, str]) -> Source:
+    if model_id and model_id != named:
+        raise Invalid(
+            f"Invalid model version source: '{source}'. The model_id request parameter must identify the resource that "
+            "contains the source."
+        )
+    try:
+        model = logged_models.get(view, named)
+    except NotFound as error:
+        raise Invalid(f"Invalid model version source: '{source}'. {error.message}") from error
+    files = {artifact.path: artifact.digest for artifact in logged_models.artifacts_of(view, named)}
+    [known] = logged_models.known(view, [model])
+    metrics = {each.key: each.value for each in known.metrics if each.value is not None}
+    run_id = _known(view, model.run or claims.get("run_id", ""))
+    if run_id and not metrics:
+        metrics = dict(logs.of(view, run_id).metrics)
+    told = {"model_id": named} | ({"run_id": model.run} if model.run else {})
+    return Source(text=source, run_id=run_id, files=files or None, metrics=metrics, claims=told | claims)
 
 
 def _of_version(view: View, source: str, found: re.Match[str], claims: dict[str, str]) -> Source:
