@@ -39,6 +39,8 @@ def house(tmp_path: Path) -> Iterator[House]:
         logged_models.add_artifact(change, model, kept)
         models.create(change, name="late", owner="ana")
         versions.refer(change, model="late", source="s3://b/m", claims={"run_id": "theirs"})
+        models.create(change, name="hello", owner="ana", kind="prompt")
+        versions.refer(change, model="hello", source="none", text="Hi")
     yield House(store, run, other, model)
     store.close()
 
@@ -83,12 +85,17 @@ def test_a_copied_version_keeps_what_was_said_of_its_origin(house: House) -> Non
         ("mlflow-artifacts:/0/{run}/artifacts/model", "{other}", ""),
         ("models:/{model}", "", "m-" + "0" * 32),
         ("models:/m-" + "0" * 32, "", ""),
+        ("models:/late/1", "{run}", ""),
+        ("models:/late/1", "", "{model}"),
+        ("models:/hello/1", "", ""),
         ("models:/late/9", "", ""),
         ("models:/late/x", "", ""),
         ("models:/late@nobody", "", ""),
         ("runs:/{run}/../{other}/model", "", ""),
         ("mlflow-artifacts:/0/{run}/artifacts/%2e%2e/x", "", ""),
         ("file:///tmp", "", ""),
+        ("s3://b/m%00", "", ""),
+        ("s3://b/" + "%25" * 1000, "", ""),
     ],
 )
 def test_a_source_of_something_else_is_refused(house: House, source: str, run_id: str, model_id: str) -> None:
@@ -96,3 +103,25 @@ def test_a_source_of_something_else_is_refused(house: House, source: str, run_id
 
     with pytest.raises(Invalid, match="Invalid model version source"):
         find(house, source.format(**words), run_id=run_id.format(**words), model_id=model_id)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("/tmp", "To use a local path as a model version"),
+        ("file:///tmp", "To use a local path as a model version"),
+        ("http://host:9000/models/../../../", "If supplying a source as an http, https,"),
+        ("mlflow-artifacts://host:9000/models/..%2f..%2fartifacts", "If supplying a source as an http, https,"),
+        ("mlflow-artifacts://host:9000/models/artifact%00", "If supplying a source as an http, https,"),
+    ],
+)
+def test_a_refusal_has_the_words_by_which_clients_know_it(house: House, source: str, words: str) -> None:
+    with pytest.raises(Invalid, match=words):
+        find(house, source)
+
+
+@pytest.mark.parametrize(
+    "source", ["mlflow-artifacts:/models///", "mlflow-artifacts:/models/foo///bar", "s3://b/..../m"]
+)
+def test_many_slashes_and_many_dots_climb_nowhere(house: House, source: str) -> None:
+    assert find(house, source).text == source
