@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -101,8 +103,8 @@ def registered(up: Session, name: str, files: dict[str, bytes]) -> dict[str, Any
     return made
 
 
-def released(up: Session, name: str, number: int) -> dict[str, Any]:
-    asked = up.post(f"/deployments/{name}/releases", {"model": name, "version": number, "reason": "journey"})
+def released(up: Session, name: str, number: int, *, model: str = "") -> dict[str, Any]:
+    asked = up.post(f"/deployments/{name}/releases", {"model": model or name, "version": number, "reason": "journey"})
     found: dict[str, Any] = until(lambda: _ended(up, f"/releases/{name}/{asked['number']}"))
     return found
 
@@ -112,11 +114,11 @@ def _ended(up: Session, path: str) -> dict[str, Any] | None:
     return found if found["state"] not in ("judging", "approved", "rolling") else None
 
 
-def answers(up: Session, name: str) -> list[Any]:
+def answers(up: Session, name: str, rows: list[dict[str, Any]] | None = None) -> list[Any]:
     """What the gateway says of the first rows, once it has loaded the model."""
     url = json.loads((up.workspace / "server.json").read_text())["gateway_url"]  # type: ignore[union-attr]
     headers = {"Authorization": f"Bearer {(up.workspace / 'token').read_text().strip()}"}  # type: ignore[union-attr]
-    body = {"rows": [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]}
+    body = {"rows": rows or [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]}
 
     def ask() -> Any:
         reply = httpx.post(f"{url}/deployments/{name}/predict", json=body, headers=headers, trust_env=False)
@@ -180,3 +182,69 @@ def test_a_comparison_without_rows_is_insufficient(up: Session) -> None:
     assert verdicts == ["pass", "insufficient", "fail", "fail"]
     with pytest.raises(Exception, match=r"second/2 is a reference to 's3://b/m'"):
         released(up, "second", 2)
+
+
+SCRIPT = """
+import json, logging, sys, warnings
+warnings.simplefilter("ignore"); logging.disable(logging.WARNING)
+import mlflow
+from sklearn.datasets import load_iris
+X, y = load_iris(return_X_y=True, as_frame=True)
+kind, name = sys.argv[1:]
+if kind == "sklearn":
+    from sklearn.linear_model import LogisticRegression
+    mlflow.sklearn.autolog(registered_model_name=name)
+    model = LogisticRegression(max_iter=500).fit(X, y)
+elif kind == "xgboost":
+    import xgboost
+    mlflow.xgboost.autolog(registered_model_name=name)
+    model = xgboost.XGBClassifier(n_estimators=5).fit(X, y)
+else:
+    import lightgbm
+    mlflow.lightgbm.autolog(registered_model_name=name)
+    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(X, y)
+loaded = mlflow.pyfunc.load_model(f"models:/{name}/1")
+assert list(loaded.predict(X[:5])) == list(model.predict(X[:5]))
+print(json.dumps({"columns": list(X.columns), "rows": X[:150:30].values.tolist(), "labels": model.predict(X[:150:30]).tolist()}))
+"""
+
+
+@pytest.mark.parametrize(("kind", "client"), [("sklearn", "mlflow"), ("xgboost", "mlflow"), ("lightgbm", "mlflow")])
+def test_an_unmodified_script_is_trained_registered_released_and_answers(up: Session, kind: str, client: str) -> None:
+    name = f"auto {kind}"
+    told = script(up, client, kind, name)
+    version = up.get(f"/models/{name}/versions/1")
+    owner = up.get("/me")["actor"]
+    gates = ["metrics.training_score > 0.9"] if kind == "sklearn" else []
+    up.post(f"/policies/{kind}", {"gates": gates, "approvals": {"count": 0}})
+    up.post("/deployments", {"name": kind, "environment": "test", "model": name, "owner": owner, "policy": kind})
+    # MLflow's autologging pickles scikit-learn's estimators; of the boosters it keeps what they write themselves.
+    assert (version["format"], version["needs_pickle"]) == (("pickle", True) if kind == "sklearn" else (kind, False))
+    if version["needs_pickle"]:
+        up.post(f"/models/{name}/permissions", {"version": 1, "reason": "our own script"})
+
+    release = released(up, kind, 1, model=name)
+
+    assert release["state"] == "live", release["gates"]
+    rows = [dict(zip(told["columns"], row, strict=True)) for row in told["rows"]]
+    assert answers(up, kind, rows) == told["labels"]
+    assert [step["kind"] for step in up.get(f"/why/release:{kind}%231")["steps"]][:3] == ["release", "version", "run"]
+
+
+def script(up: Session, client: str, *arguments: str) -> dict[str, Any]:
+    """What the script says at the end, run by an unmodified client that knows nothing but the address."""
+    python = Path(__file__).parents[2] / ".clients" / client / "bin" / "python"
+    assert python.exists(), f"{python} is missing; `make test` makes the environments of the clients"
+    url = json.loads((up.workspace / "server.json").read_text())["url"]  # type: ignore[union-attr]
+    told = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "MLFLOW_TRACKING_URI": url}
+    told |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true",
+    }
+    done = subprocess.run(
+        [str(python), "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=300, env=told, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found

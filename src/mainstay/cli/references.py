@@ -63,9 +63,9 @@ def version(session: Session, text: str) -> tuple[str, int]:
 
 
 def _candidate(model: Found) -> int:
-    """The newest version that was not released yet."""
+    """The newest version that was not released yet and could be."""
     for found in model["versions"]:
-        if found["state"] == "candidate":
+        if found["state"] == "candidate" and not found["is_reference"]:
             return int(found["number"])
     raise NotFound(
         f"model {model['name']!r} has no candidate: each of its {len(model['versions'])} versions was released or "

@@ -8,6 +8,8 @@ one; this file only knows *how*.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.domain.events.registry import AliasMoved
 from mainstay.domain.registry import Alias, check_alias
@@ -69,6 +71,14 @@ def get(view: View, model: str, alias: str) -> Alias:
         models.get(view, model)
         there = ", ".join(a.name for a in of(view, model)) or "none"
         raise NotFound(f"model {model!r} has no alias {alias!r}; its aliases: {there}.")
+    return found
+
+
+def by_version(view: View, models: Iterable[str]) -> dict[tuple[str, int], list[str]]:
+    """The aliases on each version of some models, in one query."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for alias in tables.aliases_of_many(view, set(models)):
+        found.setdefault((alias.model, alias.version), []).append(alias.name)
     return found
 
 

@@ -8,6 +8,7 @@ format can load has a number all the same, and is refused when somebody wants to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from mainstay.domain.errors import Invalid, NotFound
@@ -34,7 +35,7 @@ def register(
     description: str = "",
     once: bool = False,
 ) -> Version:
-    """Give a folder the next number of ``model``.
+    """Give a folder the next number of ``model``. A metric that is no finite number is left out: it could not pass a gate.
 
     Raises:
         NotFound: no such model, run or blob. Corrupt: a blob was damaged. Invalid: anything that cannot be kept.
@@ -48,7 +49,7 @@ def register(
         files=files,
         environment=told.environment,
         signature=told.signature,
-        metrics=metrics,
+        metrics={key: value for key, value in (metrics or {}).items() if math.isfinite(value)},
         source=source,
         claims=claims,
         tags=tags,

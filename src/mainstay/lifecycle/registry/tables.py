@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    tuple_,
     update,
 )
 
@@ -305,6 +306,17 @@ def versions_of(view: View, name: str, *, before: int | None, limit: int | None)
     return _versions(view, view.rows(query))
 
 
+def newest_by_tag(view: View, names: Iterable[str], key: str) -> list[Version]:
+    """The version with the greatest number of each model for each value of one tag, and for those without it."""
+    c, tag = versions.c, version_tags.c
+    same = and_(tag.model == c.model, tag.number == c.number, tag.key == key)
+    query = select(c.model, func.max(c.number).label("newest")).select_from(versions).outerjoin(version_tags, same)
+    query = query.where(c.model.in_(list(names)), c.state != "deleted").group_by(c.model, tag.value)
+    pairs = [(row.model, row.newest) for row in view.rows(query)]
+    found = _there().where(tuple_(c.model, c.number).in_(pairs)).order_by(c.model, c.number)
+    return _versions(view, view.rows(found)) if pairs else []
+
+
 def version_with_digest(view: View, name: str, digest: str, run_id: str) -> Version | None:
     c = versions.c
     row = view.first(_there().where(c.model == name, c.digest == digest, c.run_id == run_id).order_by(c.number))
@@ -399,6 +411,11 @@ def alias(view: View, name: str, alias_name: str) -> Alias | None:
 
 def aliases_of(view: View, name: str) -> list[Alias]:
     query = select(aliases).where(aliases.c.model == name).order_by(aliases.c.name)
+    return [Alias(**row._mapping) for row in view.rows(query)]
+
+
+def aliases_of_many(view: View, names: Iterable[str]) -> list[Alias]:
+    query = select(aliases).where(aliases.c.model.in_(list(names))).order_by(aliases.c.model, aliases.c.name)
     return [Alias(**row._mapping) for row in view.rows(query)]
 
 

@@ -249,6 +249,11 @@ def listed(view: View, *, model: str, before: int | None = None, limit: int = 10
     return tables.versions_of(view, model, before=before, limit=limit)
 
 
+def newest_by_tag(view: View, *, models: Iterable[str], key: str) -> list[Version]:
+    """The newest version of each model for each value that a tag has, and for those without it; by model and number."""
+    return tables.newest_by_tag(view, models, key)
+
+
 def verify(view: View, version: Version) -> None:
     """Hash every file again, and the manifest.
 

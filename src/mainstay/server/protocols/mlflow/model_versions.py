@@ -7,7 +7,9 @@ version is a reference. A request that is repeated is a new version, as with MLf
 
 from __future__ import annotations
 
-import urllib.parse
+import base64
+import json
+import re
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ import msgspec
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Version
 from mainstay.lifecycle.registry import aliases, folders, models, search, versions
+from mainstay.lifecycle.tracking import logged_models
 from mainstay.server.protocols.mlflow import registered, sources, wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.protocols.mlflow.registered import Tag
@@ -24,6 +27,8 @@ calls = Calls()
 
 MOST_VERSIONS = 200_000
 _AT_ONCE = 10_000
+_PLAIN = re.compile(r"[A-Za-z0-9_][\w.\-]*", re.ASCII)
+_VERSIONS_TAG = "mlflow.modelVersions"
 #: Where a version's pinned files are read by MLflow's artifact client; see ``artifacts``.
 PINNED = "registered-models"
 
@@ -92,7 +97,9 @@ def create(change: Change, body: NewVersion) -> dict[str, Any]:
         )
         return {"model_version": registered.written_version(change, made)}
     found = sources.find(change, body.source, run_id=body.run_id, model_id=body.model_id, run_link=body.run_link)
-    return {"model_version": registered.written_version(change, _registered(change, body, found, tags))}
+    made = _registered(change, body, found, tags)
+    _note_on_logged_model(change, made)
+    return {"model_version": registered.written_version(change, made)}
 
 
 @calls.get("model-versions/get")
@@ -112,7 +119,7 @@ def search_versions(view: View, body: Search) -> dict[str, Any]:
         limit=min(registered.check_most(body.max_results, MOST_VERSIONS), _AT_ONCE),
         orders=registered.VERSION_ORDERS,
     )
-    items = [registered.written_version(view, each) for each in found.items]
+    items = registered.written_versions(view, found.items)
     next_page = registered.token(found.next)
     return {"model_versions": items} | ({"next_page_token": next_page} if next_page else {})
 
@@ -188,8 +195,22 @@ def pinned(view: View, path: str) -> dict[str, str] | None:
     parts = path.strip("/").split("/")
     if len(parts) < 3 or parts[0] != PINNED:
         return None
-    version = registered.version_named(view, urllib.parse.unquote(parts[1]), parts[2])
+    version = registered.version_named(view, _name_in(parts[1]), parts[2])
     return {name: file.digest for name, file in version.files.items()}
+
+
+def _in_address(name: str) -> str:
+    """A name as one part of an address that needs no encoding: clients encode once, twice or not at all."""
+    return name if _PLAIN.fullmatch(name) else "~" + base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def _name_in(part: str) -> str:
+    if not part.startswith("~"):
+        return part
+    try:
+        return base64.urlsafe_b64decode(part[1:] + "=" * (-len(part[1:]) % 4)).decode()
+    except ValueError as error:
+        raise NotFound(f"nothing is kept at {PINNED}/{part[:80]}; ask get-download-uri for the address.") from error
 
 
 def _registered(change: Change, body: NewVersion, found: sources.Source, tags: dict[str, str]) -> Version:
@@ -201,9 +222,22 @@ def _registered(change: Change, body: NewVersion, found: sources.Source, tags: d
     )
 
 
+def _note_on_logged_model(change: Change, version: Version) -> None:
+    """The tag by which clients find the versions of a logged model."""
+    identity = version.claims.get("model_id", "")
+    try:
+        [known] = logged_models.known(change, [logged_models.get(change, identity)])
+        before = json.loads(known.tags.get(_VERSIONS_TAG, "[]"))
+    except (NotFound, ValueError):
+        return
+    if isinstance(before, list):
+        after = [*before, {"name": version.model, "version": version.number}]
+        logged_models.put_tags(change, identity, {_VERSIONS_TAG: json.dumps(after)})
+
+
 def _artifact_uri(view: View, version: Version) -> str:
     if version.files:
-        return f"mlflow-artifacts:/{PINNED}/{urllib.parse.quote(version.model, safe='')}/{version.number}"
+        return f"mlflow-artifacts:/{PINNED}/{_in_address(version.model)}/{version.number}"
     if version.source.startswith("models:/"):
         try:
             name, number = version.source.removeprefix("models:/").rsplit("/", 1)

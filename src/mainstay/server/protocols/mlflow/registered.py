@@ -55,20 +55,47 @@ class Tag(msgspec.Struct):
 
 
 def written(view: View, model: Model) -> dict[str, Any]:
-    """A model with the newest version of each stage."""
+    """One model."""
+    return written_models(view, [model])[0]
+
+
+def written_models(view: View, found: Sequence[Model]) -> list[dict[str, Any]]:
+    """Models, each with the newest version of each stage; a handful of queries for all of them."""
+    names = [model.name for model in found]
+    newest: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for version in written_versions(view, versions.newest_by_tag(view, models=names, key=STAGE)):
+        newest[version["name"]].append(version)
+    named: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
+    for (name, number), every in aliases.by_version(view, names).items():
+        named[name] += [(alias, number) for alias in every]
+    return [_model(model, newest[model.name], sorted(named[model.name])) for model in found]
+
+
+def _model(model: Model, newest: list[dict[str, Any]], named: list[tuple[str, int]]) -> dict[str, Any]:
     return {
         "name": model.name,
         "creation_timestamp": wire.millis(model.created_at),
         "last_updated_timestamp": wire.millis(model.updated_at),
         "user_id": model.created_by,
         "description": model.description,
-        "latest_versions": [written_version(view, each) for each in latest(view, model.name)],
+        "latest_versions": newest,
         "tags": _tags(model.tags),
-        "aliases": [{"alias": each.name, "version": str(each.version)} for each in aliases.of(view, model.name)],
+        "aliases": [{"alias": alias, "version": str(number)} for alias, number in named],
     }
 
 
 def written_version(view: View, version: Version) -> dict[str, Any]:
+    """One version."""
+    return written_versions(view, [version])[0]
+
+
+def written_versions(view: View, found: Sequence[Version]) -> list[dict[str, Any]]:
+    """Versions, with their aliases."""
+    named = aliases.by_version(view, {version.model for version in found})
+    return [_version(version, named.get((version.model, version.number), [])) for version in found]
+
+
+def _version(version: Version, named: list[str]) -> dict[str, Any]:
     """A version; what has no value is left out."""
     claims = version.claims
     found = {
@@ -84,7 +111,7 @@ def written_version(view: View, version: Version) -> dict[str, Any]:
         "run_link": claims.get("run_link", ""),
         "status": "READY",
         "tags": _tags({key: value for key, value in version.tags.items() if key != STAGE}),
-        "aliases": [each.name for each in aliases.of(view, version.model) if each.version == version.number],
+        "aliases": named,
     }
     return found | ({"model_id": claims["model_id"]} if claims.get("model_id") else {})
 
@@ -109,10 +136,8 @@ def canonical_stage(text: str) -> str:
 def latest(view: View, name: str, stages: Iterable[str] = ()) -> list[Version]:
     """The newest version of each stage, or of those asked for."""
     wanted = {canonical_stage(stage) for stage in stages} or set(STAGES)
-    newest: dict[str, Version] = {}
-    for version in versions.listed(view, model=name, limit=10_000):
-        newest.setdefault(stage_of(version), version)
-    return [version for stage, version in newest.items() if stage in wanted]
+    newest = versions.newest_by_tag(view, models=[name], key=STAGE)
+    return [version for version in newest if stage_of(version) in wanted]
 
 
 def model_named(view: View, name: str) -> Model:

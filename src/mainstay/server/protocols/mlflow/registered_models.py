@@ -104,7 +104,7 @@ def search_models(view: View, body: Search) -> dict[str, Any]:
         limit=registered.check_most(body.max_results, MOST_MODELS),
         orders=registered.MODEL_ORDERS,
     )
-    items = [registered.written(view, each) for each in found.items]
+    items = registered.written_models(view, found.items)
     next_page = registered.token(found.next)
     return {"registered_models": items} | ({"next_page_token": next_page} if next_page else {})
 
@@ -214,7 +214,7 @@ def get_by_alias(view: View, body: NamedAlias) -> dict[str, Any]:
 def _latest(view: View, body: Latest) -> dict[str, Any]:
     registered.model_named(view, body.name)
     found = registered.latest(view, body.name, body.stages)
-    return {"model_versions": [registered.written_version(view, each) for each in found]}
+    return {"model_versions": registered.written_versions(view, found)}
 
 
 def _taken(view: View, name: str, kind: str) -> str:
