@@ -90,6 +90,27 @@ def test_a_token_that_is_not_exactly_right_opens_nothing(house: House, way: str)
     assert reply.status_code == 401
 
 
+def test_whoever_was_recognised_is_looked_up_once_until_something_governed_changes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[object] = []
+    found, now = tokens.holder, house.store.clock()
+    monkeypatch.setattr(house.store, "clock", lambda: now)
+    monkeypatch.setattr(tokens, "holder", lambda view, **what: looks.append(what) or found(view, **what))
+    with house.store.change(actor="system") as change:
+        people.add(change, name="often", roles=["viewer"])
+        issued = tokens.issue(change, name="often")
+
+    def ask() -> int:
+        return house.ask("GET", "/api/runs", headers={"Authorization": f"Bearer {issued.secret}"}).status_code
+
+    assert [ask() for _ in range(5)] == [200] * 5
+    assert len(looks) == 1
+    with house.store.change(actor="system") as change:
+        tokens.revoke(change, identity=issued.id)
+    assert ask() == 401
+
+
 def test_revoked_tokens_and_those_of_disabled_or_expired_people_open_nothing(house: House) -> None:
     with house.store.change(actor="system") as change:
         people.add(change, name="leaver", roles=["viewer"])

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.tracking import Point
 from mainstay.lifecycle.tracking import logs, runs, search, tables
-from mainstay.store import Store
+from mainstay.store import Store, open_store
 
 AT = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -117,3 +120,149 @@ def test_a_condition_on_a_metric_and_an_order_by_one_go_together_where_many_matc
         found = search.find(view, experiment="Default", filter="metrics.auc > 0.55", order_by="metrics.auc desc")
 
     assert [run.id for run in found.runs] == [four[2], four[1]]
+
+
+# Walks and gathered searches must find the same; both are held against a search that reads everything and sorts in Python.
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[dict[str, Any]]]]:
+    """Sixty runs of two experiments, some put away; metrics, parameters and tags with ties, gaps, NaN and infinity."""
+    opened = open_store(tmp_path_factory.mktemp("many") / "workspace")
+    dice, known = random.Random(7), []
+    for n in range(60):
+        facts: dict[str, Any] = {
+            "name": f"run {n % 7}",
+            "experiment": "a" if n % 5 else "b",
+            "metrics": {
+                key: dice.choice([0.0, 0.5, -1.0, 2.0, NAN, float("inf")]) for key in "xy" if dice.random() < 0.8
+            },
+            "params": {"p": dice.choice([1, 2.5, "10", "big", "Big", "x" * 300, True, None])}
+            if dice.random() < 0.8
+            else {},
+            "tags": {"t": dice.choice(["a", "B", "b%", "x" * 250 + "y"])} if dice.random() < 0.7 else {},
+            "started_at": AT + timedelta(seconds=dice.randrange(20)),
+            "deleted": dice.random() < 0.1,
+        }
+        with opened.change(actor="ana") as change:
+            told = {name: facts[name] for name in ("name", "experiment", "params", "tags", "started_at")}
+            facts["id"] = runs.start(change, **told).id
+        with opened.ingest() as ingest:
+            logs.log(ingest, facts["id"], metrics=[Point(key=k, value=v, at=AT) for k, v in facts["metrics"].items()])
+        if facts["deleted"]:
+            with opened.change(actor="ana") as change:
+                runs.delete(change, facts["id"])
+        known.append(facts)
+    yield opened, known
+    opened.close()
+
+
+FILTERS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "": lambda run: True,
+    "metrics.x > 0.1": lambda run: run["metrics"].get("x", NAN) > 0.1,
+    "metrics.x != 0.5": lambda run: "x" in run["metrics"] and run["metrics"]["x"] != 0.5,
+    "metrics.x <= 2 and metrics.y >= 0": lambda run: (
+        run["metrics"].get("x", NAN) <= 2 and run["metrics"].get("y", NAN) >= 0
+    ),
+    "metrics.y is null": lambda run: "y" not in run["metrics"],
+    "params.p > 1.5": lambda run: run["params"].get("p") in (2.5, "10"),
+    "params.p = 'big'": lambda run: run["params"].get("p") == "big",
+    "params.p ilike 'BIG'": lambda run: run["params"].get("p") in ("big", "Big"),
+    f"params.p = '{'x' * 300}'": lambda run: run["params"].get("p") == "x" * 300,
+    f"params.p like '{'x' * 250}%'": lambda run: run["params"].get("p") == "x" * 300,
+    "params.p = true": lambda run: run["params"].get("p") is True,
+    "tags.t in ('a', 'B')": lambda run: run["tags"].get("t") in ("a", "B"),
+    "tags.t not in ('a')": lambda run: run["tags"].get("t", "a") != "a",
+    "tags.t like 'b%'": lambda run: run["tags"].get("t") == "b%",
+    "tags.t is not null and name = 'run 3'": lambda run: bool(run["tags"]) and run["name"] == "run 3",
+    "started_at >= '2013-01-01T00:00:10Z'": lambda run: run["started_at"] >= AT + timedelta(seconds=10),
+}
+ORDERS = [
+    "", "metrics.x", "metrics.x desc", "metrics.x desc, metrics.y", "params.p", "params.p desc", "tags.t", "tags.t desc, name",
+    "name desc", "started_at", "metrics.gone desc", "ended_at, metrics.y desc",
+]  # fmt: skip
+
+
+def sorted_by(order: str, found: list[dict[str, Any]]) -> list[str]:
+    """Ids in an order, the slow way: by one term after the other, from the last, each time keeping what was equal."""
+    found = sorted(found, key=lambda run: run["id"])
+    found = sorted(found, key=lambda run: run["started_at"], reverse=True)
+    for clause in reversed([clause.strip() for clause in order.split(",") if clause]):
+        field, _, direction = clause.partition(" ")
+        found = sorted(found, key=lambda run: value_of(run, field), reverse=direction == "desc")
+        found = sorted(found, key=lambda run: rank_of(run, field))
+    return [run["id"] for run in found]
+
+
+def value_of(run: dict[str, Any], field: str) -> Any:
+    kind, dot, key = field.partition(".")
+    if not dot:
+        return run["started_at"] if field == "started_at" else run["name"] if field == "name" else 0
+    value = run[kind].get(key)
+    if kind == "metrics":
+        return 0.0 if value is None or value != value else value
+    if kind == "params":
+        number = number_of(value)
+        shown = "" if key not in run[kind] else value if isinstance(value, str) else json.dumps(value)
+        return (number, "") if number is not None else (0.0, shown)
+    return value or ""
+
+
+def rank_of(run: dict[str, Any], field: str) -> int:
+    kind, dot, key = field.partition(".")
+    if not dot:
+        return 0
+    if key not in run[kind]:
+        return 2
+    value = run[kind][key]
+    return int(number_of(value) is None if kind == "params" else kind == "metrics" and value != value)
+
+
+def number_of(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, bool) or value is None else float(value)
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("few", [0, 5_000])
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_search_is_the_slow_search_page_by_page(
+    many: tuple[Store, list[dict[str, Any]]], order: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "FEW", few)
+    store, known = many
+    for text, holds in FILTERS.items():
+        for experiment, deleted in (("a", False), (None, None)):
+            found, place = [], None
+            while True:
+                with store.view() as view:
+                    page = search.find(
+                        view, experiment=experiment, filter=text, order_by=order, deleted=deleted, after=place, limit=7
+                    )
+                found += [run.id for run in page.runs]
+                place = page.next
+                if place is None:
+                    break
+            wanted = [
+                run
+                for run in known
+                if holds(run) and experiment in (None, run["experiment"]) and deleted in (None, run["deleted"])
+            ]
+            assert found == sorted_by(order, wanted), (text, experiment, deleted)
+
+
+def test_the_token_of_another_order_is_refused(store: Store, four: list[str]) -> None:
+    with store.view() as view:
+        place = search.find(view, order_by="metrics.auc", limit=1).next
+
+    with pytest.raises(Invalid, match="belongs to another search"), store.view() as view:
+        search.find(view, after=place)
+
+
+@pytest.mark.parametrize("order", ["metrics.", "auc", "metrics.auc up", "metrics.auc,", "datasets.name", "x" * 5_000])
+def test_an_order_that_cannot_be_read_is_refused(store: Store, order: str) -> None:
+    with pytest.raises(Invalid, match="the order"), store.view() as view:
+        search.find(view, order_by=order)

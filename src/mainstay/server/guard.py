@@ -16,9 +16,11 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,6 +50,19 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
+# How long somebody stays recognised without another look at the record, while nothing governed changes there.
+KNOWN_FOR = timedelta(seconds=1)
+MOST_KNOWN = 1_000
+
+
+class Known(NamedTuple):
+    """Somebody who was recognised: who, as of which number of changes, and until when that is good without another look."""
+
+    principal: Principal
+    changes: int
+    until: datetime
 
 
 class Guard:
@@ -77,6 +92,7 @@ class Guard:
         self.prefixes = (*PREFIXES, *self.answers)
         self.public = PUBLIC | frozenset(public)
         self.trusted = trusted
+        self._known: dict[Any, Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -121,7 +137,7 @@ class Guard:
         path = scope["path"]
         if path in self.public or not self.needs_asker(path):
             return
-        scope["principal"] = await run_in_threadpool(self._identify, scope, headers)
+        scope["principal"] = await self._asker(scope, headers)
 
     def needs_asker(self, path: str) -> bool:
         """Whether ``path`` can show anything: an API or its description. All else is the page's own static files."""
@@ -152,11 +168,29 @@ class Guard:
                 raise Forbidden(f"origin {origin[:80]!r} is not this server; open Mainstay's own page instead.")
 
     def _add_headers(self, message: Message, scope: Scope) -> None:
-        headers = MutableHeaders(raw=message.setdefault("headers", []))
-        for name, value in SECURITY_HEADERS.items():
-            headers.setdefault(name, value)
-        if self.needs_asker(scope["path"]) or scope["path"] in self.public:
-            headers.setdefault("cache-control", "no-store")
+        headers = message.setdefault("headers", [])
+        there = {name.lower() for name, _ in headers}
+        headers += [header for header in _RAW_HEADERS if header[0] not in there]
+        if b"cache-control" not in there and (self.needs_asker(scope["path"]) or scope["path"] in self.public):
+            headers.append((b"cache-control", b"no-store"))
+
+    async def _asker(self, scope: Scope, headers: Headers) -> Principal:
+        """Who asks; whoever was recognised a moment ago is still the same, unless anything governed has changed since."""
+        shown = headers.get("authorization"), headers.get("cookie")
+        mark = shown if any(shown) else ("own program", _peer(scope)) if self._trusts(scope, headers) else None
+        changes = self.store.changes
+        known = None if mark is None else self._known.get(mark)
+        if known is not None and known.changes == changes and self.store.clock() < known.until:
+            return known.principal
+        found = await run_in_threadpool(self._identify, scope, headers)
+        if mark is not None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[mark] = Known(found, changes, self.store.clock() + KNOWN_FOR)
+        return found
+
+    def _trusts(self, scope: Scope, headers: Headers) -> bool:
+        return self.trusted is not None and _is_own_program(scope, headers)
 
     def _identify(self, scope: Scope, headers: Headers) -> Principal:
         with self.store.view() as view:
@@ -166,7 +200,7 @@ class Guard:
             if cookie := _cookie(headers):
                 someone, identity = tokens.holder(view, secret=cookie, use="session")
                 return Principal(actor=someone.name, roles=frozenset(someone.roles), via=f"cookie:{identity}")
-            if self.trusted is not None and _is_own_program(scope, headers):
+            if self.trusted is not None and self._trusts(scope, headers):
                 someone = people.get(view, self.trusted)
                 if someone.disabled_at is None:
                     return Principal(actor=someone.name, roles=frozenset(someone.roles), via="user")
@@ -213,9 +247,15 @@ def _token(headers: Headers) -> str | None:
     return ""
 
 
+def _peer(scope: Scope) -> peers.Peer | None:
+    """The other end of the connection, where the server knows it."""
+    found: peers.Peer | None = scope.get("state", {}).get("peer")
+    return found
+
+
 def _is_own_program(scope: Scope, headers: Headers) -> bool:
     """Whether a program of the user who runs this server asks: over loopback, through no proxy and no browser."""
-    peer = scope.get("state", {}).get("peer")
+    peer = _peer(scope)
     if peer is None or any(name in headers for name in (*peers.FORWARDED, *peers.OF_BROWSERS)):
         return False
     return bool(peer.is_ours)

@@ -63,6 +63,7 @@ def serve(
             http=KnownConnections,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # behind a proxy, whom it forwards for is not whom it lets in
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=3,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, CursorResult, Row, Table
 from sqlalchemy.sql import Executable
 
 from mainstay.domain.clock import Clock
@@ -36,6 +36,15 @@ class View:
     def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """Every row that answers ``query``."""
         return self._connection.execute(query, parameters).all()
+
+    def tuples(self, query: Executable) -> list[Any]:
+        """Every row that answers ``query`` as the driver gives it: less than half the work, for columns of numbers and texts that
+        need no translation, when there may be a hundred thousand rows."""
+        result = self._connection.execute(query)
+        assert isinstance(result, CursorResult)
+        found: list[Any] = list(result.cursor.fetchall())
+        result.close()
+        return found
 
     def first(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
         """The first row that answers ``query``, or None."""

@@ -51,6 +51,7 @@ class Store:
         self._rounds = Rounds(self._carry_out)
         self._committed = threading.Condition()
         self._commits = 0
+        self._changes = 0
         self._follows_others = False
 
     @property
@@ -72,6 +73,8 @@ class Store:
             yield change
             if not change.recorded:
                 raise RuntimeError("a Change that records no event may not commit; use ingest for telemetry")
+        with self._committed:
+            self._changes += 1
 
     @contextmanager
     def ingest(self) -> Iterator[Ingest]:
@@ -106,12 +109,24 @@ class Store:
         self._follow_others()
         return self._commits
 
+    @property
+    def changes(self) -> int:
+        """Grows with every governed change, and with every commit of another process: while it stands still, nobody has another
+        role, and no token was revoked."""
+        self._follow_others()
+        return self._changes
+
     def _follow_others(self) -> None:
         """From the first time that somebody asks: most programs that open a store never do."""
         with self._committed:
             follows, self._follows_others = self._follows_others, True
         if not follows:
-            self.database.follow(self._tell)
+            self.database.follow(self._tell_of_others)
+
+    def _tell_of_others(self) -> None:
+        with self._committed:
+            self._changes += 1
+        self._tell()
 
     def _tell(self) -> None:
         with self._committed:

@@ -304,6 +304,12 @@ def of_runs(view: View, runs: Sequence[str]) -> dict[str, Logged]:
     }
 
 
+def said_by_runs(view: View, runs: Sequence[str]) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
+    """Parameters and tags of many runs, for whoever has the metrics from `latest_of_runs`."""
+    params, tags = (tables.values_of_runs(view, what, runs) for what in ("params", "tags"))
+    return {run: (params[run], tags[run]) for run in runs}
+
+
 def latest_of_runs(view: View, runs: Sequence[str]) -> dict[str, dict[str, Reading]]:
     """The latest reading of every metric of many runs, as it is stored."""
     return tables.latest_of_runs(view, runs)

@@ -53,13 +53,17 @@ def sampled(
 
     ``since`` and ``until`` are steps, both included. About ``most`` are returned; where there are fewer, all.
     """
-    found = once(readings(view, run, key, since=since, until=until))
-    if len(found) <= most:
-        return found
-    if most == 1:
-        return found[-1:]
-    last = len(found) - 1
-    return [found[round(n * last / (most - 1))] for n in range(most)]
+    found = tables.series_of(view, run, [key]).get(key)
+    if found is None:
+        return []
+    if steps := _regular(*tables.extent_of(view, found.series, since, until), most):
+        chosen = tables.readings_at(view, found.series, steps)
+        if len(chosen) == len(steps):
+            return chosen
+    every = once(tables.readings_of(view, found.series, since=since, until=until))
+    if len(every) <= most:
+        return every
+    return every[-1:] if most == 1 else [every[place] for place in _spread(len(every), most)]
 
 
 def extremes(
@@ -84,3 +88,17 @@ def _extremes(values: np.ndarray[Any, Any], stretches: int) -> np.ndarray[Any, A
     edges = np.linspace(0, len(values), stretches + 1).astype(int)
     low, high = np.where(np.isnan(values), np.inf, values), np.where(np.isnan(values), -np.inf, values)
     return np.unique([(a + low[a:b].argmin(), a + high[a:b].argmax()) for a, b in pairwise(edges)])
+
+
+def _regular(count: int, first: int, last: int, most: int) -> list[int] | None:
+    """Steps spread evenly over a series that has a reading every so many steps, as most have: nobody needs to read them all
+    then. None: it has not, or is short."""
+    if not 2 <= most < count or last == first or (last - first) % (count - 1):
+        return None
+    stride = (last - first) // (count - 1)
+    return [first + place * stride for place in _spread(count, most)]
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """``most`` places among ``count``, the first and the last among them."""
+    return [round(n * (count - 1) / (most - 1)) for n in range(most)]

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Double,
+    FromClause,
     Index,
     Integer,
     Select,
@@ -40,7 +41,7 @@ from sqlalchemy import (
 
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Invalid
-from mainstay.domain.search import Comparison, Order
+from mainstay.domain.search import PRESENCE, Comparison, Order
 from mainstay.domain.tracking import Artifact, Experiment, Link, LoggedModel, ModelMetric, Run, SeenDataset
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 from mainstay.store.conditions import behind, compared
@@ -146,7 +147,7 @@ run_metrics = Table(
     Column("at", BigInteger, nullable=False),
     Column("value", Double),
     UniqueConstraint("run", "key"),
-    Index(None, "experiment", "key", "value"),
+    Index(None, "experiment", "key", "value", "run"),
 )
 
 # Every point as it came, as four numbers; one that was sent twice stands twice and is read once. ``at`` is in microseconds
@@ -507,7 +508,7 @@ def readings_of(
         place = (at, step, value) if by_time else (step, at, value)
         # The first term is said twice: by it alone the index can be entered where the page begins.
         query = query.where(order[0] >= place[0], behind([(one, False) for one in (*order, c.value)], place))
-    return [tuple(row) for row in _tuples(view, query)]
+    return view.tuples(query)
 
 
 def extent_of(view: View, series: int, since: int | None, until: int | None) -> tuple[int, int, int]:
@@ -515,9 +516,16 @@ def extent_of(view: View, series: int, since: int | None, until: int | None) -> 
     c = metric_points.c
     bounds = [c.step >= since] if since is not None else []
     bounds += [c.step <= until] if until is not None else []
-    query: Any = select(func.count(), func.min(c.step), func.max(c.step)).where(c.series == series, *bounds)
-    count, least, greatest = _tuples(view, query)[0]
+    query = select(func.count(), func.min(c.step), func.max(c.step)).where(c.series == series, *bounds)
+    [(count, least, greatest)] = view.tuples(query)
     return count, least or 0, greatest or 0
+
+
+def readings_at(view: View, series: int, steps: Sequence[int]) -> list[Reading]:
+    """The readings of these steps, in the order (step, at, value)."""
+    c = metric_points.c
+    query = select(c.step, c.at, c.value).where(c.series == series, c.step.in_(steps))
+    return view.tuples(query.order_by(c.step, c.at, c.value.nulls_first()))
 
 
 def values_of_runs(view: View, what: str, identities: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -529,7 +537,7 @@ def values_of_runs(view: View, what: str, identities: Sequence[str]) -> dict[str
     found: dict[str, dict[str, Any]] = {identity: {} for identity in identities}
     for some in _in_parts(identities):
         query = select(table.c.run, table.c.key, *(table.c[name] for name in columns)).where(table.c.run.in_(some))
-        for run, key, *parts in _tuples(view, query.order_by(table.c.run, table.c.key)):
+        for run, key, *parts in view.tuples(query.order_by(table.c.run, table.c.key)):
             found[run][key] = _param_value(*parts) if what == "params" else parts[0] + (parts[1] or "")
     return found
 
@@ -540,7 +548,7 @@ def latest_of_runs(view: View, identities: Sequence[str]) -> dict[str, dict[str,
     found: dict[str, dict[str, Reading]] = {identity: {} for identity in identities}
     for some in _in_parts(identities):
         query = select(c.run, c.key, c.step, c.at, c.value).where(c.run.in_(some)).order_by(c.run, c.key)
-        for run, key, step, at, value in _tuples(view, query):
+        for run, key, step, at, value in view.tuples(query):
             found[run][key] = (step, at, value)
     return found
 
@@ -591,7 +599,8 @@ def links_of_runs(view: View, identities: Sequence[str]) -> dict[str, list[Link]
     for some in _in_parts(identities):
         query = select(c.run, c.way, c.kind, c.ref, c.name, c.step, c.context, c.tags).where(c.run.in_(some))
         query = query.order_by(c.run, c.way, c.place, c.name, c.kind, c.ref)
-        for run, way, kind, ref, name, step, context, tags in _tuples(view, query):
+        rows: Sequence[Any] = view.rows(query)
+        for run, way, kind, ref, name, step, context, tags in rows:
             found[run].append(Link(way=way, kind=kind, ref=ref, name=name, step=step, context=context, tags=tags))
     return found
 
@@ -633,7 +642,7 @@ def datasets_of_runs(view: View, identities: Sequence[str]) -> dict[tuple[int, s
         here = (run_links.c.kind == "dataset") & (run_links.c.name == d.name) & (run_links.c.ref == d.digest)
         read = exists().where(run_links.c.run == runs.c.id, here, runs.c.experiment == d.experiment)
         query = select(seen_datasets).where(exists().where(runs.c.id.in_(some), read))
-        for experiment, *facts in _tuples(view, query):
+        for experiment, *facts in view.tuples(query):
             seen = SeenDataset(**dict(zip(_SEEN, facts, strict=True)))
             found[experiment, seen.name, seen.digest] = seen
     return found
@@ -647,7 +656,7 @@ def dataset_summaries(view: View, experiments: Sequence[int], limit: int) -> lis
     c = run_links.c
     query = select(runs.c.experiment, c.name, c.ref, c.context).join(runs, runs.c.id == c.run)
     query = query.where(c.kind == "dataset", runs.c.experiment.in_(experiments), runs.c.deleted_at.is_(None))
-    return [tuple(row) for row in _tuples(view, query.distinct().order_by(c.name, c.ref, c.context).limit(limit))]
+    return [tuple(row) for row in view.rows(query.distinct().order_by(c.name, c.ref, c.context).limit(limit))]
 
 
 # Searches. A search is answered in one of two ways. *Gather*: every run that meets the conditions, sorted. *Walk*: an index is
@@ -713,15 +722,21 @@ def _walk(
     table, column = _logged(first.kind)
     of_run = and_(table.c.run == runs.c.id, table.c.key == first.key)
     of_experiment = [table.c.experiment == experiment for experiment in scope.experiments or ()]
+    # What compares the very value that is followed says where to begin and to end.
+    own = [each for each in comparisons if each[:2] == first[:2] and each.operator not in PRESENCE]
+    others = [each for each in comparisons if each not in own]
     for rank in (0, 1, _MISSING):
         if len(found) >= limit or (after is not None and after[0] > rank):
             continue
-        query = select(*runs.c).where(*_conditions(scope, comparisons, None))
+        query = select(*runs.c).where(*_conditions(scope, others, None))
+        if rank == _MISSING and own:
+            continue
         if rank == _MISSING:
             query = query.where(not_(exists().where(of_run)))
         else:
             valued = column.is_not(None) if rank == 0 else column.is_(None)
-            query = query.join(table, of_run).where(*of_experiment, valued)
+            said = [_said(kind, table, operator, value) for kind, _, operator, value in own]
+            query = query.join(table, of_run).where(*of_experiment, valued, *said)
         query, rest = _ordered(query, orders[1:])
         terms = [Term(rank, column if rank == 0 else None, first.descending), *rest]
         if first.kind == "param_numbers" and rank == 1:
@@ -741,7 +756,7 @@ def _few(view: View, scope: Scope, comparisons: Sequence[Comparison]) -> Select[
         query = select(table.c.run).where(table.c.key == key, _said(kind, table, operator, value))
         if scope.experiments is not None:
             query = query.where(table.c.experiment.in_(scope.experiments))
-        if len(view.rows(query.limit(FEW + 1))) <= FEW:
+        if view.scalar(select(func.count()).select_from(query.limit(FEW + 1).subquery())) <= FEW:
             return query
     return None
 
@@ -766,15 +781,14 @@ def _holds(comparison: Comparison) -> ColumnElement[bool]:
         c = run_links.c
         column = {"name": c.name, "digest": c.ref, "context": c.context}[key]
         return exists().where(c.run == runs.c.id, c.kind == "dataset", compared(column, operator, value))
-    table, _ = _logged(kind)
-    # A walk has joined the same table to the question around this one; here it stands for itself.
-    there = exists().where(table.c.run == runs.c.id, table.c.key == key).correlate(runs)
+    table = _LOGGED[kind].alias()  # a walk may follow the same table, under another key
+    there = exists().where(table.c.run == runs.c.id, table.c.key == key)
     if operator == "IS NULL":
         return not_(there)
     return there if operator == "IS NOT NULL" else there.where(_said(kind, table, operator, value))
 
 
-def _said(kind: str, table: Table, operator: str, value: Any) -> ColumnElement[bool]:
+def _said(kind: str, table: FromClause, operator: str, value: Any) -> ColumnElement[bool]:
     """Whether what a run logged under a key compares so."""
     c = table.c
     if kind in ("metrics", "param_numbers"):
@@ -907,7 +921,7 @@ def logged_model_values(view: View, what: str, identities: Sequence[str]) -> dic
     found: dict[str, dict[str, str]] = {identity: {} for identity in identities}
     for some in _in_parts(identities):
         query = select(table.c.model, table.c.key, table.c.value).where(table.c.model.in_(some))
-        for model, key, value in _tuples(view, query.order_by(table.c.model, table.c.key)):
+        for model, key, value in view.tuples(query.order_by(table.c.model, table.c.key)):
             found[model][key] = value
     return found
 
@@ -1016,11 +1030,6 @@ def _shown(deleted_at: Any, deleted: bool | None) -> list[ColumnElement[bool]]:
     if deleted is None:
         return []
     return [deleted_at.is_not(None) if deleted else deleted_at.is_(None)]
-
-
-def _tuples(view: View, query: Select[Any]) -> Sequence[Any]:
-    """Rows to be taken apart by position: of many rows, that is faster than by name."""
-    return view.rows(query)
 
 
 def _in_parts(identities: Sequence[str]) -> Iterable[Sequence[str]]:

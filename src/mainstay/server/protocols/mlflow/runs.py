@@ -282,7 +282,7 @@ def artifact_uri(run: Run) -> str:
 def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
     """Runs in MLflow's words, with all that they logged, read and made; a fixed number of queries for any number of runs."""
     identities = [run.id for run in found]
-    logged = logs.of_runs(view, identities)
+    said = logs.said_by_runs(view, identities)
     latest = logs.latest_of_runs(view, identities)
     linked = links.of_runs(view, identities)
     seen = links.datasets_of(
@@ -293,8 +293,8 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
             "info": _info(run),
             "data": {
                 "metrics": [metric(key, reading) for key, reading in latest[run.id].items()],
-                "params": [{"key": key, "value": _text(value)} for key, value in logged[run.id].params.items()],
-                "tags": [{"key": key, "value": value} for key, value in _tags(run, logged[run.id].tags).items()],
+                "params": [{"key": key, "value": _text(value)} for key, value in said[run.id][0].items()],
+                "tags": [{"key": key, "value": value} for key, value in _tags(run, said[run.id][1]).items()],
             },
             "inputs": {
                 "dataset_inputs": [

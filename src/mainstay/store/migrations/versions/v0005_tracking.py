@@ -109,7 +109,10 @@ def _logged() -> None:
         sa.UniqueConstraint("run", "key", name=op.f("uq_run_metrics_run_key")),
     )
     op.create_index(
-        op.f("ix_run_metrics_experiment_key_value"), "run_metrics", ["experiment", "key", "value"], unique=False
+        op.f("ix_run_metrics_experiment_key_value_run"),
+        "run_metrics",
+        ["experiment", "key", "value", "run"],
+        unique=False,
     )
     op.create_table(
         "metric_points",
