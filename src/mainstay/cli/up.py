@@ -212,9 +212,8 @@ def running_tree(
         tree = Tree(folder, url, gateway_url, servers, gateway, worker, door, heard)
         held.callback(presence.remove_server_file, folder)
         held.callback(tree.stop)
-        for server in servers:
-            server.start()
-        _wait_until_ready(servers, url)
+        servers[0].start()  # the first alone: all at once would make each other slower
+        _wait_until_ready(servers[0], url)
         tree.start()
         yield tree
 
@@ -262,15 +261,15 @@ def _ask(url: str, method: str, path: str, body: str | None = None, headers: dic
         connection.close()
 
 
-def _wait_until_ready(servers: list[Child], url: str) -> None:
-    """Until one of the servers answers: a question waits at the port that is ours until one of them takes it."""
+def _wait_until_ready(server: Child, url: str) -> None:
+    """Until the server answers: a question waits at the port that is ours until it is taken."""
     deadline = time.monotonic() + READY_WITHIN_S
     asking = threading.Thread(target=_knock, args=(url, deadline), name="mainstay-knock", daemon=True)
     asking.start()
     while asking.is_alive() and time.monotonic() < deadline:
         asking.join(timeout=0.05)
-        if all(server.process and server.process.poll() is not None for server in servers):
-            raise SystemExit((servers[0].process and servers[0].process.returncode) or 1)
+        if server.process is not None and server.process.poll() is not None:
+            raise SystemExit(server.process.returncode or 1)
     if asking.is_alive() or time.monotonic() >= deadline:
         raise Unavailable(f"the server did not answer within {READY_WITHIN_S:.0f} s; its messages stand above.")
 
