@@ -40,6 +40,7 @@ from mainstay.server.listening import bind, require_loopback, url_of
 READY_WITHIN_S = 60.0
 ANSWERS_WITHIN_S = 5.0
 WATCHES_EVERY_S = 0.1
+LEAVES_AFTER_S = "120"  # a worker without a job
 STOPS_WITHIN_S = 8.0
 LONGEST_PAUSE_S = 10.0
 # Longer than a process is left running: one whose token ran out would go on predicting and could no longer say so.
@@ -55,6 +56,7 @@ class Child:
     environment: Callable[[], dict[str, str]]
     handed: tuple[int, ...] = ()  # descriptors that it shares with us
     is_wanted: bool = True  # else it is not started before somebody asks for it
+    may_leave: bool = False  # ending well is no accident: it is not wanted until somebody asks again
     process: subprocess.Popen[bytes] | None = None
     pause_s: float = 0.2
     not_before: float = 0.0
@@ -75,6 +77,8 @@ class Child:
     def revive(self) -> None:
         """Start it if it is wanted, does not run and its pause is over."""
         now = time.monotonic()
+        if self.may_leave and self.process is not None and self.process.poll() == 0:
+            self.process, self.is_wanted = None, False
         if not self.is_wanted or self.is_alive() or now < self.not_before:
             return
         if now - self.started_at > 30:
@@ -205,9 +209,17 @@ def running_tree(
         )
         worker = Child(
             "worker",
-            ["worker", "--url", url, "--project", str(project)],
+            [
+                "worker",
+                "--url",
+                url,
+                "--project",
+                str(project),
+                *([] if at_once else ["--leave-after", LEAVES_AFTER_S]),
+            ],
             environment=lambda: _service(servers, folder, url, "worker"),
             is_wanted=at_once,
+            may_leave=not at_once,
         )
         tree = Tree(folder, url, gateway_url, servers, gateway, worker, door, heard)
         held.callback(presence.remove_server_file, folder)
