@@ -34,6 +34,9 @@ CLIENTS = {
     "mlflow-old": "mlflow==3.6.0\n",
     "mlflow-skinny": "mlflow-skinny==3.17.2\n",
 }
+# What has to do with rows, and is therefore tested on SQLite and on PostgreSQL.
+ROOMS = ("governance", "data", "tracking", "pipelines", "registry", "release", "monitoring", "triggers")
+ON_BOTH = ("store", *ROOMS, "protocols", "journeys")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FAILED, INTERRUPTED = 1, 130
 
@@ -99,6 +102,10 @@ def test(rest: list[str]) -> int:
     pytest = [python(), "-m", "pytest", "-n", workers, "--dist", "loadfile", "--timeout", "600", *skipped, *rest]
     if run(pytest):
         failed.append("tests")
+    # Who asks for some tests says where with TEST_DATABASE; all of them means both databases.
+    on_postgres = dict(os.environ, TEST_DATABASE="postgres")
+    if not rest and run([*pytest, *(f"tests/{room}" for room in ON_BOTH)], on_postgres):
+        failed.append("tests on PostgreSQL")
     # Where all is well, the test runner's own summary is the last thing printed.
     return conclude(failed) if failed else 0
 
@@ -381,9 +388,9 @@ def ensure_browser() -> bool:
 # Processes and words
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], env: dict[str, str] | None = None) -> int:
     """Run a command in the repository and wait for it; an interrupt reaches it too, and it may clean up first."""
-    with subprocess.Popen(command, cwd=str(ROOT)) as process:
+    with subprocess.Popen(command, cwd=str(ROOT), env=env) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from hypothesis import settings
 
 from . import databases
 
-for name in [name for name in os.environ if name.startswith("MAINSTAY_") and name != databases.VARIABLE]:
+for name in [name for name in os.environ if name.startswith("MAINSTAY_")]:
     del os.environ[name]
 
 settings.register_profile("people", deadline=None)

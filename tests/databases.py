@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database that the tests run on: SQLite, or with ``MAINSTAY_TEST_DATABASE=postgres`` a real PostgreSQL of their own.
+"""The database that the tests run on: SQLite, or with ``TEST_DATABASE=postgres`` a real PostgreSQL of their own.
 
 One server for the whole run, made for it and gone with it; one schema a workspace, whether a test opens it or a program
 that the test starts. A schema's tables are made by one script instead of by the migrations, which take ten times as
@@ -22,10 +22,9 @@ from sqlalchemy import Engine, event
 from mainstay import settings
 from mainstay.store import database, migrate
 
-VARIABLE = "MAINSTAY_TEST_DATABASE"
-CHOSEN = os.environ.get(VARIABLE, "sqlite")
+CHOSEN = os.environ.get("TEST_DATABASE", "sqlite")
 on_sqlite = pytest.mark.skipif(CHOSEN != "sqlite", reason="about the embedded database's file")
-on_postgres = pytest.mark.skipif(CHOSEN != "postgres", reason="needs MAINSTAY_TEST_DATABASE=postgres")
+on_postgres = pytest.mark.skipif(CHOSEN != "postgres", reason="needs TEST_DATABASE=postgres")
 
 _made: list[Path] = []
 schema_of = database._name_of

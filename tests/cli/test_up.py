@@ -303,6 +303,21 @@ def test_a_child_that_keeps_dying_is_started_at_longer_and_longer_pauses(monkeyp
     assert len(starts) < 15
 
 
+def test_a_child_that_may_leave_stays_away_until_it_is_asked_for_again() -> None:
+    child = Child("x", ["--version"], environment=dict, may_leave=True)
+    child.process = subprocess.Popen([sys.executable, "-c", ""])
+    child.process.wait()
+
+    child.revive()
+    assert (child.is_wanted, child.process) == (False, None)
+
+    child.process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+    child.process.wait()
+    child.is_wanted, child.environment = True, pytest.fail  # an accident: it is to be started again
+    with pytest.raises(pytest.fail.Exception):
+        child.revive()
+
+
 def test_a_child_that_cannot_be_started_now_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable() -> dict[str, str]:
         raise Unavailable("the server is away.")

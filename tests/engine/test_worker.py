@@ -91,6 +91,16 @@ def test_no_job_is_no_work(worker):
     assert work_once(worker) is False
 
 
+def test_a_worker_that_may_leave_does_what_there_is_and_then_leaves(platform, worker):
+    job = ask(platform, "run_pipeline", {"entry": "flights.py:flow", "params": {"x": "1"}})
+    worker.leave_after_s, worker.wait_s = 0.2, 0
+
+    work(worker)
+
+    assert platform.jobs[job["id"]]["state"] == "done"
+    assert not worker.stopping.is_set()
+
+
 def test_a_pipeline_job_runs_in_a_child_and_answers_with_its_run(platform, worker):
     before = sys.modules.get("flights")
 

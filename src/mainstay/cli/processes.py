@@ -105,13 +105,21 @@ def gateway(workspace: Path | None, url: str, host: str, port: int, socket: int 
     "--project", type=click.Path(path_type=Path, file_okay=False), default=".", help="Folder of mainstay.toml."
 )
 @click.option("--name", default="worker", help="Its name in the records.")
+@click.option("--leave-after", type=click.FloatRange(0), help="End after so many seconds without a job.")
 @_with_parent
-def worker(url: str, project: Path, name: str, with_parent: bool) -> None:
+def worker(url: str, project: Path, name: str, leave_after: float | None, with_parent: bool) -> None:
     """Only a worker: runs pipelines and judges releases. Its token comes from MAINSTAY_TOKEN."""
     from mainstay.engine.worker import serve
 
     _log_to_stderr()
-    serve(url=url, token=_token(), project=project.resolve(), name=name, with_parent=with_parent)
+    serve(
+        url=url,
+        token=_token(),
+        project=project.resolve(),
+        name=name,
+        with_parent=with_parent,
+        leave_after_s=leave_after,
+    )
 
 
 def _token() -> str:

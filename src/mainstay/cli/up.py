@@ -40,6 +40,7 @@ from mainstay.server.listening import bind, require_loopback, url_of
 READY_WITHIN_S = 60.0
 ANSWERS_WITHIN_S = 5.0
 WATCHES_EVERY_S = 0.1
+LEAVES_AFTER_S = "120"  # a worker without a job
 STOPS_WITHIN_S = 8.0
 LONGEST_PAUSE_S = 10.0
 # Longer than a process is left running: one whose token ran out would go on predicting and could no longer say so.
@@ -55,6 +56,7 @@ class Child:
     environment: Callable[[], dict[str, str]]
     handed: tuple[int, ...] = ()  # descriptors that it shares with us
     is_wanted: bool = True  # else it is not started before somebody asks for it
+    may_leave: bool = False  # ending well is no accident: it is not wanted until somebody asks again
     process: subprocess.Popen[bytes] | None = None
     pause_s: float = 0.2
     not_before: float = 0.0
@@ -75,6 +77,8 @@ class Child:
     def revive(self) -> None:
         """Start it if it is wanted, does not run and its pause is over."""
         now = time.monotonic()
+        if self.may_leave and self.process is not None and self.process.poll() == 0:
+            self.process, self.is_wanted = None, False
         if not self.is_wanted or self.is_alive() or now < self.not_before:
             return
         if now - self.started_at > 30:
@@ -205,16 +209,23 @@ def running_tree(
         )
         worker = Child(
             "worker",
-            ["worker", "--url", url, "--project", str(project)],
+            [
+                "worker",
+                "--url",
+                url,
+                "--project",
+                str(project),
+                *([] if at_once else ["--leave-after", LEAVES_AFTER_S]),
+            ],
             environment=lambda: _service(servers, folder, url, "worker"),
             is_wanted=at_once,
+            may_leave=not at_once,
         )
         tree = Tree(folder, url, gateway_url, servers, gateway, worker, door, heard)
         held.callback(presence.remove_server_file, folder)
         held.callback(tree.stop)
-        for server in servers:
-            server.start()
-        _wait_until_ready(servers, url)
+        servers[0].start()  # the first alone: all at once would make each other slower
+        _wait_until_ready(servers[0], url)
         tree.start()
         yield tree
 
@@ -262,15 +273,15 @@ def _ask(url: str, method: str, path: str, body: str | None = None, headers: dic
         connection.close()
 
 
-def _wait_until_ready(servers: list[Child], url: str) -> None:
-    """Until one of the servers answers: a question waits at the port that is ours until one of them takes it."""
+def _wait_until_ready(server: Child, url: str) -> None:
+    """Until the server answers: a question waits at the port that is ours until it is taken."""
     deadline = time.monotonic() + READY_WITHIN_S
     asking = threading.Thread(target=_knock, args=(url, deadline), name="mainstay-knock", daemon=True)
     asking.start()
     while asking.is_alive() and time.monotonic() < deadline:
         asking.join(timeout=0.05)
-        if all(server.process and server.process.poll() is not None for server in servers):
-            raise SystemExit((servers[0].process and servers[0].process.returncode) or 1)
+        if server.process is not None and server.process.poll() is not None:
+            raise SystemExit(server.process.returncode or 1)
     if asking.is_alive() or time.monotonic() >= deadline:
         raise Unavailable(f"the server did not answer within {READY_WITHIN_S:.0f} s; its messages stand above.")
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Worker:
     environment: Mapping[str, str] = field(default_factory=dict)
     lease_s: float = 30.0
     poll_s: float = 0.1
+    leave_after_s: float | None = None  # without a job for so long, it ends: whoever has the next one starts another
     wait_s: float = 2.0  # how long a question for work may wait for an answer; a stop waits as long
     stopping: threading.Event = field(default_factory=threading.Event)
     spare: run_pipeline.Spare = field(init=False)
@@ -48,17 +50,24 @@ class Worker:
 
 
 def work(worker: Worker) -> None:
-    """Lease and carry out until ``worker.stopping`` is set."""
-    while not worker.stopping.is_set():
+    """Lease and carry out until ``worker.stopping`` is set, or there was nothing to do for `Worker.leave_after_s`."""
+    busy_at = time.monotonic()
+    while not worker.stopping.is_set() and not _is_idle(worker, busy_at):
         try:
             found = work_once(worker)
         except Unavailable as error:
             log.warning("%s", error.message)
             found = False
-        if not found:
+        if found:
+            busy_at = time.monotonic()
+        else:
             worker.spare.prepare()
             worker.stopping.wait(worker.poll_s)
     worker.spare.stop()
+
+
+def _is_idle(worker: Worker, busy_at: float) -> bool:
+    return worker.leave_after_s is not None and time.monotonic() - busy_at > worker.leave_after_s
 
 
 def work_once(worker: Worker) -> bool:
@@ -152,21 +161,32 @@ def _renewed(worker: Worker, identity: str) -> Iterator[Callable[[], bool]]:
         thread.join()
 
 
-def serve(*, url: str, token: str, project: Path, name: str, with_parent: bool = False) -> None:
-    """Work for the control plane at ``url`` until SIGTERM or Ctrl-C; ``with_parent``: or until standard input ends."""
+def serve(
+    *,
+    url: str,
+    token: str,
+    project: Path,
+    name: str,
+    with_parent: bool = False,
+    leave_after_s: float | None = None,
+) -> None:
+    """Work for the control plane at ``url`` until SIGTERM or Ctrl-C; ``with_parent``: or until standard input ends;
+    ``leave_after_s``: or until there was nothing to do for so long."""
     from mainstay.client import session
 
     worker = Worker(
         platform=session.connect(url, token=token),
         folder=project,
         name=f"{name}-{os.getpid()}",
+        leave_after_s=leave_after_s,
         environment={"MAINSTAY_URL": url, "MAINSTAY_TOKEN": token},
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopping.set())
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
-    run_pipeline.load_the_usual()  # so that the first job does not wait for it
+    if leave_after_s is None:
+        run_pipeline.load_the_usual()  # so that the first job does not wait for it
     work(worker)
 
 

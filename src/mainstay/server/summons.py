@@ -7,26 +7,45 @@ deployment to answer for, or a job to carry out; this loop sees it first.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import time
+from collections.abc import Callable
 
 from mainstay.lifecycle.serving import deployments
 from mainstay.store import Store, jobs
 
+LOOKS_EVERY_S = 0.5
+AGAIN_AFTER_S = 5.0
+
 
 class Summons:
-    """Writes each name once, a line each, to a pipe that the supervisor reads."""
+    """Writes the name of who is needed, a line each, to a pipe that the supervisor reads; and again while the need lasts, for
+    who was called may just have been on its way out."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        os.set_blocking(descriptor, False)
         self._descriptor = descriptor
-        self._told: set[str] = set()
+        self._clock = clock
+        self._looked_at = -math.inf
+        self._called_at: dict[str, float] = {}
 
     def look(self, store: Store) -> bool:
-        """See who is needed and was not called yet. Nothing is done by it, so nobody need look again because of it."""
-        if len(self._told) < 2:
+        """See who is needed. Nothing is done by it, so nobody need look again because of it."""
+        now = self._clock()
+        if now - self._looked_at >= LOOKS_EVERY_S:
+            self._looked_at = now
             with store.view() as view:
                 needed = {"gateway": bool(deployments.listed(view)), "worker": jobs.any_open(view)}
             for name in needed:
-                if needed[name] and name not in self._told:
-                    os.write(self._descriptor, f"{name}\n".encode())
-                    self._told.add(name)
+                if not needed[name]:
+                    self._called_at.pop(name, None)
+                elif now - self._called_at.get(name, -math.inf) >= AGAIN_AFTER_S:
+                    self._call(name, now)
         return False
+
+    def _call(self, name: str, now: float) -> None:
+        with contextlib.suppress(BlockingIOError):  # nobody has listened for long: the pipe holds enough calls
+            os.write(self._descriptor, f"{name}\n".encode())
+        self._called_at[name] = now
