@@ -233,7 +233,7 @@ def test_pages_in_any_order_are_neither_gapped_nor_repeated(
     four: Store, order: list[Order], expected: list[int], size: int
 ) -> None:
     seen: list[int] = []
-    while page := found(four, order=order, limit=size, after=f"tr-{seen[-1]}" if seen else None):
+    while len(seen) <= 4 and (page := found(four, order=order, limit=size, after=f"tr-{seen[-1]}" if seen else None)):
         seen += page
 
     assert seen == expected
