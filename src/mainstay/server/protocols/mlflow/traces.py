@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.search import Comparison
 from mainstay.domain.traces import Trace
 from mainstay.lifecycle.tracking.traces import assessments, search, spans, stories
-from mainstay.lifecycle.tracking.traces.filters import Comparison
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow import wire_traces as words
 from mainstay.server.protocols.mlflow.calls import Calls

@@ -22,10 +22,10 @@ from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.digests import canonical_json, sha256_hex
 from mainstay.domain.errors import Invalid, Malformed
+from mainstay.domain.search import Comparison, Order
 from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
 from mainstay.lifecycle.tracking.traces import filters
-from mainstay.lifecycle.tracking.traces.filters import Comparison
-from mainstay.lifecycle.tracking.traces.search import Order
+from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
 from mainstay.server.protocols.mlflow import wire
 
 NAME = "mlflow.traceName"
@@ -473,9 +473,9 @@ def _identity(trace: str, said: AssessmentIn) -> str:
 # Search
 
 _OF = {
-    "trace": "trace",
-    "attribute": "trace",
-    "attributes": "trace",
+    "trace": ATTRIBUTE,
+    "attribute": ATTRIBUTE,
+    "attributes": ATTRIBUTE,
     "tag": "tags",
     "tags": "tags",
     "metadata": "metadata",
@@ -534,9 +534,8 @@ def order(clauses: Iterable[str]) -> list[Order]:
         parts = _ORDER.fullmatch(clause)
         if parts is None:
             raise wire.unusable("order_by", clause, "a field, and ASC or DESC behind it, are expected")
-        of, key = _field(*filters.name(parts["field"]))
-        found.append(Order(key, (parts["way"] or "asc").lower() == "asc", of))
-    if len({(each.of, each.key) for each in found}) < len(found):
+        found.append(Order(*_field(*filters.name(parts["field"])), (parts["way"] or "asc").lower() == "desc"))
+    if len({(each.kind, each.key) for each in found}) < len(found):
         raise Invalid(f"`order_by` contains duplicate fields: {list(clauses)}")
     return found
 
@@ -561,11 +560,11 @@ def behind(page_token: str | None) -> str | None:
 
 
 def _comparison(said: Comparison) -> Comparison:
-    of, key = _field(said.of, said.key)
+    kind, key = _field(said.kind, said.key)
     value = said.value
-    if key == "state" and of in ("trace", "span"):
+    if key == "state" and kind in (ATTRIBUTE, "span"):
         value = [each.lower() for each in value] if isinstance(value, list) else str(value).lower()
-    return Comparison(of, key, said.operator, value)
+    return Comparison(kind, key, said.operator, value)
 
 
 def _field(of: str, key: str) -> tuple[str, str]:
@@ -574,13 +573,13 @@ def _field(of: str, key: str) -> tuple[str, str]:
         raise Invalid(f"Invalid entity type '{of[:80]}'; {', '.join(_OF)} are known.")
     if found == "span" and key.startswith("attributes."):
         return found, key
-    if found in ("trace", "span"):
-        keys = _KEYS if found == "trace" else _SPAN_KEYS
+    if found in (ATTRIBUTE, "span"):
+        keys = _KEYS if found == ATTRIBUTE else _SPAN_KEYS
         if key not in keys:
             raise Invalid(f"Invalid attribute key '{key[:80]}' specified. Valid keys are {', '.join(keys)}.")
         return found, keys[key]
     column = _LABELS.get((found, key))
-    return ("trace", column) if column else (found, key)
+    return (ATTRIBUTE, column) if column else (found, key)
 
 
 def _there(fields: dict[str, Any]) -> dict[str, Any]:
