@@ -28,9 +28,9 @@ from mainstay.store.schema import Instant, Json
 
 from ..databases import on_sqlite
 
-for room in pkgutil.iter_modules(lifecycle.__path__):
-    if (Path(room.module_finder.path) / room.name / "tables.py").is_file():  # type: ignore[union-attr]
-        importlib.import_module(f"{lifecycle.__name__}.{room.name}.tables")
+for room in pkgutil.walk_packages(lifecycle.__path__, f"{lifecycle.__name__}."):
+    if room.name.endswith(".tables"):
+        importlib.import_module(room.name)
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(store: Store) -> None:

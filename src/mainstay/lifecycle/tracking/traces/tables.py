@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 
 from mainstay.domain.traces import Assessment, Span, Trace
+from mainstay.domain.tracking import Artifact
 from mainstay.store import Ingest, Instant, Json, View, conditions, metadata
 from mainstay.store.conditions import compared as compared
 
@@ -139,6 +140,16 @@ assessments = Table(
     Index(None, "kind", "name"),
 )
 
+trace_files = Table(
+    "trace_files",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", String, nullable=False),
+)
+
 _SPAN_COLUMNS = tuple(column.name for column in spans.columns)
 
 
@@ -205,7 +216,7 @@ def links_of(view: View, identity: str) -> list[tuple[str, str]]:
 
 
 def remove_traces(ingest: Ingest, identities: Sequence[str]) -> int:
-    for table in (trace_tags, trace_metadata, trace_links, span_attributes, spans, assessments):
+    for table in (trace_tags, trace_metadata, trace_links, trace_files, span_attributes, spans, assessments):
         ingest.execute(delete(table).where(table.c.trace.in_(identities)))
     return ingest.execute(delete(traces).where(traces.c.id.in_(identities)))
 
@@ -290,6 +301,26 @@ def tallies(view: View, trace: str) -> list[tuple[str, str | None, dict[str, flo
     c = spans.c
     rows = view.rows(select(c.id, c.parent, c.usage, c.cost).where(c.trace == trace))
     return [(row.id, row.parent, row.usage, row.cost) for row in rows]
+
+
+# Files
+
+
+def files_of(view: View, identity: str) -> list[Artifact]:
+    c = trace_files.c
+    query = select(c.path, c.digest, c.size, c.media_type).where(c.trace == identity).order_by(c.path)
+    return [Artifact(**row._mapping) for row in view.rows(query)]
+
+
+def put_file(ingest: Ingest, identity: str, new: Artifact) -> None:
+    c = trace_files.c
+    ingest.execute(delete(trace_files).where(c.trace == identity, c.path == new.path))
+    ingest.insert(trace_files, trace=identity, **asdict(new))
+
+
+def remove_files(ingest: Ingest, identity: str, paths: Iterable[str]) -> int:
+    c = trace_files.c
+    return ingest.execute(delete(trace_files).where(c.trace == identity, c.path.in_(list(paths))))
 
 
 # Assessments

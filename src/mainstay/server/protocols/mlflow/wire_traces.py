@@ -21,7 +21,7 @@ import msgspec
 from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.digests import canonical_json, sha256_hex
-from mainstay.domain.errors import Invalid, Malformed
+from mainstay.domain.errors import Invalid, MainstayError, Malformed
 from mainstay.domain.search import Comparison, Order
 from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
 from mainstay.lifecycle.tracking.traces import filters
@@ -46,6 +46,8 @@ INPUTS_V2, OUTPUTS_V2 = "mlflow.traceInputs", "mlflow.traceOutputs"
 SPAN_INPUTS, SPAN_OUTPUTS, SPAN_KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
 SPAN_USAGE, SPAN_COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
 SPAN_TRACE = "mlflow.traceRequestId"
+#: The file into which clients before 3.4 write a trace's spans.
+FILE = "traces.json"
 
 _STATE_BY_WORD = {"STATE_UNSPECIFIED": "unspecified", "OK": "ok", "ERROR": "error", "IN_PROGRESS": "in_progress"}
 _WORD_BY_STATE = {state: word for word, state in _STATE_BY_WORD.items()}
@@ -314,6 +316,75 @@ def span_in_file(found: Span) -> dict[str, Any]:
             for each in found.details.get("events", [])
         ],
     }
+
+
+def spans_in(trace: str, data: bytes) -> list[Span]:
+    """The spans of a trace in a file that a client wrote, in either of its forms; none if it cannot be read."""
+    try:
+        listed = strict_json.loads(data)["spans"]
+        return [_span_in_file(trace, each) for each in listed]
+    except (MainstayError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _span_in_file(trace: str, said: dict[str, Any]) -> Span:
+    old = "context" in said  # version 2
+    identity, parent = (
+        (said["context"]["span_id"], said["parent_id"]) if old else (said["span_id"], said["parent_span_id"])
+    )
+    status = {"code": said["status_code"], "message": said["status_message"]} if old else said["status"]
+    ended = said["end_time"] if old else said["end_time_unix_nano"]
+    attributes = {str(key): _read(value) for key, value in said["attributes"].items() if key != SPAN_TRACE}
+    kind, usage = attributes.get(SPAN_KIND), attributes.get(SPAN_USAGE)
+    state = str(status["code"]).removeprefix("STATUS_CODE_").lower()
+    return Span(
+        trace=trace,
+        id=_digits(identity),
+        parent=_digits(parent) if parent else None,
+        name=str(said["name"]),
+        kind=kind if isinstance(kind, str) else None,
+        state=state if state in SPAN_STATES else "unset",
+        message=str(status.get("message") or "") or None,
+        started_ns=int(said["start_time"] if old else said["start_time_unix_nano"]),
+        ended_ns=int(ended) if ended else None,
+        inputs_in=SPAN_INPUTS if SPAN_INPUTS in attributes else None,
+        outputs_in=SPAN_OUTPUTS if SPAN_OUTPUTS in attributes else None,
+        usage=_numbers(json.dumps(usage)) if usage else None,
+        details={
+            "events": [
+                {
+                    "name": str(each["name"]),
+                    "at_ns": int(each["timestamp"] if old else each["time_unix_nano"]),
+                    "attributes": dict(each.get("attributes") or {}),
+                }
+                for each in said.get("events") or []
+            ]
+        },
+        attributes=attributes,
+    )
+
+
+def _digits(identity: str) -> str:
+    """A span's id as 16 hexadecimal digits; a file has it so, with 0x before it, or as base64.
+
+    Raises:
+        ValueError: it is none.
+    """
+    plain = identity.removeprefix("0x")
+    if re.fullmatch(r"[0-9a-f]{16}", plain):
+        return plain
+    found = base64.b64decode(identity, validate=True)
+    if len(found) != 8:
+        raise ValueError(identity)
+    return found.hex()
+
+
+def _read(value: Any) -> Any:
+    """An attribute, which a file has as a text of JSON."""
+    try:
+        return strict_json.loads(value) if isinstance(value, str) else value
+    except Malformed:
+        return value
 
 
 def _complete(found: Span) -> dict[str, Any]:
