@@ -28,9 +28,9 @@ from mainstay.store.schema import Instant, Json
 
 from ..databases import on_sqlite
 
-for module in pkgutil.walk_packages(lifecycle.__path__, f"{lifecycle.__name__}."):
-    if module.name.endswith(".tables"):
-        importlib.import_module(module.name)
+for room in pkgutil.walk_packages(lifecycle.__path__, f"{lifecycle.__name__}."):
+    if room.name.endswith(".tables"):
+        importlib.import_module(room.name)
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(store: Store) -> None:

@@ -20,6 +20,7 @@ _MEANINGS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<=": lambda column, value: column <= value,
     "LIKE": lambda column, value: column.like(value, escape=_NO_ESCAPE),
     "ILIKE": lambda column, value: column.ilike(value, escape=_NO_ESCAPE),
+    "RLIKE": lambda column, value: column.regexp_match(value),
     "IN": lambda column, value: column.in_(list(value)),
     "NOT IN": lambda column, value: column.not_in(list(value)),
     "IS NULL": lambda column, value: column.is_(None),
@@ -28,7 +29,7 @@ _MEANINGS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
 
 
 def compared(column: Any, operator: str, value: Any) -> ColumnElement[bool]:
-    """``column operator value``; LIKE tells cases apart and ILIKE does not."""
+    """``column operator value``; LIKE tells cases apart and ILIKE does not; RLIKE takes a regular expression (`patterns`)."""
     return _MEANINGS[operator](column, value)
 
 

@@ -163,7 +163,7 @@ def test_an_address_that_climbs_reaches_no_file(served, files, method: str, raw:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "x", "0", "0/x", "etc/passwd", "0/models", "0/traces/t/artifacts/x", "other/run/artifacts/x"]
+    "path", ["", "x", "0", "0/x", "etc/passwd", "0/models", "0/traces/t/x", "other/run/artifacts/x"]
 )
 def test_nothing_is_kept_at_a_place_of_the_clients_choice(served, path: str) -> None:
     reply = served.ask("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{path}", content=b"x")

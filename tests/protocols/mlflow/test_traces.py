@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -326,7 +327,7 @@ def test_a_trace_that_cannot_be_kept_is_refused_whole(served: Served, facts: Any
         ("GET", "3.0/mlflow/traces/batchGet", None, "INVALID_PARAMETER_VALUE"),
         ("GET", "2.0/mlflow/get-trace-artifact", None, "INVALID_PARAMETER_VALUE"),
         ("GET", "3.0/mlflow/get-trace-artifact?request_id=tr-none", None, "RESOURCE_DOES_NOT_EXIST"),
-        ("GET", "3.0/mlflow/get-trace-artifact?request_id=tr-none&path=../x", None, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", "3.0/mlflow/get-trace-artifact?request_id=tr-none&path=../x", None, "INVALID_PARAMETER_VALUE"),
         ("PATCH", "2.0/mlflow/traces/tr-none", {"timestamp_ms": 1, "status": "OK"}, "RESOURCE_DOES_NOT_EXIST"),
         ("PATCH", "2.0/mlflow/traces/tr-none/tags", {"key": "k", "value": "v"}, "RESOURCE_DOES_NOT_EXIST"),
         ("PATCH", "2.0/mlflow/traces/tr-none/tags", {"key": "mlflow.trace.spansLocation"}, "INVALID_PARAMETER_VALUE"),
@@ -461,3 +462,70 @@ def test_filters_that_hold_for_the_same_traces_correlate(served: Served) -> None
     assert correlate("tag.a = 'True'", "tag.c = '1'")["npmi"] == 0
     assert none["npmi"] == -1
     assert without["npmi"] == "NaN"
+
+
+FILES = "/api/2.0/mlflow-artifacts/artifacts"
+OLD_SPAN = {
+    "name": "asked",
+    "context": {"trace_id": "0x" + "12" * 16, "span_id": "0x" + "ab" * 8},
+    "parent_id": None,
+    "start_time": 1_700_000_000_000_000_000,
+    "end_time": 1_700_000_000_500_000_000,
+    "status_code": "ERROR",
+    "status_message": "no",
+    "attributes": {"mlflow.spanInputs": '{"q": 1}', "mlflow.spanType": '"LLM"', "mlflow.traceRequestId": '"x"'},
+    "events": [{"name": "e", "timestamp": 5, "attributes": {"n": 1}}],
+}
+SPAN = {
+    "name": "asked",
+    "trace_id": "EhISEhISEhISEhISEhISEg==",
+    "span_id": "q6urq6urq6s=",
+    "parent_span_id": "",
+    "start_time_unix_nano": 1_700_000_000_000_000_000,
+    "end_time_unix_nano": 1_700_000_000_500_000_000,
+    "status": {"code": "STATUS_CODE_ERROR", "message": "no"},
+    "attributes": {"mlflow.spanInputs": '{"q": 1}', "mlflow.spanType": '"LLM"', "mlflow.traceRequestId": '"x"'},
+    "events": [{"name": "e", "time_unix_nano": 5, "attributes": {"n": 1}}],
+}
+
+
+@pytest.mark.parametrize("span", [OLD_SPAN, SPAN], ids=["version 2", "version 3"])
+def test_spans_that_a_client_writes_into_a_file_are_spans_here(served: Served, span: dict[str, Any]) -> None:
+    identity = "tr-file" + str(len(span))
+    tell(served, identity)
+    place = f"{FILES}/0/traces/{identity}/artifacts/traces.json"
+    written = json.dumps({"spans": [span]}).encode()
+
+    assert served.ask("PUT", place, content=written).status_code == 200
+    assert served.ask("GET", place).content == written
+    [shown] = served.ask("GET", f"/api/traces/{identity}").json()["spans"]
+    assert (shown["id"], shown["kind"], shown["state"], shown["message"]) == ("ab" * 8, "LLM", "error", "no")
+    assert (shown["inputs"], shown["duration_ms"], shown["events"][0]["attributes"]) == ({"q": 1}, 500, {"n": 1})
+    assert len(served.ask("GET", f"/api/3.0/mlflow/traces/get?trace_id={identity}").json()["trace"]["spans"]) == 1
+
+
+def test_a_file_of_spans_that_cannot_be_read_stays_a_file(served: Served) -> None:
+    tell(served, "tr-odd")
+    place = f"{FILES}/0/traces/tr-odd/artifacts/traces.json"
+
+    for odd in (b"{", b"[]", b'{"spans": 5}', b'{"spans": [{}]}', b'{"spans": [{"context": {"span_id": "x"}}]}'):
+        assert served.ask("PUT", place, content=odd).status_code == 200
+        assert served.ask("GET", place).content == odd
+    assert served.ask("GET", "/api/traces/tr-odd").json()["spans"] == []
+
+
+def test_what_is_attached_to_a_trace_is_kept_listed_and_goes_with_it(served: Served) -> None:
+    tell(served, "tr-image")
+    folder = f"{FILES}/0/traces/tr-image/artifacts/attachments"
+    attached = "/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-image&path="
+
+    assert served.ask("PUT", f"{folder}/one.png", content=b"image").status_code == 200
+    assert served.ask("GET", attached + "one.png").content == b"image"
+    assert served.ask("GET", attached + "two.png").status_code == 404
+    assert served.ask("GET", attached + "../../x").status_code == 400
+    listed = served.ask("GET", f"{FILES}?path=0/traces/tr-image/artifacts/attachments").json()
+    assert listed == {"files": [{"path": "one.png", "is_dir": False, "file_size": 5}]}
+    assert served.ask("PUT", f"{FILES}/1/traces/tr-image/artifacts/x", content=b"").status_code == 404
+    assert served.ask("PUT", f"{FILES}/0/traces/tr-none/artifacts/x", content=b"").status_code == 404
+    assert served.ask("DELETE", folder).status_code == 200
+    assert served.ask("GET", attached + "one.png").status_code == 404

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from mainstay.domain.errors import Invalid
+from mainstay.domain.search import Order
 from mainstay.domain.traces import Assessment, Trace
 from mainstay.lifecycle.tracking import experiments
 from mainstay.lifecycle.tracking.traces import assessments, filters, search, spans, stories
-from mainstay.lifecycle.tracking.traces.search import Order
 from mainstay.server.routes import Body, Routes
 from mainstay.store import Ingest, View
 
@@ -142,8 +142,7 @@ def _order(text: str) -> Order:
     words = text.split()
     if len(words) > 2 or words[1:] not in ([], ["asc"], ["desc"]):
         raise Invalid(f"'order' is {text[:80]!r}; a word such as duration_ms, and asc or desc behind it, are expected.")
-    of, key = filters.name(words[0])
-    return Order(key, words[1:] == ["asc"], of)
+    return Order(*filters.name(words[0]), words[1:] != ["asc"])
 
 
 def _brief(trace: Trace, experiment: str, said: list[Assessment]) -> dict[str, Any]:

@@ -18,17 +18,17 @@ from mainstay.domain import ids
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, NotFound, TooLarge
 from mainstay.domain.evaluation import MOST_EXAMPLES, EvaluationSet, Example
+from mainstay.domain.search import EQUALITY, ORDERED, PATTERNS, Comparison
 from mainstay.domain.tracking import LONGEST_NAME
 from mainstay.lifecycle.tracking import experiments
 from mainstay.lifecycle.tracking.evaluation import tables
-from mainstay.lifecycle.tracking.traces.filters import Comparison
+from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
 from mainstay.store import Ingest, View
 
 TEXTS = ("name", "created_by", "updated_by")
 TIMES = ("created_at", "updated_at")
 ORDERS = ("name", *TIMES)
-_TEXT_OPERATORS = ("=", "!=", "like", "ilike")
-_TIME_OPERATORS = ("=", "!=", ">", ">=", "<", "<=")
+_TEXT_OPERATORS = (*EQUALITY, *PATTERNS)
 
 
 def create(
@@ -258,19 +258,19 @@ def _type(value: Any) -> str:
 
 
 def _condition(comparison: Comparison) -> tables.Condition:
-    of, key, operator, value = comparison
+    kind, key, operator, value = comparison
     columns = tables.evaluation_sets.c
-    if of == "tags" and operator in _TEXT_OPERATORS and isinstance(value, str):
+    if kind == "tags" and operator in _TEXT_OPERATORS and isinstance(value, str):
         return tables.has_tag(key, operator, value)
-    if of == "trace" and key in TEXTS:
-        if (operator in _TEXT_OPERATORS and isinstance(value, str)) or (operator == "in" and key == "name"):
+    if kind == ATTRIBUTE and key in TEXTS:
+        if (operator in _TEXT_OPERATORS and isinstance(value, str)) or (operator == "IN" and key == "name"):
             return tables.compared(columns[key], operator, value)
-    elif of == "trace" and key in TIMES:
-        if operator in _TIME_OPERATORS and isinstance(value, int):
+    elif kind == ATTRIBUTE and key in TIMES:
+        if operator in ORDERED and isinstance(value, int):
             return tables.compared(columns[key], operator, _moment(value))
     else:
         known = ", ".join([*TEXTS, *TIMES, "tags.*"])
-        shown = key if of == "trace" else f"{of}.{key}"
+        shown = key if kind == ATTRIBUTE else f"{kind}.{key}"
         raise Invalid(f"the filter asks for {shown[:80]!r}; it can for {known}.")
     raise Invalid(
         f"the filter compares {key!r} by {operator!r} with {value!r}; texts are compared by = != like ilike, times by numbers."

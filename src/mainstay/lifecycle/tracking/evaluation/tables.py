@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from mainstay.domain.evaluation import EvaluationSet, Example, Scorer
 from mainstay.store import Ingest, Instant, Json, View, metadata
+from mainstay.store.conditions import compared as compared
 
 evaluation_sets = Table(
     "evaluation_sets",
@@ -187,20 +188,6 @@ def in_experiments(numbers: Sequence[int]) -> Condition:
 def has_tag(key: str, operator: str, value: str) -> Condition:
     c = evaluation_set_tags.c
     return exists(select(c.set).where(c.set == evaluation_sets.c.id, c.key == key, compared(c.value, operator, value)))
-
-
-def compared(column: Any, operator: str, value: Any) -> Condition:
-    return {
-        "=": lambda: column == value,
-        "!=": lambda: column != value,
-        ">": lambda: column > value,
-        ">=": lambda: column >= value,
-        "<": lambda: column < value,
-        "<=": lambda: column <= value,
-        "in": lambda: column.in_(value),
-        "like": lambda: column.like(value),
-        "ilike": lambda: column.ilike(value),
-    }[operator]()
 
 
 def put_scorer(ingest: Ingest, new: Scorer) -> None:

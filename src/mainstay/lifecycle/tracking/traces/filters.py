@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from mainstay.domain.errors import Invalid
+from mainstay.domain.search import EQUALITY, LISTS, ORDERED, PATTERNS, PRESENCE, Comparison
 from mainstay.store import patterns
 
+ATTRIBUTE = "attribute"
 LONGEST_FILTER = 8_000
 LONGEST_PATTERN = 500
 MOST_VALUES = 500
 
-EQUAL = frozenset({"=", "!="})
-ORDER = frozenset({"=", "!=", ">", ">=", "<", "<="})
-LIST = frozenset({"in", "not in"})
-PATTERN = frozenset({"like", "ilike", "rlike"})
-NULL = frozenset({"is null", "is not null"})
+EQUAL = frozenset(EQUALITY)
+ORDER = frozenset(ORDERED)
+LIST = frozenset(LISTS)
+PATTERN = frozenset({*PATTERNS, "RLIKE"})
+NULL = frozenset(PRESENCE)
 
 # What a trace itself can be asked for, and how; `at` and `end` are milliseconds since 1970.
 _TEXT = EQUAL | LIST | PATTERN
@@ -39,7 +40,7 @@ OPERATORS: dict[str, frozenset[str]] = {
     "prompt": frozenset({"="}),
     "session": _TEXT | NULL,
     "person": _TEXT | NULL,
-    "text": frozenset({"like", "ilike"}),
+    "text": frozenset(PATTERNS),
 }
 NUMBERS = frozenset({"at", "duration_ms", "end"})
 # And what else, by the word before the point.
@@ -67,15 +68,6 @@ _EACH = re.compile(_LITERAL)
 Value = str | int | float | list[str] | None
 
 
-class Comparison(NamedTuple):
-    """One part of a filter: ``of`` is trace, tags, metadata, span, feedback, expectation or issue."""
-
-    of: str
-    key: str
-    operator: str
-    value: Value
-
-
 def parse(text: str) -> list[Comparison]:
     """Read a filter.
 
@@ -83,13 +75,13 @@ def parse(text: str) -> list[Comparison]:
         Invalid: it cannot be read, or asks for what there is not.
 
     >>> parse("state IN ('ok', 'error') and span.attributes.model LIKE 'gpt%'")[1]
-    Comparison(of='span', key='attributes.model', operator='like', value='gpt%')
+    Comparison(kind='span', key='attributes.model', operator='LIKE', value='gpt%')
     """
     return [checked(each) for each in read(text)]
 
 
 def read(text: str) -> list[Comparison]:
-    """Read a filter's form only; ``of`` is whatever stands before the first point, or ``trace``.
+    """Read a filter's form only; ``kind`` is whatever stands before the first point, or ``attribute``.
 
     Raises:
         Invalid: naming the place where it stops making sense.
@@ -105,9 +97,9 @@ def checked(comparison: Comparison) -> Comparison:
     Raises:
         Invalid: what is compared is not there, or cannot be compared so.
     """
-    of, key, operator, value = comparison
-    shown = key if of == "trace" else f"{of}.{key}"
-    allowed = _allowed(of, key)
+    kind, key, operator, value = comparison
+    shown = key if kind == ATTRIBUTE else f"{kind}.{key}"
+    allowed = _allowed(kind, key)
     if allowed is None:
         known = ", ".join([*OPERATORS, *(f"{word}.*" for word in OF_OTHERS)])
         raise Invalid(f"the filter asks for {shown[:80]!r}; it can for {known}.")
@@ -116,12 +108,12 @@ def checked(comparison: Comparison) -> Comparison:
     if operator in NULL:
         return comparison
     is_number = isinstance(value, int | float)
-    if (of == "trace" and key in NUMBERS) != is_number and of not in ("feedback", "expectation"):
+    if (kind == ATTRIBUTE and key in NUMBERS) != is_number and kind not in ("feedback", "expectation"):
         wanted = "a number" if not is_number else "a text in quotes"
         raise Invalid(f"the filter compares {shown[:80]!r} with {value!r}; {wanted} is expected.")
     if operator in ORDER - EQUAL and not is_number:
         raise Invalid(f"the filter compares {shown[:80]!r} by {operator!r} with {value!r}; a number is expected.")
-    if operator == "rlike":
+    if operator == "RLIKE":
         if len(str(value)) > LONGEST_PATTERN:
             raise Invalid(
                 f"the filter's pattern has {len(str(value))} characters; at most {LONGEST_PATTERN} are tried."
@@ -130,16 +122,16 @@ def checked(comparison: Comparison) -> Comparison:
     return comparison
 
 
-def _allowed(of: str, key: str) -> frozenset[str] | None:
-    if of == "trace":
+def _allowed(kind: str, key: str) -> frozenset[str] | None:
+    if kind == ATTRIBUTE:
         return OPERATORS.get(key)
-    if of == "issue" and key != "id":
+    if kind == "issue" and key != "id":
         return None
-    if of == "span" and key == "content":
-        return frozenset({"like", "ilike"})
-    if of == "span" and key not in SPAN_FIELDS and not key.startswith("attributes."):
+    if kind == "span" and key == "content":
+        return frozenset(PATTERNS)
+    if kind == "span" and key not in SPAN_FIELDS and not key.startswith("attributes."):
         return None
-    return OF_OTHERS.get(of)
+    return OF_OTHERS.get(kind)
 
 
 def name(text: str) -> tuple[str, str]:
@@ -162,9 +154,9 @@ def _comparisons(text: str) -> Iterator[Comparison]:
                 f"the filter cannot be read from {text[place : place + 40]!r}; comparisons such as state = 'error', "
                 "tags.team = 'a', span.kind = 'LLM' or duration_ms > 100, joined by 'and', are expected."
             )
-        operator = " ".join((found["null"] or found["operator"]).lower().split())
-        of, key = _split(found["field"])
-        yield Comparison(of, key, operator, None if found["null"] else _value(operator, found["value"]))
+        operator = " ".join((found["null"] or found["operator"]).upper().split())
+        kind, key = _split(found["field"])
+        yield Comparison(kind, key, operator, None if found["null"] else _value(operator, found["value"]))
         place, goes_on = found.end(), bool(found["rest"])
 
 
@@ -172,8 +164,8 @@ def _split(field: str) -> tuple[str, str]:
     """The word before the point and the name behind it; the name is the whole rest, points and all."""
     first = re.match(_NAME, field)
     assert first is not None
-    of, rest = _bare(first[0]), field[first.end() + 1 :]
-    return (of, _bare(rest)) if rest else ("trace", of)
+    kind, rest = _bare(first[0]), field[first.end() + 1 :]
+    return (kind, _bare(rest)) if rest else (ATTRIBUTE, kind)
 
 
 def _bare(name: str) -> str:
@@ -185,7 +177,7 @@ def _bare(name: str) -> str:
 def _value(operator: str, text: str) -> Value:
     if (text[0] == "(") != (operator in LIST):
         raise Invalid(
-            f"the filter compares by {operator!r} with {text[:40]}; a list in parentheses goes with in, and only there."
+            f"the filter compares by {operator!r} with {text[:40]}; a list in parentheses goes with IN, and only there."
         )
     if text[0] != "(":
         return _literal(text)

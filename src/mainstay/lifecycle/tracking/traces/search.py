@@ -10,25 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from mainstay.domain.errors import Invalid
+from mainstay.domain.search import Comparison, Order
 from mainstay.domain.traces import Trace
 from mainstay.lifecycle.tracking.traces import filters, tables
-from mainstay.lifecycle.tracking.traces.filters import Comparison
+from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
 from mainstay.store import View
 
 ORDERS = ("at", "duration_ms", "end", "state", "name", "id", "experiment", "run", "session")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FARTHEST_MS = 200_000_000_000_000
-
-
-class Order(NamedTuple):
-    """What to order by: a word of `ORDERS`, or ``of`` tags or metadata a key."""
-
-    key: str
-    is_rising: bool = False
-    of: str = "trace"
 
 
 def find(
@@ -45,10 +38,10 @@ def find(
     Raises:
         Invalid: it asks for what there is not, or ``after`` has been deleted meanwhile.
     """
-    columns = [(_column(each), each.is_rising) for each in order]
-    said = {(each.of, each.key) for each in order}
-    columns += [(tables.field("at"), False)] if ("trace", "at") not in said else []
-    columns += [(tables.field("id"), True)] if ("trace", "id") not in said else []
+    columns = [(_column(each), each.descending) for each in order]
+    said = {(each.kind, each.key) for each in order}
+    columns += [(tables.field("at"), True)] if (ATTRIBUTE, "at") not in said else []
+    columns += [(tables.field("id"), False)] if (ATTRIBUTE, "id") not in said else []
     conditions = where(experiments, filter)
     if after is not None:
         behind = tables.behind(view, after, columns)
@@ -70,7 +63,7 @@ def where(experiments: Sequence[int] | None, filter: Iterable[Comparison]) -> li
     conditions = [] if experiments is None else [tables.in_experiments(experiments)]
     of_span = []
     for comparison in map(filters.checked, filter):
-        if comparison.of == "span" or comparison == ("trace", "text", comparison.operator, comparison.value):
+        if comparison.kind == "span" or comparison[:2] == (ATTRIBUTE, "text"):
             of_span.append(_of_span(comparison))
         else:
             conditions.append(_condition(comparison))
@@ -78,12 +71,12 @@ def where(experiments: Sequence[int] | None, filter: Iterable[Comparison]) -> li
 
 
 def _condition(comparison: Comparison) -> tables.Condition:
-    of, key, operator, value = comparison
-    if of in ("tags", "metadata"):
+    kind, key, operator, value = comparison
+    if kind in ("tags", "metadata"):
         return _of_label(comparison)
-    if of == "issue":
+    if kind == "issue":
         return tables.is_assessed("issue", str(value), None, only_valid=False)
-    if of in ("feedback", "expectation"):
+    if kind in ("feedback", "expectation"):
         return _of_assessment(comparison)
     if key == "run" and operator == "=":
         return tables.either([tables.compared(tables.field("run"), "=", value), tables.is_linked("run", str(value))])
@@ -97,19 +90,19 @@ def _condition(comparison: Comparison) -> tables.Condition:
 
 
 def _of_label(comparison: Comparison) -> tables.Condition:
-    of, key, operator, value = comparison
-    table = tables.trace_tags if of == "tags" else tables.trace_metadata
+    kind, key, operator, value = comparison
+    table = tables.trace_tags if kind == "tags" else tables.trace_metadata
     if operator in filters.NULL:
         there = tables.has_label(table, key, None)
-        return tables.neither(there) if operator == "is null" else there
+        return tables.neither(there) if operator == "IS NULL" else there
     return tables.has_label(table, key, tables.compared(table.c.value, operator, value))
 
 
 def _of_assessment(comparison: Comparison) -> tables.Condition:
-    of, key, operator, value = comparison
+    kind, key, operator, value = comparison
     if operator in filters.NULL:
-        given = tables.is_assessed(of, key, None)
-        return tables.neither(given) if operator == "is null" else given
+        given = tables.is_assessed(kind, key, None)
+        return tables.neither(given) if operator == "IS NULL" else given
     column, number = tables.assessments.c.value, tables.assessments.c.number
     if isinstance(value, int | float):
         test = tables.compared(number, operator, value)
@@ -121,7 +114,7 @@ def _of_assessment(comparison: Comparison) -> tables.Condition:
         test = same if operator == "=" else tables.neither(same)
     else:
         test = tables.compared(column, operator, value)
-    return tables.is_assessed(of, key, test)
+    return tables.is_assessed(kind, key, test)
 
 
 def _of_span(comparison: Comparison) -> tables.Condition:
@@ -135,9 +128,9 @@ def _of_span(comparison: Comparison) -> tables.Condition:
 
 
 def _column(order: Order) -> Any:
-    if order.of in ("tags", "metadata"):
-        return tables.label(tables.trace_tags if order.of == "tags" else tables.trace_metadata, order.key)
-    if order.of != "trace" or order.key not in ORDERS:
+    if order.kind in ("tags", "metadata"):
+        return tables.label(tables.trace_tags if order.kind == "tags" else tables.trace_metadata, order.key)
+    if order.kind != ATTRIBUTE or order.key not in ORDERS:
         raise Invalid(
             f"traces cannot be ordered by {order.key[:80]!r}; they can by {', '.join(ORDERS)}, tags.*, metadata.*."
         )

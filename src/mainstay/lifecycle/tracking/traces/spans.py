@@ -38,7 +38,8 @@ def put(ingest: Ingest, experiment: int, new: Sequence[Span]) -> set[str]:
     """Keep spans, of one trace or of many; a trace that is new begins in ``experiment``. The ids of their traces.
 
     Raises:
-        NotFound: no such experiment. Invalid: an unusable trace id. TooLarge: more spans than one request may bring.
+        NotFound: no such experiment. Invalid: an unusable trace id, or the experiment is put away. TooLarge: more spans
+            than one request may bring.
     """
     if len(new) > MOST_SPANS:
         raise TooLarge(
@@ -51,7 +52,7 @@ def put(ingest: Ingest, experiment: int, new: Sequence[Span]) -> set[str]:
             same[span.id] = span
     before = tables.traces_by_id(ingest, list(by_trace), with_labels=False)
     if len(before) < len(by_trace):
-        experiments.get(ingest, experiment)
+        experiments.get_active(ingest, experiment)
     kept = _kept(ingest, before, [span for batch in by_trace.values() for span in batch.values()])
     _draw(ingest, before, experiment, kept)
     return set(by_trace)

@@ -23,12 +23,13 @@ def tell(ingest: Ingest, told: Trace) -> Trace:
     """Keep a trace as it is told, whether its spans are here already or not.
 
     Raises:
-        Invalid: an unusable id, state or key. NotFound: no such experiment. TooLarge: a label is too long.
+        Invalid: an unusable id, state or key, or the experiment is put away. NotFound: no such experiment. TooLarge: a
+            label is too long.
     """
     check_id(told.id)
     if told.state not in STATES:
         raise Invalid(f"trace {told.id} cannot be {told.state!r}; the states are {', '.join(STATES)}.")
-    experiments.get(ingest, told.experiment)
+    experiments.get_active(ingest, told.experiment)
     check_labels(told.id, told.tags)
     check_labels(told.id, told.metadata)
     before = tables.trace(ingest, told.id)

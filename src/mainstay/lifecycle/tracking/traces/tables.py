@@ -26,7 +26,6 @@ from sqlalchemy import (
     case,
     delete,
     exists,
-    false,
     func,
     not_,
     or_,
@@ -37,7 +36,9 @@ from sqlalchemy import (
 )
 
 from mainstay.domain.traces import Assessment, Span, Trace
-from mainstay.store import Ingest, Instant, Json, View, metadata
+from mainstay.domain.tracking import Artifact
+from mainstay.store import Ingest, Instant, Json, View, conditions, metadata
+from mainstay.store.conditions import compared as compared
 
 traces = Table(
     "traces",
@@ -139,6 +140,16 @@ assessments = Table(
     Index(None, "kind", "name"),
 )
 
+trace_files = Table(
+    "trace_files",
+    metadata,
+    Column("trace", String(64), primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", String, nullable=False),
+)
+
 _SPAN_COLUMNS = tuple(column.name for column in spans.columns)
 
 
@@ -205,7 +216,7 @@ def links_of(view: View, identity: str) -> list[tuple[str, str]]:
 
 
 def remove_traces(ingest: Ingest, identities: Sequence[str]) -> int:
-    for table in (trace_tags, trace_metadata, trace_links, span_attributes, spans, assessments):
+    for table in (trace_tags, trace_metadata, trace_links, trace_files, span_attributes, spans, assessments):
         ingest.execute(delete(table).where(table.c.trace.in_(identities)))
     return ingest.execute(delete(traces).where(traces.c.id.in_(identities)))
 
@@ -292,6 +303,26 @@ def tallies(view: View, trace: str) -> list[tuple[str, str | None, dict[str, flo
     return [(row.id, row.parent, row.usage, row.cost) for row in rows]
 
 
+# Files
+
+
+def files_of(view: View, identity: str) -> list[Artifact]:
+    c = trace_files.c
+    query = select(c.path, c.digest, c.size, c.media_type).where(c.trace == identity).order_by(c.path)
+    return [Artifact(**row._mapping) for row in view.rows(query)]
+
+
+def put_file(ingest: Ingest, identity: str, new: Artifact) -> None:
+    c = trace_files.c
+    ingest.execute(delete(trace_files).where(c.trace == identity, c.path == new.path))
+    ingest.insert(trace_files, trace=identity, **asdict(new))
+
+
+def remove_files(ingest: Ingest, identity: str, paths: Iterable[str]) -> int:
+    c = trace_files.c
+    return ingest.execute(delete(trace_files).where(c.trace == identity, c.path.in_(list(paths))))
+
+
 # Assessments
 
 
@@ -332,13 +363,15 @@ def remove_assessment(ingest: Ingest, trace: str, identity: str) -> None:
 Condition = ColumnElement[bool]
 
 
-def found(view: View, conditions: Sequence[Condition], order: Sequence[tuple[Any, bool]], limit: int) -> list[Trace]:
-    query = select(traces).where(*conditions).order_by(*(_ordered(value, up) for value, up in _flagged(order)))
+def found(view: View, wanted: Sequence[Condition], order: Sequence[tuple[Any, bool]], limit: int) -> list[Trace]:
+    query = (
+        select(traces).where(*wanted).order_by(*(v.desc() if descends else v.asc() for v, descends in _flagged(order)))
+    )
     return _with_labels(view, view.rows(query.limit(limit)))
 
 
-def count(view: View, conditions: Sequence[Condition]) -> int:
-    return int(view.scalar(select(func.count()).select_from(traces).where(*conditions)))
+def count(view: View, wanted: Sequence[Condition]) -> int:
+    return int(view.scalar(select(func.count()).select_from(traces).where(*wanted)))
 
 
 def in_experiments(numbers: Sequence[int]) -> Condition:
@@ -364,15 +397,7 @@ def behind(view: View, last: str, order: Sequence[tuple[Any, bool]]) -> Conditio
     """What comes after the trace ``last`` in this order; None: it is gone."""
     columns = _flagged(order)
     row = view.first(select(*(value for value, _ in columns)).where(traces.c.id == last))
-    if row is None:
-        return None
-    further: list[Condition] = []
-    same: list[Condition] = []
-    for (value, up), at in zip(columns, row, strict=True):
-        if at is not None:
-            further.append(and_(*same, value > at if up else value < at))
-        same.append(value.is_(None) if at is None else value == at)
-    return or_(false(), *further)
+    return None if row is None else conditions.behind(columns, list(row))
 
 
 def has_label(table: Table, key: str, test: Condition | None) -> Condition:
@@ -418,27 +443,8 @@ def is_assessed(kind: str, name: str, test: Condition | None, *, only_valid: boo
     )
 
 
-def compared(column: Any, operator: str, value: Any) -> Condition:
-    """One comparison; texts are told apart by case except by ``ilike``."""
-    return {
-        "=": lambda: column == value,
-        "!=": lambda: column != value,
-        ">": lambda: column > value,
-        ">=": lambda: column >= value,
-        "<": lambda: column < value,
-        "<=": lambda: column <= value,
-        "in": lambda: column.in_(value),
-        "not in": lambda: column.not_in(value),
-        "like": lambda: column.like(value),
-        "ilike": lambda: column.ilike(value),
-        "rlike": lambda: column.regexp_match(value),
-        "is null": lambda: column.is_(None),
-        "is not null": lambda: column.is_not(None),
-    }[operator]()
-
-
-def either(conditions: Iterable[Condition]) -> Condition:
-    return or_(*conditions)
+def either(any_of: Iterable[Condition]) -> Condition:
+    return or_(*any_of)
 
 
 def neither(condition: Condition) -> Condition:
@@ -448,15 +454,11 @@ def neither(condition: Condition) -> Condition:
 def _flagged(order: Sequence[tuple[Any, bool]]) -> list[tuple[Any, bool]]:
     """Each column behind a flag that puts what is missing last, whichever way the column goes."""
     columns: list[tuple[Any, bool]] = []
-    for value, up in order:
+    for value, descends in order:
         if not (isinstance(value, Column) and not value.nullable):
-            columns.append((case((value.is_(None), 1), else_=0), True))
-        columns.append((value, up))
+            columns.append((case((value.is_(None), 1), else_=0), False))
+        columns.append((value, descends))
     return columns
-
-
-def _ordered(value: Any, up: bool) -> Any:
-    return value.asc() if up else value.desc()
 
 
 def _with_labels(view: View, rows: Sequence[Row[Any]]) -> list[Trace]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Artifacts, as MLflow's clients know them: files below ``mlflow-artifacts:/``, sent and fetched through this server.
 
-A place is ``EXPERIMENT/RUN/artifacts/PATH`` or ``EXPERIMENT/models/MODEL/artifacts/PATH``, and to read what a version pinned
+A place is ``EXPERIMENT/RUN/artifacts/PATH``, ``EXPERIMENT/models/MODEL/artifacts/PATH`` or
+``EXPERIMENT/traces/TRACE/artifacts/PATH``, and to read what a version pinned
 ``registered-models/NAME/NUMBER/PATH``; anything else is refused. A path is a name in our record and never one on a disk, and is
 refused all the same if it climbs in any spelling: whoever sends it means no good. Files come and go as streams, are kept by
 digest, are verified before they are shown, and are always shown as attachments.
@@ -21,9 +22,11 @@ from starlette.responses import FileResponse, Response
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.tracking import Artifact, check_path
 from mainstay.lifecycle.tracking import logged_models, logs, runs
+from mainstay.lifecycle.tracking.traces import files as trace_files
+from mainstay.lifecycle.tracking.traces import spans
 from mainstay.server import uploads
 from mainstay.server.principals import Principal
-from mainstay.server.protocols.mlflow import model_versions, wire
+from mainstay.server.protocols.mlflow import model_versions, wire, wire_traces
 from mainstay.server.protocols.mlflow.calls import Calls, amending
 from mainstay.server.protocols.mlflow.runs import RunIn, artifact_uri
 from mainstay.store import Ingest, Store, View
@@ -32,6 +35,7 @@ calls = Calls()
 
 MOST_BYTES = 64 << 30
 MOST_FROM_A_PAGE = 10 << 20
+MOST_OF_SPANS = 32 << 20
 _DEEPEST_ENCODING = 8
 
 # Whatever the bytes are, a browser must not take them for a page of ours.
@@ -48,10 +52,13 @@ class Place(NamedTuple):
     owner: str
     path: str
     experiment: int | None = None
+    is_trace: bool = False
 
     @property
     def room(self) -> Any:
-        """Who keeps the files of such an owner: of a logged model or of a run."""
+        """Who keeps the files of such an owner: of a trace, of a logged model or of a run."""
+        if self.is_trace:
+            return trace_files
         return logged_models if self.owner.startswith("m-") else logs
 
 
@@ -103,7 +110,7 @@ async def get_artifact(*, request: Request, store: Store, actor: Principal) -> R
     run = request.query_params.get("run_id") or request.query_params.get("run_uuid") or ""
     if not run:
         raise wire.missing("run_id")
-    return await run_in_threadpool(_sent, store, Place(run, checked(request.query_params.get("path", ""))))
+    return await run_in_threadpool(sent, store, Place(run, checked(request.query_params.get("path", ""))))
 
 
 @calls.raw("POST", "upload-artifact", permission="write")
@@ -135,7 +142,7 @@ async def get_of_model(*, request: Request, store: Store, actor: Principal) -> R
     path = request.query_params.get("artifact_file_path", "")
     if not path:
         raise wire.missing("artifact_file_path")
-    return await run_in_threadpool(_sent, store, Place(request.path_params["model_id"], checked(path)))
+    return await run_in_threadpool(sent, store, Place(request.path_params["model_id"], checked(path)))
 
 
 @calls.raw("POST", "mlflow-artifacts/mpu/{act}/{path:path}", permission="write")
@@ -219,9 +226,12 @@ def place_of(path: str) -> Place:
         return Place(parts[1], "/".join(parts[3:]), int(parts[0]))
     if len(parts) >= 4 and parts[1] == "models" and parts[3] == "artifacts" and parts[0].isdecimal():
         return Place(parts[2], "/".join(parts[4:]), int(parts[0]))
+    if len(parts) >= 4 and parts[1] == "traces" and parts[3] == "artifacts" and parts[0].isdecimal():
+        return Place(parts[2], "/".join(parts[4:]), int(parts[0]), is_trace=True)
     raise Invalid(
-        f"nothing is kept at {path[:200]!r}: files are those of a run (EXPERIMENT/RUN/artifacts/…) or of a logged model "
-        "(EXPERIMENT/models/MODEL/artifacts/…), and a client cannot choose another place."
+        f"nothing is kept at {path[:200]!r}: files are those of a run (EXPERIMENT/RUN/artifacts/…), of a logged model "
+        "(EXPERIMENT/models/MODEL/artifacts/…) or of a trace (EXPERIMENT/traces/TRACE/artifacts/…), and a client cannot "
+        "choose another place."
     )
 
 
@@ -231,7 +241,7 @@ def _files(view: View, place: Place) -> dict[str, int | None]:
     Raises:
         NotFound: there is no such owner, or not in the experiment that was named.
     """
-    owner = (logged_models if place.room is logged_models else runs).get(view, place.owner)
+    owner = (runs if place.room is logs else place.room).get(view, place.owner)
     if place.experiment not in (None, owner.experiment):
         raise NotFound(f"{place.owner[:80]} is not of experiment {place.experiment}, but of {owner.experiment}.")
     return {each.path: each.size for each in place.room.artifacts_of(view, place.owner)}
@@ -250,8 +260,19 @@ def _keep(store: Store, actor: Principal, place: Place, request: Request, most: 
 
     def work(ingest: Ingest) -> None:
         place.room.add_artifact(ingest, place.owner, artifact)
+        if place.is_trace and place.path == wire_traces.FILE:
+            _keep_spans(ingest, place.owner, artifact)
 
     amending(store, actor.actor, lambda: store.ingest_together(work))
+
+
+def _keep_spans(ingest: Ingest, trace: str, file: Artifact) -> None:
+    """Clients before 3.4 write a trace's spans into a file instead of sending them; one that cannot be read stays a file."""
+    if file.size > MOST_OF_SPANS:
+        return
+    found = wire_traces.spans_in(trace, ingest.blobs.path(file.digest).read_bytes())
+    if found:
+        spans.put(ingest, trace_files.get(ingest, trace).experiment, found)
 
 
 def _forget(store: Store, actor: Principal, place: Place) -> None:
@@ -267,14 +288,19 @@ def _download(store: Store, path: str) -> Response:
     with store.view() as view:
         pinned = model_versions.pinned(view, plain)
     if pinned is None:
-        return _sent(store, place_of(plain))
+        return sent(store, place_of(plain))
     name = "/".join(plain.split("/")[3:])
     if name not in pinned:
         raise NotFound(f"there is no file {plain[:200]!r}; list its folder to see those there are.")
     return _file(store, pinned[name], name, mimetypes.guess_type(name)[0])
 
 
-def _sent(store: Store, place: Place) -> Response:
+def sent(store: Store, place: Place) -> Response:
+    """A file, as an attachment.
+
+    Raises:
+        NotFound: there is none. Invalid: it is a folder.
+    """
     with store.view() as view:
         found = place.room.artifact_of(view, place.owner, place.path)
         if found is None or place.experiment is not None:

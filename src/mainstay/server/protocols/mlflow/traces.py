@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.search import Comparison
 from mainstay.domain.traces import Trace
 from mainstay.lifecycle.tracking.traces import assessments, search, spans, stories
-from mainstay.lifecycle.tracking.traces.filters import Comparison
-from mainstay.server.protocols.mlflow import wire
+from mainstay.server.protocols.mlflow import artifacts, wire
 from mainstay.server.protocols.mlflow import wire_traces as words
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.store import Ingest, Store, View
@@ -301,10 +301,11 @@ async def get_file(request: Request, store: Store, actor: Any) -> Response:
     trace = request.query_params.get("request_id")
     if not trace:
         raise wire.missing("request_id")
-    if request.query_params.get("path"):
-        raise NotFound(f"trace {trace[:80]} has no attachments here.")
+    if path := request.query_params.get("path"):
+        place = artifacts.Place(trace, artifacts.checked(f"attachments/{path}"), is_trace=True)
+        return await run_in_threadpool(artifacts.sent, store, place)
     found = await run_in_threadpool(_in_file, store, trace)
-    headers = {"Content-Disposition": "attachment; filename=traces.json"}
+    headers = {"Content-Disposition": f"attachment; filename={words.FILE}"}
     return Response(wire.encode(found), headers=headers, media_type="application/octet-stream")
 
 

@@ -13,8 +13,9 @@ from mainstay.domain import strict_json
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid, Malformed, NotFound
 from mainstay.domain.evaluation import EvaluationSet, Example, Scorer
+from mainstay.domain.search import Comparison
 from mainstay.lifecycle.tracking.traces import filters
-from mainstay.lifecycle.tracking.traces.filters import Comparison
+from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow.wire_traces import experiment as experiment
 
@@ -108,7 +109,9 @@ def filter(text: str | None) -> list[Comparison]:
         Invalid: it cannot be read, or asks for what there is not.
     """
     return [
-        each._replace(of=of, key=key) for each in filters.read(text or "") for of, key in [_field(each.of, each.key)]
+        each._replace(kind=kind, key=key)
+        for each in filters.read(text or "")
+        for kind, key in [_field(each.kind, each.key)]
     ]
 
 
@@ -215,6 +218,6 @@ def _read(name: str, text: str | None) -> Any:
 def _field(of: str, key: str) -> tuple[str, str]:
     if of in ("tags", "tag"):
         return "tags", key
-    if of not in ("trace", "attribute", "attributes") or key not in _KEYS:
+    if of not in (ATTRIBUTE, "attributes") or key not in _KEYS:
         raise Invalid(f"Invalid attribute key '{key[:80]}' specified. Valid keys are {', '.join(_KEYS)}.")
-    return "trace", _KEYS[key]
+    return ATTRIBUTE, _KEYS[key]

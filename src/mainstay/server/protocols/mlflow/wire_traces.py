@@ -21,11 +21,11 @@ import msgspec
 from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.digests import canonical_json, sha256_hex
-from mainstay.domain.errors import Invalid, Malformed
+from mainstay.domain.errors import Invalid, MainstayError, Malformed
+from mainstay.domain.search import Comparison, Order
 from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
 from mainstay.lifecycle.tracking.traces import filters
-from mainstay.lifecycle.tracking.traces.filters import Comparison
-from mainstay.lifecycle.tracking.traces.search import Order
+from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
 from mainstay.server.protocols.mlflow import wire
 
 NAME = "mlflow.traceName"
@@ -46,6 +46,8 @@ INPUTS_V2, OUTPUTS_V2 = "mlflow.traceInputs", "mlflow.traceOutputs"
 SPAN_INPUTS, SPAN_OUTPUTS, SPAN_KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
 SPAN_USAGE, SPAN_COST = "mlflow.chat.tokenUsage", "mlflow.llm.cost"
 SPAN_TRACE = "mlflow.traceRequestId"
+#: The file into which clients before 3.4 write a trace's spans.
+FILE = "traces.json"
 
 _STATE_BY_WORD = {"STATE_UNSPECIFIED": "unspecified", "OK": "ok", "ERROR": "error", "IN_PROGRESS": "in_progress"}
 _WORD_BY_STATE = {state: word for word, state in _STATE_BY_WORD.items()}
@@ -316,6 +318,75 @@ def span_in_file(found: Span) -> dict[str, Any]:
     }
 
 
+def spans_in(trace: str, data: bytes) -> list[Span]:
+    """The spans of a trace in a file that a client wrote, in either of its forms; none if it cannot be read."""
+    try:
+        listed = strict_json.loads(data)["spans"]
+        return [_span_in_file(trace, each) for each in listed]
+    except (MainstayError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _span_in_file(trace: str, said: dict[str, Any]) -> Span:
+    old = "context" in said  # version 2
+    identity, parent = (
+        (said["context"]["span_id"], said["parent_id"]) if old else (said["span_id"], said["parent_span_id"])
+    )
+    status = {"code": said["status_code"], "message": said["status_message"]} if old else said["status"]
+    ended = said["end_time"] if old else said["end_time_unix_nano"]
+    attributes = {str(key): _read(value) for key, value in said["attributes"].items() if key != SPAN_TRACE}
+    kind, usage = attributes.get(SPAN_KIND), attributes.get(SPAN_USAGE)
+    state = str(status["code"]).removeprefix("STATUS_CODE_").lower()
+    return Span(
+        trace=trace,
+        id=_digits(identity),
+        parent=_digits(parent) if parent else None,
+        name=str(said["name"]),
+        kind=kind if isinstance(kind, str) else None,
+        state=state if state in SPAN_STATES else "unset",
+        message=str(status.get("message") or "") or None,
+        started_ns=int(said["start_time"] if old else said["start_time_unix_nano"]),
+        ended_ns=int(ended) if ended else None,
+        inputs_in=SPAN_INPUTS if SPAN_INPUTS in attributes else None,
+        outputs_in=SPAN_OUTPUTS if SPAN_OUTPUTS in attributes else None,
+        usage=_numbers(json.dumps(usage)) if usage else None,
+        details={
+            "events": [
+                {
+                    "name": str(each["name"]),
+                    "at_ns": int(each["timestamp"] if old else each["time_unix_nano"]),
+                    "attributes": dict(each.get("attributes") or {}),
+                }
+                for each in said.get("events") or []
+            ]
+        },
+        attributes=attributes,
+    )
+
+
+def _digits(identity: str) -> str:
+    """A span's id as 16 hexadecimal digits; a file has it so, with 0x before it, or as base64.
+
+    Raises:
+        ValueError: it is none.
+    """
+    plain = identity.removeprefix("0x")
+    if re.fullmatch(r"[0-9a-f]{16}", plain):
+        return plain
+    found = base64.b64decode(identity, validate=True)
+    if len(found) != 8:
+        raise ValueError(identity)
+    return found.hex()
+
+
+def _read(value: Any) -> Any:
+    """An attribute, which a file has as a text of JSON."""
+    try:
+        return strict_json.loads(value) if isinstance(value, str) else value
+    except Malformed:
+        return value
+
+
 def _complete(found: Span) -> dict[str, Any]:
     """A span's attributes, and where another convention was used, what MLflow reads beside them."""
     read = {
@@ -473,9 +544,9 @@ def _identity(trace: str, said: AssessmentIn) -> str:
 # Search
 
 _OF = {
-    "trace": "trace",
-    "attribute": "trace",
-    "attributes": "trace",
+    "trace": ATTRIBUTE,
+    "attribute": ATTRIBUTE,
+    "attributes": ATTRIBUTE,
     "tag": "tags",
     "tags": "tags",
     "metadata": "metadata",
@@ -534,9 +605,8 @@ def order(clauses: Iterable[str]) -> list[Order]:
         parts = _ORDER.fullmatch(clause)
         if parts is None:
             raise wire.unusable("order_by", clause, "a field, and ASC or DESC behind it, are expected")
-        of, key = _field(*filters.name(parts["field"]))
-        found.append(Order(key, (parts["way"] or "asc").lower() == "asc", of))
-    if len({(each.of, each.key) for each in found}) < len(found):
+        found.append(Order(*_field(*filters.name(parts["field"])), (parts["way"] or "asc").lower() == "desc"))
+    if len({(each.kind, each.key) for each in found}) < len(found):
         raise Invalid(f"`order_by` contains duplicate fields: {list(clauses)}")
     return found
 
@@ -561,11 +631,11 @@ def behind(page_token: str | None) -> str | None:
 
 
 def _comparison(said: Comparison) -> Comparison:
-    of, key = _field(said.of, said.key)
+    kind, key = _field(said.kind, said.key)
     value = said.value
-    if key == "state" and of in ("trace", "span"):
+    if key == "state" and kind in (ATTRIBUTE, "span"):
         value = [each.lower() for each in value] if isinstance(value, list) else str(value).lower()
-    return Comparison(of, key, said.operator, value)
+    return Comparison(kind, key, said.operator, value)
 
 
 def _field(of: str, key: str) -> tuple[str, str]:
@@ -574,13 +644,13 @@ def _field(of: str, key: str) -> tuple[str, str]:
         raise Invalid(f"Invalid entity type '{of[:80]}'; {', '.join(_OF)} are known.")
     if found == "span" and key.startswith("attributes."):
         return found, key
-    if found in ("trace", "span"):
-        keys = _KEYS if found == "trace" else _SPAN_KEYS
+    if found in (ATTRIBUTE, "span"):
+        keys = _KEYS if found == ATTRIBUTE else _SPAN_KEYS
         if key not in keys:
             raise Invalid(f"Invalid attribute key '{key[:80]}' specified. Valid keys are {', '.join(keys)}.")
         return found, keys[key]
     column = _LABELS.get((found, key))
-    return ("trace", column) if column else (found, key)
+    return (ATTRIBUTE, column) if column else (found, key)
 
 
 def _there(fields: dict[str, Any]) -> dict[str, Any]:
