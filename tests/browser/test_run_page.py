@@ -137,3 +137,28 @@ def test_what_the_code_had_that_its_commit_has_not_is_a_diff(few: Served, kept: 
     assert changes.locator(".diff-added").all_inner_texts()[0].split("\t")[-1].strip() == "depth = 6"
     assert changes.locator(".diff-removed").count() == 1
     assert "3.11.9" in page.locator("main").inner_text()
+
+
+def test_an_address_that_another_client_prints_leads_to_the_run(few: Served, kept: str, open_page: Any) -> None:
+    page = open_page(few)
+
+    few.visit(page, f"/#/experiments/0/runs/{kept}")
+    page.wait_for_url(f"**/runs/{kept}")
+    page.get_by_role("heading", name="with-files").wait_for()
+    few.visit(page, "/#/experiments/0")
+    page.wait_for_url("**/runs?experiment=Default")
+
+
+def test_the_files_of_a_model_that_a_run_left_stand_beside_its_own(few: Served, open_page: Any) -> None:
+    ask = few.session.wire.ask
+    run = few.session.post("/runs", {"name": "leaves-a-model"})["id"]
+    body = {"experiment_id": "0", "name": "forest", "source_run_id": run}
+    model = ask("POST", "/api/2.0/mlflow/logged-models", json=body).json()["model"]["info"]["model_id"]
+    place = f"/api/2.0/mlflow-artifacts/artifacts/0/models/{model}/artifacts/MLmodel"
+    ask("PUT", place, content=kept_files.MLMODEL.encode())
+    ask("POST", "/api/2.0/mlflow/runs/outputs", json={"run_id": run, "models": [{"model_id": model, "step": 0}]})
+
+    page = open_page(few, f"/runs/{run}?tab=files")
+    page.get_by_role("navigation", name="Files").get_by_role("button", name="MLmodel").click()
+
+    page.get_by_label("forest/MLmodel", exact=True).get_by_text("dep_delay", exact=True).wait_for()

@@ -3,7 +3,8 @@
 import { render } from "preact";
 import { catchUp, follow } from "./api.ts";
 import { App } from "./app.tsx";
-import { listen } from "./router.ts";
+import { followPrinted } from "./printed.ts";
+import { go, listen } from "./router.ts";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
@@ -14,6 +15,8 @@ import "./styles/compare.css";
 import "./styles/traces.css";
 
 listen();
+void followPrinted((href) => go(href, { replace: true }));
+window.addEventListener("hashchange", () => void followPrinted((href) => go(href, { replace: true })));
 follow();
 catchUp();
 const place = document.getElementById("app");

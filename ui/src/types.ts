@@ -271,6 +271,16 @@ export interface Run {
   error?: string | { message?: string } | null;
 }
 
+export interface LoggedModel {
+  id: string;
+  name?: string;
+  state?: string;
+  run?: string | null;
+  params?: Record<string, string>;
+  tags?: Record<string, string>;
+  artifacts?: Artifact[];
+}
+
 export interface Experiment {
   id: number;
   name: string;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run: what it scored and how that came about (curves), the graph of its steps, its files, data, code and environment.
-import { at, query, useGet } from "../api.ts";
+import { at, query, useGet, useGets } from "../api.ts";
 import { isSystem } from "../curves.ts";
-import { count, duration, figure, isImportance, plain, shortId, splitSubject, subjectHref } from "../format.ts";
+import { count, duration, figure, isImportance, kindWords, plain, shortId, splitSubject, subjectHref } from "../format.ts";
 import { CandidateOf, versionOf } from "../parts/candidate.tsx";
 import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
@@ -17,13 +17,15 @@ import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { About, Link, Page, Run, Version } from "../types.ts";
+import type { About, Artifact, Link, LoggedModel, Page, Run, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
 
 export function RunPage({ id }: { id: string }) {
   const { data, error } = useGet<Run>(at("/api/runs", id));
   const about = useGet<About>(query("/api/about", { subject: `run:${id}` })).data;
+  const left = useGets<LoggedModel>(modelsOf(data).map((model) => at("/api/logged-models", model)));
+  const models = left.flatMap((answer) => (answer.data ? [answer.data] : []));
   const children = useGet<Page<Run>>(query("/api/runs", { parent: id, limit: 1000 })).data?.items ?? [];
   const steps = data?.steps ?? [];
   const hits = steps.filter((step) => step.state === "cached").length;
@@ -77,18 +79,35 @@ export function RunPage({ id }: { id: string }) {
           )}
         </>
       }
-      tabs={data ? tabsOf(data, children) : []}
+      tabs={data ? tabsOf(data, children, models) : []}
     />
   );
 }
 
-function tabsOf(run: Run, children: Run[]) {
+/** The models that a run left without registering them. */
+function modelsOf(run: Run | undefined): string[] {
+  return (run?.outputs ?? []).flatMap((link) => (link.kind === "logged_model" && link.ref ? [link.ref] : []));
+}
+
+/** The run's files, and those of each model it left in a folder of the model's name. */
+function filesOf(run: Run, models: LoggedModel[]): Artifact[] {
+  const apart = new Set(models.map((model) => model.name)).size === models.length;
+  return [
+    ...(run.artifacts ?? []),
+    ...models.flatMap((model) => {
+      const folder = apart ? (model.name ?? model.id) : `${model.name} ${model.id.slice(-6)}`;
+      return (model.artifacts ?? []).map((file) => ({ ...file, path: `${folder}/${file.path}` }));
+    }),
+  ];
+}
+
+function tabsOf(run: Run, children: Run[], models: LoggedModel[]) {
   const steps = run.steps ?? [];
   const metrics = Object.keys(run.metrics ?? {}).filter((key) => !isImportance(key));
   const own = metrics.filter((key) => !isSystem(key));
   const machine = metrics.filter(isSystem);
   const nested = children.filter((child) => child.kind !== "step");
-  const files = run.artifacts ?? [];
+  const files = filesOf(run, models);
   return [
     ...(steps.length ? [{ id: "steps", label: "Steps", count: steps.length, body: () => <Steps steps={steps} /> }] : []),
     {
@@ -246,10 +265,11 @@ function Links({ links, empty }: { links: Link[] | undefined; empty: string }) {
   return (
     <ul class="plain-list">
       {links.map((link, index) => {
-        const subject = link.ref?.includes(":") ? link.ref : `${link.kind}:${link.ref}`;
+        const isOurs = link.kind !== "dataset"; // a dataset that a client told of has a digest and no page
+        const subject = !isOurs ? "" : link.ref?.includes(":") ? link.ref : `${link.kind}:${link.ref}`;
         return (
           <li key={index}>
-            <span class="quiet link-kind">{link.kind}</span>
+            <span class="quiet link-kind">{kindWords(link.kind)}</span>
             {subjectHref(subject) ? (
               <Subject subject={subject} />
             ) : (
