@@ -45,7 +45,7 @@ print(json.dumps({
 # What was let through elsewhere, in every spelling; see the advisories on MLflow's artifact handlers.
 CLIMBING = [
     "../secret", "a/../../secret", "..", "%2e%2e/secret", "%252e%252e/secret", "%25252e%25252e/secret", "..%2fsecret",
-    "..%252fsecret", "a\\..\\secret", "a%5c..%5csecret", "/etc/passwd", "//proc/self/root/etc/passwd", "%2fetc%2fpasswd",
+    "..%252fsecret", "a\\..\\secret", "a%5c..%5csecret", "/etc/passwd", "//proc/self/cwd/etc/passwd", "%2fetc%2fpasswd",
     "file:///etc/passwd", "a\x00b", "a%00b", "a#/../../secret", "#/../..//etc/passwd", "C:/secret", "a/./b", "a//b", "\u202ea",
     "%" + "25" * 20 + "2e",
 ]  # fmt: skip
