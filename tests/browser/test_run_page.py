@@ -162,3 +162,16 @@ def test_the_files_of_a_model_that_a_run_left_stand_beside_its_own(few: Served, 
     page.get_by_role("navigation", name="Files").get_by_role("button", name="MLmodel").click()
 
     page.get_by_label("forest/MLmodel", exact=True).get_by_text("dep_delay", exact=True).wait_for()
+
+
+def test_a_loss_that_is_no_number_is_told_and_breaks_the_curve(few: Served, open_page: Any) -> None:
+    run = few.session.post("/runs", {"name": "diverges"})["id"]
+    points = [{"key": "loss", "value": value, "step": step} for step, value in enumerate([3.0, 2.0, None, None])]
+    few.session.post(f"/runs/{run}/log", {"metrics": points})
+    few.session.post(f"/runs/{run}/finish", {"state": "succeeded"})
+
+    page = open_page(few, f"/runs/{run}")
+    page.get_by_role("button", name="loss").get_by_text("not a number").wait_for()
+
+    few.visit(page, f"/runs/{run}?tab=curves")
+    expect(drawn(page, "loss")).to_have_attribute("aria-label", re.compile("from 2 to 3"))

@@ -41,6 +41,14 @@ export function alike(values: unknown[]): (value: unknown) => string {
   return (value) => (!isNumber(value) ? "–" : plainSize ? decimal(value) : figure(value));
 }
 
+/** A metric as the API gives it: JSON has no word for what is no number (null) and for the infinite (text). */
+export function reading(value: unknown, write: (value: unknown) => string = figure): string {
+  if (value === null) return "not a number";
+  if (value === "Infinity") return "∞";
+  if (value === "-Infinity") return "−∞";
+  return value === undefined ? "–" : write(value);
+}
+
 /** A share of 0..1 as percent; small shares keep a digit more. */
 export function percent(share: Maybe<number>, digits?: number): string {
   if (!isNumber(share)) return UNKNOWN;
@@ -277,6 +285,7 @@ const TONES: Record<string, Tone> = {
   refused: "alert",
   rejected: "alert",
   aborted: "alert",
+  killed: "alert",
   rolled_back: "alert",
   promote: "ok",
   rollback: "alert",

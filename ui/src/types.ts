@@ -255,10 +255,11 @@ export interface Run {
   started_at?: string;
   ended_at?: string | null;
   seconds?: number | null;
+  deleted_at?: string | null;
   reason?: string | null;
   because?: number | null;
   params?: Facts;
-  metrics?: Record<string, number | null>;
+  metrics?: Record<string, number | string | null>; // "Infinity" where JSON has no number, null for what is none
   tags?: Facts;
   code?: { entry?: string; commit?: string | null; dirty?: boolean; sources_digest?: string; diff_digest?: string | null } | null;
   environment?: { digest?: string; python?: string; packages?: Record<string, string> } | null;

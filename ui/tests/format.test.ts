@@ -13,6 +13,7 @@ import {
   percent,
   period,
   plain,
+  reading,
   releaseHref,
   releaseId,
   share,
@@ -129,4 +130,11 @@ test("facts are written plainly", () => {
   assert.equal(signed(0.0237), "+0.024");
   assert.equal(signed(-0.1, 1), "−0.1");
   assert.equal(bytes(812_331), "812 kB");
+});
+
+test("a metric that is no number says so, and an infinite one has its sign", () => {
+  assert.deepEqual(
+    [null, "Infinity", "-Infinity", undefined, 0.25].map((value) => reading(value)),
+    ["not a number", "∞", "−∞", "–", "0.25"],
+  );
 });

@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { at, query, useGets } from "../api.ts";
 import { isSystem } from "../curves.ts";
 import { differing } from "../diff.ts";
-import { alike, duration, figure, isImportance, isNumber, plain, plural, shortId } from "../format.ts";
+import { alike, duration, figure, isImportance, isNumber, plain, plural, reading, shortId } from "../format.ts";
 import { CandidateOf, foldersOf, versionOf } from "../parts/candidate.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Curves } from "../parts/curves.tsx";
@@ -215,7 +215,13 @@ function Group({ title, fields, runs, isMeasured = false }: GroupProps) {
             </th>
             {field.values.map((value, index) => (
               <td key={runs[index]?.id} class={isSame(field) ? "quiet" : ""}>
-                {value === undefined ? <span class="quiet">–</span> : isMeasured ? write(value) : <Long text={plain(value)} />}
+                {value === undefined ? (
+                  <span class="quiet">–</span>
+                ) : isMeasured ? (
+                  reading(value, write)
+                ) : (
+                  <Long text={plain(value)} />
+                )}
                 {isMeasured && index > 0 && isNumber(value) && isNumber(first) && <Delta by={value - first} />}
               </td>
             ))}

@@ -2,7 +2,7 @@
 // A run: what it scored and how that came about (curves), the graph of its steps, its files, data, code and environment.
 import { at, query, useGet, useGets } from "../api.ts";
 import { isSystem } from "../curves.ts";
-import { count, duration, figure, isImportance, kindWords, plain, shortId, splitSubject, subjectHref } from "../format.ts";
+import { count, duration, isImportance, kindWords, plain, reading, shortId, splitSubject, subjectHref } from "../format.ts";
 import { CandidateOf, versionOf } from "../parts/candidate.tsx";
 import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
@@ -17,7 +17,7 @@ import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { About, Artifact, Link, LoggedModel, Page, Run, Version } from "../types.ts";
+import type { About, Artifact, Facts, Link, LoggedModel, Page, Run, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
 
@@ -37,7 +37,7 @@ export function RunPage({ id }: { id: string }) {
       kind={KINDS[data?.kind ?? ""] ?? "Run"}
       name={name}
       plainName={name}
-      state={data?.state}
+      state={data?.deleted_at ? "deleted" : data?.state}
       made={data?.started_at}
       loading={!data}
       error={error}
@@ -176,7 +176,7 @@ function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: 
                 title={`${name}: show every point that was logged`}
               >
                 <span>{name}</span>
-                <b>{figure(run.metrics?.[name])}</b>
+                <b>{reading(run.metrics?.[name])}</b>
               </button>
             ))}
           </div>
@@ -207,9 +207,26 @@ function Results({ run, metrics, steps }: { run: Run; metrics: string[]; steps: 
         <h2>Parameters</h2>
         <PlainFacts facts={run.params} empty="This run took no parameters." />
         <h2>Tags</h2>
-        <PlainFacts facts={run.tags} empty="No tags." />
+        <Tags tags={run.tags ?? {}} />
       </section>
     </div>
+  );
+}
+
+/** Tags that people set, and below them those that tools set for themselves ("mlflow.source.name"). */
+function Tags({ tags }: { tags: Facts }) {
+  const entries = Object.entries(tags);
+  const tools = entries.filter(([key]) => key.startsWith("mlflow."));
+  return (
+    <>
+      <PlainFacts facts={Object.fromEntries(entries.filter(([key]) => !key.startsWith("mlflow.")))} empty="No tags." />
+      {tools.length > 0 && (
+        <details>
+          <summary>Set by the client ({tools.length})</summary>
+          <PlainFacts facts={Object.fromEntries(tools)} empty="" />
+        </details>
+      )}
+    </>
   );
 }
 
@@ -225,7 +242,7 @@ function StepResults({ step }: { step: Run }) {
         {metrics.map(([key, value]) => (
           <div key={key} class="tile">
             <span title={key}>{key}</span>
-            <b>{figure(value)}</b>
+            <b>{reading(value)}</b>
           </div>
         ))}
       </div>
@@ -248,7 +265,7 @@ function VersionResults({ version }: { version: string }) {
         {metrics.map(([key, value]) => (
           <div key={key} class="tile">
             <span title={key}>{key}</span>
-            <b>{figure(value)}</b>
+            <b>{reading(value)}</b>
           </div>
         ))}
       </div>

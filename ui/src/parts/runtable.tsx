@@ -4,7 +4,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { isSystem } from "../curves.ts";
-import { alike, count, duration, isImportance, plain, shortId } from "../format.ts";
+import { alike, count, duration, isImportance, plain, reading, shortId } from "../format.ts";
 import type { LongList } from "../longlist.ts";
 import { go, setParams, useParam } from "../router.ts";
 import { turned } from "../runquery.ts";
@@ -51,7 +51,13 @@ function columnsOf(rows: Run[]): RunColumn[] {
     ...FIXED.slice(0, 4),
     ...metrics.map((key): RunColumn => {
       const write = alike(rows.map((run) => run.metrics?.[key]));
-      return { key: `metrics.${key}`, label: key, cell: (run) => write(run.metrics?.[key]), right: true, isSortable: true };
+      return {
+        key: `metrics.${key}`,
+        label: key,
+        cell: (run) => reading(run.metrics?.[key], write),
+        right: true,
+        isSortable: true,
+      };
     }),
     ...keys((run) => run.params).map((key): RunColumn => {
       const numbers = alike(rows.map((run) => run.params?.[key]));
