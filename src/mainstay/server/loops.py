@@ -24,7 +24,7 @@ from mainstay.store import Store, jobs, requests
 log = logging.getLogger("mainstay.server.loops")
 
 LOOK_AT_LEAST_EVERY_S = 1.0
-PAUSE = 9  # times as long as the look took
+PAUSE = 19  # times as long as the look took
 
 Loop = Callable[[Store], bool]
 
@@ -76,9 +76,9 @@ class Loops:
             if not self.store.leads():
                 self._stopping.wait(LOOK_AT_LEAST_EVERY_S)
             elif not any([self._look(loop) for loop in (*every_loop(), *self._further)]):
-                seen = self.store.wait_for_commit(seen, LOOK_AT_LEAST_EVERY_S)
                 # A thousand commits a second must not be a thousand looks: what a look costs is a small share of the time.
                 self._stopping.wait(min((time.thread_time() - began) * PAUSE, LOOK_AT_LEAST_EVERY_S))
+                seen = self.store.wait_for_commit(seen, LOOK_AT_LEAST_EVERY_S)
 
     def _look(self, loop: Loop) -> bool:
         try:

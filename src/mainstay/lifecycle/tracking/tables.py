@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -457,12 +457,21 @@ class Standing(NamedTuple):
     latest: Reading
 
 
-def series_of(view: View, identity: str, keys: Iterable[str] | None = None) -> dict[str, Standing]:
-    c = run_metrics.c
-    query = select(c.key, c.series, c.step, c.at, c.value).where(c.run == identity)
-    if keys is not None:
-        query = query.where(c.key.in_(list(keys)))
-    return {row.key: Standing(row.series, (row.step, row.at, row.value)) for row in view.rows(query.order_by(c.key))}
+def series_of(view: View, identity: str, keys: Collection[str] | None = None) -> dict[str, Standing]:
+    if keys is not None and len(keys) == 1:  # as most calls have it: one metric, one point
+        rows: Sequence[Any] = view.rows(_ONE_SERIES, {"wanted": identity, "one": next(iter(keys))})
+    else:
+        some = [] if keys is None else [run_metrics.c.key.in_(list(keys))]
+        rows = view.rows(_SERIES.where(*some), {"wanted": identity})
+    return {key: Standing(series, (step, at, value)) for key, series, step, at, value in rows}
+
+
+_SERIES = (
+    select(run_metrics.c.key, run_metrics.c.series, run_metrics.c.step, run_metrics.c.at, run_metrics.c.value)
+    .where(run_metrics.c.run == bindparam("wanted"))
+    .order_by(run_metrics.c.key)
+)
+_ONE_SERIES = _SERIES.where(run_metrics.c.key == bindparam("one"))
 
 
 def begin_series(ingest: Ingest, identity: str, experiment: int, latest: Mapping[str, Reading]) -> dict[str, Standing]:
@@ -474,7 +483,10 @@ def begin_series(ingest: Ingest, identity: str, experiment: int, latest: Mapping
 
 def put_latest(ingest: Ingest, latest: Mapping[int, Reading]) -> None:
     rows = [{"which": which, "step": s, "at": at, "value": value} for which, (s, at, value) in latest.items()]
-    ingest.execute(update(run_metrics).where(run_metrics.c.series == bindparam("which")), rows)
+    ingest.execute(_PUT_LATEST, rows)
+
+
+_PUT_LATEST = update(run_metrics).where(run_metrics.c.series == bindparam("which"))
 
 
 def append_points(ingest: Ingest, readings: Mapping[int, Sequence[Reading]]) -> None:
