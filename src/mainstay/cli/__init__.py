@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
     "models": (
         "models",
-        "Models and versions: list, show, search, register, refer, describe, alias, rename, retire, delete, allow, card.",
+        "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",
     ),
     "deployments": ("deployments", "Deployments: list, show, put."),
     "policy": ("policy", "Policies: list, show, put."),

@@ -111,6 +111,21 @@ def alias(
 
 
 @models.command()
+@click.argument("name")
+@click.option("--owner", help="Who answers for it; whoever asks, if nobody is named.")
+@click.option("--tier", default="medium", show_default=True, help="How much harm a wrong answer can do.")
+@click.option("--description", default="", help="What it is.")
+@reasoned(required=False)
+@connected
+def create(
+    session: Session, as_json: bool, because: dict[str, Any], name: str, owner: str | None, tier: str, description: str
+) -> None:
+    """Name a model, before its first version."""
+    body = {"name": name, "owner": owner, "tier": tier, "description": description} | because
+    printing.answer(session.post("/models", body), as_json, _show)
+
+
+@models.command()
 @click.argument("version", metavar="MODEL@VERSION")
 @connected
 def card(session: Session, as_json: bool, version: str) -> None:

@@ -17,7 +17,7 @@ def mainstay(type_at, house, monkeypatch) -> Callable[..., object]:
 
 
 def test_a_version_of_bytes_elsewhere_says_so(mainstay, house) -> None:
-    house.connect().post("/models", {"name": "theirs"})
+    assert "theirs" in mainstay("models", "create", "theirs", "--description", "of a partner").out
 
     told = mainstay("models", "refer", "theirs", "s3://bucket/model", "-m", "trained by a partner")
 
@@ -81,7 +81,7 @@ def test_a_version_is_retired_and_deleted_and_its_model_too(mainstay, house) -> 
 
 def test_a_version_without_that_folder_is_refused_by_name(mainstay, house) -> None:
     session = house.connect()
-    session.post("/models", {"name": "ours"})
+    mainstay("models", "create", "ours")
     run = session.post("/runs", {"name": "train"})["id"]
 
     told = mainstay("models", "register", "ours", "--run", run)
