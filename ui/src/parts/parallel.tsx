@@ -8,8 +8,8 @@ import { scaleOf, type Field, type Scale } from "../scales.ts";
 const HEIGHT = 340;
 const TOP = 44;
 const BOTTOM = 20;
-const SIDE = 64;
-const STEP = 150; // least room of an axis
+const SIDE = 56;
+const STEP = 118; // least room of an axis
 const REACH = 8; // how far beyond its ends an axis can be taken hold of, so that the ends themselves can be kept
 
 export interface Named {
@@ -29,7 +29,7 @@ export function Parallel({ runs, fields }: Props) {
   const [spans, setSpans] = useState<ReadonlyMap<string, Span>>(new Map());
   const [near, setNear] = useState<number | null>(null);
   const frame = useRef<HTMLDivElement>(null);
-  const [room, setRoom] = useState(960);
+  const [room, setRoom] = useState(0);
   useEffect(() => {
     const place = frame.current;
     if (!place) return undefined;
