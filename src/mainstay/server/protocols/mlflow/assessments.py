@@ -9,7 +9,7 @@ import msgspec
 
 from mainstay.lifecycle.tracking.traces import assessments
 from mainstay.server.protocols.mlflow import wire
-from mainstay.server.protocols.mlflow import wire_traces as words
+from mainstay.server.protocols.mlflow import wire_assessments as words
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.store import Ingest, View
 

@@ -19,7 +19,7 @@ from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.search import Comparison
 from mainstay.domain.traces import Trace
 from mainstay.lifecycle.tracking.traces import assessments, search, spans, stories
-from mainstay.server.protocols.mlflow import artifacts, wire
+from mainstay.server.protocols.mlflow import artifacts, wire, wire_assessments, wire_trace_search
 from mainstay.server.protocols.mlflow import wire_traces as words
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.store import Ingest, Store, View
@@ -129,9 +129,9 @@ def tell(ingest: Ingest, body: Tell) -> Any:
     trace = stories.tell(ingest, words.told(said))
     stories.link_prompts(ingest, trace.id, words.prompts(said.tags))
     for each in said.assessments:
-        new = words.given(trace.id, each, ingest.now())
+        new = wire_assessments.given(trace.id, each, ingest.now())
         if not assessments.has(ingest, new.id):
-            assessments.give(ingest, new, session=words.session(new.metadata))
+            assessments.give(ingest, new, session=wire_assessments.session(new.metadata))
     given = assessments.of_traces(ingest, [trace.id])[trace.id]
     return {"trace": {"trace_info": words.info(trace, given, has_spans=True)}}
 
@@ -255,7 +255,9 @@ def link_prompts(ingest: Ingest, body: LinkPrompts) -> Any:
 def correlate(view: View, body: Correlate) -> Any:
     """How much two filters hold for the same traces: normalised pointwise mutual information, -1 to 1."""
     numbers = [words.experiment(each) for each in body.experiment_ids]
-    base, first, second = (words.filter(text) for text in (body.base_filter, body.filter_string1, body.filter_string2))
+    base, first, second = (
+        wire_trace_search.filter(text) for text in (body.base_filter, body.filter_string1, body.filter_string2)
+    )
 
     def count(*comparisons: Comparison) -> int:
         return search.count(view, experiments=numbers, filter=[*base, *comparisons])
@@ -342,12 +344,12 @@ def _found(view: View, experiments: Iterable[str], body: Search | SearchV2) -> t
     found = search.find(
         view,
         experiments=[words.experiment(each) for each in experiments],
-        filter=words.filter(body.filter),
-        order=words.order(body.order_by),
-        after=words.behind(body.page_token),
+        filter=wire_trace_search.filter(body.filter),
+        order=wire_trace_search.order(body.order_by),
+        after=wire_trace_search.behind(body.page_token),
         limit=body.max_results,
     )
-    return found, {"next_page_token": words.token(found[-1].id)} if len(found) == body.max_results else {}
+    return found, {"next_page_token": wire_trace_search.token(found[-1].id)} if len(found) == body.max_results else {}
 
 
 def _infos(view: View, found: Sequence[Trace]) -> list[dict[str, Any]]:

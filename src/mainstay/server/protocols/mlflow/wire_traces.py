@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's words for traces, spans and assessments, in both of its versions, and for searching them.
+"""MLflow's words for traces and spans, in both of its versions.
 
 Names that MLflow keeps among tags and metadata (a trace's name, its session, its run …) are columns here; they turn into
 each other in this file, so that both sides see them where they expect them.
@@ -8,11 +8,9 @@ each other in this file, so that both sides see them where they expect them.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,13 +18,10 @@ import msgspec
 
 from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire, to_wire
-from mainstay.domain.digests import canonical_json, sha256_hex
-from mainstay.domain.errors import Invalid, MainstayError, Malformed
-from mainstay.domain.search import Comparison, Order
+from mainstay.domain.errors import MainstayError, Malformed
 from mainstay.domain.traces import SPAN_STATES, Assessment, Span, Trace
-from mainstay.lifecycle.tracking.traces import filters
-from mainstay.lifecycle.tracking.traces.filters import ATTRIBUTE
-from mainstay.server.protocols.mlflow import wire
+from mainstay.server.protocols.mlflow import wire, wire_assessments
+from mainstay.server.protocols.mlflow.wire_assessments import SESSION, AssessmentIn, there
 
 NAME = "mlflow.traceName"
 PROMPTS = "mlflow.linkedPrompts"
@@ -36,7 +31,6 @@ FILES_PLACE = "mlflow.artifactLocation"
 OURS = frozenset({SPANS_PLACE, FILES_PLACE, "mlflow.trace.archiveLocation", "mlflow.trace.archivalFailure"})
 
 RUN = "mlflow.sourceRun"
-SESSION = "mlflow.trace.session"
 PERSON = "mlflow.trace.user"
 USAGE = "mlflow.trace.tokenUsage"
 COST = "mlflow.trace.cost"
@@ -65,47 +59,6 @@ class Place(msgspec.Struct, kw_only=True):
     """Where a trace is: only in an experiment, here."""
 
     mlflow_experiment: ExperimentPlace | None = None
-
-
-class Source(msgspec.Struct, kw_only=True):
-    source_type: str | int = "SOURCE_TYPE_UNSPECIFIED"
-    source_id: str = ""
-
-
-class FeedbackIn(msgspec.Struct, kw_only=True):
-    value: Any = None
-    error: dict[str, Any] | None = None
-
-
-class Serialized(msgspec.Struct, kw_only=True):
-    serialization_format: str = ""
-    value: str = "null"
-
-
-class ExpectationIn(msgspec.Struct, kw_only=True):
-    value: Any = None
-    serialized_value: Serialized | None = None
-
-
-class IssueIn(msgspec.Struct, kw_only=True):
-    issue_name: str = ""
-
-
-class AssessmentIn(msgspec.Struct, kw_only=True):
-    assessment_id: str = ""
-    assessment_name: str = ""
-    trace_id: str = ""
-    span_id: str = ""
-    source: Source | None = None
-    create_time: str | None = None
-    last_update_time: str | None = None
-    feedback: FeedbackIn | None = None
-    expectation: ExpectationIn | None = None
-    issue: IssueIn | None = None
-    rationale: str = ""
-    metadata: dict[str, str] = msgspec.field(default_factory=dict)
-    overrides: str = ""
-    valid: bool | None = None
 
 
 class InfoIn(msgspec.Struct, kw_only=True):
@@ -217,7 +170,7 @@ def metadata_of(trace: Trace) -> dict[str, str]:
 def info(trace: Trace, said: Sequence[Assessment], *, has_spans: bool) -> dict[str, Any]:
     """A trace without its spans, in version 3."""
     place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": str(trace.experiment)}}
-    return _there(
+    return there(
         {
             "trace_id": trace.id,
             "client_request_id": trace.client_request_id,
@@ -229,7 +182,7 @@ def info(trace: Trace, said: Sequence[Assessment], *, has_spans: bool) -> dict[s
             "state": _WORD_BY_STATE[trace.state],
             "trace_metadata": metadata_of(trace),
             "tags": tags_of(trace, has_spans=has_spans),
-            "assessments": [assessment(each) for each in said],
+            "assessments": [wire_assessments.assessment(each) for each in said],
         }
     )
 
@@ -238,7 +191,7 @@ def info_v2(trace: Trace, *, has_spans: bool) -> dict[str, Any]:
     """A trace without its spans, in version 2."""
     previews = {INPUTS_V2: trace.request_preview, OUTPUTS_V2: trace.response_preview}
     metadata = {key: value for key, value in previews.items() if value is not None} | metadata_of(trace)
-    return _there(
+    return there(
         {
             "request_id": trace.id,
             "experiment_id": str(trace.experiment),
@@ -273,7 +226,7 @@ def prompts(tags: Mapping[str, str]) -> list[str]:
 
 def span(found: Span) -> dict[str, Any]:
     """A span as OTLP's JSON of protocol buffers: ids as bytes, attributes typed."""
-    return _there(
+    return there(
         {
             "trace_id": _bytes(found.trace.removeprefix("tr-")),
             "span_id": _bytes(found.id),
@@ -417,244 +370,6 @@ def _typed(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {"kvlist_value": {"values": _attributes(value)}}
     return {}
-
-
-# Assessments
-
-
-def given(trace: str, said: AssessmentIn, now: datetime) -> Assessment:
-    """An assessment as a client gives it. Without an id it gets one of what it says, so that a repetition is the same.
-
-    Raises:
-        Invalid: it has no value, no name, or an unusable time.
-    """
-    if not said.assessment_name:
-        raise wire.missing("assessment.assessment_name")
-    kind, value, error = _value(said)
-    created = from_wire(said.create_time, what="create_time") if said.create_time else now
-    updated = from_wire(said.last_update_time, what="last_update_time") if said.last_update_time else created
-    source = said.source or Source()
-    return Assessment(
-        id=said.assessment_id or _identity(trace, said),
-        trace=trace,
-        span=said.span_id or None,
-        name=said.assessment_name,
-        kind=kind,
-        value=value,
-        error=error,
-        source_kind=str(source.source_type).lower(),
-        source=source.source_id,
-        rationale=said.rationale or None,
-        metadata=said.metadata,
-        overrides=said.overrides or None,
-        is_valid=said.valid is not False,
-        created_at=created,
-        updated_at=updated,
-    )
-
-
-def revised(said: AssessmentIn, mask: Iterable[str], before: Assessment) -> dict[str, Any]:
-    """What an update says otherwise, as far as its mask names it.
-
-    Raises:
-        Invalid: it gives another kind of value.
-    """
-    changes: dict[str, Any] = {}
-    for path in mask:
-        if path in ("feedback", "expectation"):
-            kind, value, error = _value(said)
-            if kind != before.kind or kind != path:
-                raise Invalid(f"assessment {before.id} is {before.kind}, so it cannot get the value of a {path}.")
-            changes |= {"value": value, "error": error}
-        elif path == "assessment_name":
-            changes["name"] = said.assessment_name
-        elif path == "rationale":
-            changes["rationale"] = said.rationale
-        elif path == "metadata":
-            changes["metadata"] = said.metadata
-        elif path == "valid":
-            changes["is_valid"] = said.valid is not False
-    return changes
-
-
-def mask(said: str | Mapping[str, Sequence[str]]) -> list[str]:
-    """The fields that an update names: in one text with commas and in camel case, or as a list."""
-    paths = said.split(",") if isinstance(said, str) else said.get("paths", [])
-    return [re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", path) for path in paths if path]
-
-
-def session(metadata: Mapping[str, str]) -> str | None:
-    """The session that an assessment is of, if it is of a whole one."""
-    return metadata.get(SESSION)
-
-
-def assessment(found: Assessment) -> dict[str, Any]:
-    """An assessment in MLflow's words."""
-    source_type = found.source_kind.upper()
-    return _there(
-        {
-            "assessment_id": found.id,
-            "assessment_name": found.name,
-            "trace_id": found.trace,
-            "span_id": found.span,
-            "source": {"source_type": source_type, "source_id": found.source},
-            "create_time": to_wire(found.created_at),
-            "last_update_time": to_wire(found.updated_at),
-            found.kind: _valued(found),
-            "rationale": found.rationale,
-            "metadata": dict(found.metadata) or None,
-            "overrides": found.overrides,
-            "valid": found.is_valid,
-        }
-    )
-
-
-def _valued(found: Assessment) -> dict[str, Any]:
-    if found.kind == "issue":
-        return {"issue_name": found.value}
-    if found.kind == "feedback":
-        return {"value": found.value} | ({"error": found.error} if found.error else {})
-    if isinstance(found.value, list | dict):
-        return {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": json.dumps(found.value)}}
-    return {"value": found.value}
-
-
-def _value(said: AssessmentIn) -> tuple[str, Any, dict[str, Any] | None]:
-    if said.feedback is not None:
-        return "feedback", said.feedback.value, said.feedback.error
-    if said.issue is not None:
-        return "issue", said.issue.issue_name, None
-    if said.expectation is None:
-        raise wire.missing("assessment.value")
-    serialized = said.expectation.serialized_value
-    if serialized is None:
-        return "expectation", said.expectation.value, None
-    try:
-        return "expectation", strict_json.loads(serialized.value, what="an expectation"), None
-    except Malformed as error:
-        raise Invalid(error.message) from error
-
-
-def _identity(trace: str, said: AssessmentIn) -> str:
-    if not said.create_time:
-        return f"a-{uuid.uuid4().hex}"
-    return f"a-{sha256_hex(trace.encode() + canonical_json(msgspec.to_builtins(said)))[:32]}"
-
-
-# Search
-
-_OF = {
-    "trace": ATTRIBUTE,
-    "attribute": ATTRIBUTE,
-    "attributes": ATTRIBUTE,
-    "tag": "tags",
-    "tags": "tags",
-    "metadata": "metadata",
-    "request_metadata": "metadata",
-    "span": "span",
-    "feedback": "feedback",
-    "expectation": "expectation",
-    "issue": "issue",
-}
-_KEYS = {
-    "request_id": "id",
-    "trace_id": "id",
-    "timestamp": "at",
-    "timestamp_ms": "at",
-    "execution_time": "duration_ms",
-    "execution_time_ms": "duration_ms",
-    "end_time": "end",
-    "end_time_ms": "end",
-    "status": "state",
-    "state": "state",
-    "name": "name",
-    "run_id": "run",
-    "client_request_id": "client_request_id",
-    "prompt": "prompt",
-    "text": "text",
-    "experiment_id": "experiment",
-}
-_LABELS = {
-    ("tags", NAME): "name",
-    ("tags", PROMPTS): "prompt",
-    ("metadata", RUN): "run",
-    ("metadata", SESSION): "session",
-    ("metadata", PERSON): "person",
-}
-_SPAN_KEYS = {"name": "name", "type": "kind", "status": "state", "content": "content"}
-_ORDER = re.compile(r"\s*(?P<field>.+?)(?:\s+(?P<way>asc|desc))?\s*", re.IGNORECASE | re.DOTALL)
-
-
-def filter(text: str | None) -> list[Comparison]:
-    """A filter in our words.
-
-    Raises:
-        Invalid: it cannot be read, or asks for what there is not.
-    """
-    return [filters.checked(_comparison(each)) for each in filters.read(text or "")]
-
-
-def order(clauses: Iterable[str]) -> list[Order]:
-    """An order in our words.
-
-    Raises:
-        Invalid: it cannot be read, or a field stands in it twice.
-    """
-    found: list[Order] = []
-    for clause in clauses:
-        parts = _ORDER.fullmatch(clause)
-        if parts is None:
-            raise wire.unusable("order_by", clause, "a field, and ASC or DESC behind it, are expected")
-        found.append(Order(*_field(*filters.name(parts["field"])), (parts["way"] or "asc").lower() == "desc"))
-    if len({(each.kind, each.key) for each in found}) < len(found):
-        raise Invalid(f"`order_by` contains duplicate fields: {list(clauses)}")
-    return found
-
-
-def token(last: str) -> str:
-    """A page token: behind which trace the next page begins."""
-    return base64.urlsafe_b64encode(json.dumps({"after": last}).encode()).decode()
-
-
-def behind(page_token: str | None) -> str | None:
-    """Behind which trace a page begins.
-
-    Raises:
-        Invalid: the token is not of ours.
-    """
-    if not page_token:
-        return None
-    try:
-        return str(json.loads(base64.urlsafe_b64decode(page_token.encode()))["after"])
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise wire.unusable("page_token", page_token, "the next_page_token of an earlier answer is expected") from error
-
-
-def _comparison(said: Comparison) -> Comparison:
-    kind, key = _field(said.kind, said.key)
-    value = said.value
-    if key == "state" and kind in (ATTRIBUTE, "span"):
-        value = [each.lower() for each in value] if isinstance(value, list) else str(value).lower()
-    return Comparison(kind, key, said.operator, value)
-
-
-def _field(of: str, key: str) -> tuple[str, str]:
-    found = _OF.get(of)
-    if found is None:
-        raise Invalid(f"Invalid entity type '{of[:80]}'; {', '.join(_OF)} are known.")
-    if found == "span" and key.startswith("attributes."):
-        return found, key
-    if found in (ATTRIBUTE, "span"):
-        keys = _KEYS if found == ATTRIBUTE else _SPAN_KEYS
-        if key not in keys:
-            raise Invalid(f"Invalid attribute key '{key[:80]}' specified. Valid keys are {', '.join(keys)}.")
-        return found, keys[key]
-    column = _LABELS.get((found, key))
-    return (ATTRIBUTE, column) if column else (found, key)
-
-
-def _there(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 def _bytes(digits: str) -> str:
