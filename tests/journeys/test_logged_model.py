@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import yaml
 
-from mainstay.client.session import Session, connect
+from mainstay.client.session import Session
+
+from .conftest import House, until
 
 NAMES = ("de lay", "fare")
 ROWS = np.random.default_rng(5).normal(size=(60, 2))
@@ -28,32 +25,9 @@ LABELS = np.digitize(ROWS[:, 0], [-0.5, 0.5])
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def up(house: House) -> Session:
     """``mainstay up``, as its owner sees it."""
-    folder = tmp_path_factory.mktemp("up") / ".mainstay"
-    command = [sys.executable, "-m", "mainstay", "up", "--workspace", str(folder), "--port", "0", "--gateway-port", "0"]
-    process = subprocess.Popen([*command, "--no-open"], stdout=subprocess.DEVNULL)
-    try:
-        until(
-            lambda: (
-                (folder / "server.json").exists() and json.loads((folder / "server.json").read_text())["gateway_url"]
-            )
-        )
-        session = connect(workspace=folder)
-        yield session
-        session.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def until(what: Callable[[], Any], within_s: float = 120) -> Any:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {within_s} s")
+    return house.session
 
 
 def fitted() -> Any:
@@ -112,20 +86,12 @@ def _ended(up: Session, path: str) -> dict[str, Any] | None:
     return found if found["state"] not in ("judging", "approved", "rolling") else None
 
 
-def answers(up: Session, name: str) -> list[Any]:
+def answers(house: House, name: str) -> list[Any]:
     """What the gateway says of the first rows, once it has loaded the model."""
-    url = json.loads((up.workspace / "server.json").read_text())["gateway_url"]  # type: ignore[union-attr]
-    headers = {"Authorization": f"Bearer {(up.workspace / 'token').read_text().strip()}"}  # type: ignore[union-attr]
-    body = {"rows": [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]}
-
-    def ask() -> Any:
-        reply = httpx.post(f"{url}/deployments/{name}/predict", json=body, headers=headers, trust_env=False)
-        return reply.json()["predictions"] if reply.status_code == 200 else None
-
-    return [one["value"] for one in until(ask)]
+    return house.predict(name, [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()])
 
 
-def test_a_logged_folder_answers_as_the_model_did(up: Session) -> None:
+def test_a_logged_folder_answers_as_the_model_did(up: Session, house: House) -> None:
     made = registered(up, "iris", folder_of(fitted(), pickled=False))
     assert (made["format"], made["needs_pickle"], made["metrics"]) == ("sklearn", False, {"training score": 0.93})
 
@@ -135,7 +101,7 @@ def test_a_logged_folder_answers_as_the_model_did(up: Session) -> None:
     assert [gate["verdict"] for gate in release["gates"]] == ["pass"] * 3
     assert "metrics.training score is 0.93" in release["gates"][1]["sentence"]
     assert "permission" not in release["manifest"]
-    assert answers(up, "iris") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
+    assert answers(house, "iris") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
 
 
 def labelled(row: Any) -> Any:
@@ -143,7 +109,7 @@ def labelled(row: Any) -> Any:
     return int(np.argmax(row))
 
 
-def test_what_must_be_unpickled_takes_an_admins_word(up: Session) -> None:
+def test_what_must_be_unpickled_takes_an_admins_word(up: Session, house: House) -> None:
     made = registered(up, "pickled", folder_of(fitted(), pickled=True))
     assert (made["format"], made["needs_pickle"]) == ("pickle", True)
     with pytest.raises(Exception, match="can only be loaded by unpickling"):
@@ -157,7 +123,7 @@ def test_what_must_be_unpickled_takes_an_admins_word(up: Session) -> None:
     assert "our own nightly training" in release["gates"][0]["sentence"]
     facts = [fact for step in up.get("/why/release:pickled%231")["steps"] for fact in step["facts"]]
     assert any(fact["name"] == "allow_pickle" and "our own nightly training" in fact["value"] for fact in facts)
-    assert answers(up, "pickled") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
+    assert answers(house, "pickled") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
 
 
 def test_a_comparison_without_rows_is_insufficient(up: Session) -> None:

@@ -8,13 +8,14 @@ format can load has a number all the same, and is refused when somebody wants to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Version
+from mainstay.domain.tracking import Artifact
 from mainstay.formats import mlmodel
 from mainstay.lifecycle.registry import versions
-from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking import logged_models, logs, runs
 from mainstay.store import Change, View
 
 PLAIN = "files"  # the format of a folder that does not say how it is to be loaded
@@ -64,15 +65,21 @@ def of_run(view: View, run_id: str, path: str) -> dict[str, str]:
         NotFound: no such run, or nothing at ``path``.
     """
     runs.get(view, run_id)
-    below = f"{path.strip('/')}/" if path.strip("/") else ""
-    found = {
-        artifact.path.removeprefix(below): artifact.digest
-        for artifact in logs.artifacts_of(view, run_id)
-        if artifact.path.startswith(below)
-    }
-    if not found:
-        raise NotFound(f"run {run_id} has no artifacts below {path!r}; log the model first, then register it.")
-    return found
+    if found := _below(path, logs.artifacts_of(view, run_id)):
+        return found
+    raise NotFound(f"run {run_id} has no artifacts below {path!r}; log the model first, then register it.")
+
+
+def of_logged_model(view: View, identity: str, path: str = "") -> dict[str, str]:
+    """The same of a logged model, also of one that was put away: its files stay.
+
+    Raises:
+        NotFound: no such logged model, or nothing at ``path``.
+    """
+    logged_models.get(view, identity, also_deleted=True)
+    if found := _below(path, logged_models.artifacts_of(view, identity)):
+        return found
+    raise NotFound(f"logged model {identity} has no files below {path!r}; log its files first, then register it.")
 
 
 def described(view: View, files: Mapping[str, str]) -> mlmodel.Described:
@@ -83,3 +90,8 @@ def described(view: View, files: Mapping[str, str]) -> mlmodel.Described:
         return mlmodel.read({name: view.blobs.path(files[name]) for name in _TOLD_IN if name in files})
     except Invalid as error:
         return mlmodel.Described(format=PLAIN, signature={}, environment={}, lack=error.message)
+
+
+def _below(path: str, artifacts: Iterable[Artifact]) -> dict[str, str]:
+    below = f"{path.strip('/')}/" if path.strip("/") else ""
+    return {each.path.removeprefix(below): each.digest for each in artifacts if each.path.startswith(below)}

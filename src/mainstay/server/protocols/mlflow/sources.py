@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a model version comes from: MLflow's ``source`` addresses become pinned files, or stay a reference.
 
-In: ``runs:/ID/path``, ``mlflow-artifacts:/…`` (what a client makes of a run's artifacts), ``models:/m-…`` (a logged model),
+In: ``runs:/ID/path``, ``models:/m-…`` (a logged model), ``mlflow-artifacts:/…`` (what a client makes of either),
 ``models:/name/3`` (another version), or any other address. Out: the files by digest as they are at this moment, if the bytes
 are here. A source must name what ``run_id`` and ``model_id`` name; one that leads to a disk is refused.
 """
@@ -15,12 +15,17 @@ from dataclasses import dataclass, field
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Version, check_source
+from mainstay.domain.search import Comparison
 from mainstay.lifecycle.registry import aliases, folders, versions
-from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking import logged_models, logs, runs
 from mainstay.store import View
 
 _RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 _PROXIED = re.compile(r"mlflow-artifacts:/+(?P<experiment>[^/]+)/(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?")
+_LOGGED = re.compile(r"models:/+(?P<model>m-[0-9a-f]{32})/?")
+_LOGGED_PROXIED = re.compile(
+    r"mlflow-artifacts:/+(?P<experiment>[^/]+)/models/(?P<model>[^/]+)/artifacts(?:/(?P<path>.*))?"
+)
 _VERSION = re.compile(r"models:/+(?P<name>[^/@]+)(?:/(?P<number>[^/]+)|@(?P<alias>[^/]+))/?")
 
 
@@ -47,6 +52,8 @@ def find(view: View, source: str, *, run_id: str, model_id: str, run_link: str) 
     claims = {key: value for key, value in said.items() if value}
     if found := _RUNS.fullmatch(source) or _PROXIED.fullmatch(source):
         return _of_run(view, source, found["run"], found["path"] or "", run_id, claims)
+    if found := _LOGGED.fullmatch(source) or _LOGGED_PROXIED.fullmatch(source):
+        return _of_model(view, source, found["model"], found.groupdict().get("path") or "", claims)
     if found := _VERSION.fullmatch(source):
         return _of_version(view, source, found, claims)
     return Source(text=source, run_id=_known(view, run_id), claims=claims)
@@ -75,8 +82,37 @@ def _of_run(view: View, source: str, named: str, path: str, run_id: str, claims:
     try:
         files = folders.of_run(view, there, path)
     except NotFound:
-        return Source(text=source, run_id=there, claims=claims)
+        # Clients from 3.0 on keep a model's files beside the run, and still call the model by the run and its name there.
+        made = _made_by(view, there, path)
+        return _of_model(view, source, made, "", claims) if made else Source(text=source, run_id=there, claims=claims)
     return Source(text=source, run_id=there, files=files, metrics=logs.of(view, there).metrics, claims=claims)
+
+
+def _of_model(view: View, source: str, named: str, path: str, claims: dict[str, str]) -> Source:
+    if claims.get("model_id", named) != named:
+        raise Invalid(
+            f"Invalid model version source: '{source}'. The model_id request parameter must identify the resource that "
+            "contains the source."
+        )
+    said = _known(view, claims.get("run_id", ""))
+    try:
+        model = logged_models.get(view, named, also_deleted=True)
+        files = folders.of_logged_model(view, named, path)
+    except NotFound:
+        return Source(text=source, run_id=said, claims=claims)
+    # The run that made it is on record; what a client says of it is only asked where nothing is.
+    run = _known(view, model.run or "") or said
+    measured = logged_models.known(view, [model])[0].metrics
+    metrics = dict(logs.of(view, run).metrics) if run else {}
+    metrics |= {one.key: one.value for one in measured if one.value is not None}
+    return Source(text=source, run_id=run, files=files, metrics=metrics, claims=claims)
+
+
+def _made_by(view: View, run: str, name: str) -> str | None:
+    """The newest logged model of that name that a run made."""
+    wanted = [Comparison("attribute", "run", "=", run), Comparison("attribute", "name", "=", name)]
+    found = logged_models.find(view, experiments=[runs.get(view, run).experiment], comparisons=wanted, limit=1)
+    return found.models[0].model.id if found.models else None
 
 
 def _of_version(view: View, source: str, found: re.Match[str], claims: dict[str, str]) -> Source:
