@@ -141,6 +141,43 @@ print(json.dumps([refused(c.create_model_version, stem, source) for source in {s
     assert [code for code, _ in found] == ["INVALID_PARAMETER_VALUE"] * len(sources)
 
 
+@pytest.mark.parametrize("client", ["mlflow", "mlflow-old"])
+def test_a_logged_model_is_pinned_however_it_is_called(served, client: str) -> None:
+    found = talk(
+        served.url,
+        BEGIN
+        + """
+import mlflow
+from sklearn.linear_model import LogisticRegression
+x = [[0.0], [1.0], [2.0], [3.0]]
+with mlflow.start_run() as run:
+    mlflow.log_metric("auc", 0.9)
+    info = mlflow.sklearn.log_model(LogisticRegression().fit(x, [0, 0, 1, 1]), name="clf", input_example=x[:1])
+    other = mlflow.initialize_logged_model(name="other")
+identity, stem = run.info.run_id, "pinned" + stem[-8:]
+mlflow.register_model(info.model_uri, stem)
+mlflow.register_model(f"runs:/{identity}/clf", stem)
+c.create_model_version(stem, f"runs:/{identity}/clf", identity)
+c.create_model_version(stem, c.get_logged_model(info.model_id).artifact_location, model_id=info.model_id)
+c.delete_logged_model(info.model_id)
+mlflow.set_tracking_uri(c.tracking_uri)
+print(json.dumps({
+    "run": identity, "name": stem,
+    "predicted": [[int(v) for v in mlflow.sklearn.load_model(f"models:/{stem}/{n}").predict(x)] for n in (1, 2, 3, 4)],
+    "other": refused(c.create_model_version, stem, info.model_uri, model_id=other.model_id),
+}))
+""",
+        client=client,
+        MLFLOW_ALLOW_PICKLE_DESERIALIZATION="true",
+    )
+
+    assert found["predicted"] == [[0, 0, 1, 1]] * 4
+    versions = [served.ask("GET", f"/api/models/{found['name']}/versions/{n}").json() for n in (1, 2, 3, 4)]
+    assert {version["digest"] for version in versions} == {versions[0]["digest"]}
+    assert [(version["run_id"], version["metrics"]["auc"]) for version in versions] == [(found["run"], 0.9)] * 4
+    assert (found["other"][0], "model_id" in found["other"][1]) == ("INVALID_PARAMETER_VALUE", True)
+
+
 def test_what_was_released_is_neither_renamed_nor_deleted(served) -> None:
     found = talk(
         served.url,

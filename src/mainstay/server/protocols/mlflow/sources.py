@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import LONGEST_SOURCE, PROMPT, check_source
+from mainstay.domain.search import Comparison
 from mainstay.lifecycle.registry import aliases, folders, versions
 from mainstay.lifecycle.tracking import logged_models, logs, runs
 from mainstay.store import View
@@ -93,8 +94,19 @@ def _of_run(view: View, source: str, named: str, path: str, run_id: str, claims:
     try:
         files = folders.of_run(view, there, path)
     except NotFound:
+        # Clients from 3.0 on keep a model's files beside the run, and still call the model by the run and its name there.
+        made = _made_by(view, there, path)
+        if made is not None:
+            return _of_logged(view, source, made, "", claims)
         return Source(text=source, run_id=there, claims=claims)
     return Source(text=source, run_id=there, files=files, metrics=logs.of(view, there).metrics, claims=claims)
+
+
+def _made_by(view: View, run: str, name: str) -> str | None:
+    """The newest logged model of that name that a run made."""
+    wanted = [Comparison("attribute", "run", "=", run), Comparison("attribute", "name", "=", name)]
+    found = logged_models.find(view, experiments=[runs.get(view, run).experiment], comparisons=wanted, limit=1)
+    return found.models[0].model.id if found.models else None
 
 
 def _of_logged(view: View, source: str, named: str, model_id: str, claims: dict[str, str]) -> Source:
