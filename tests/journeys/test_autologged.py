@@ -113,7 +113,9 @@ def test_a_model_that_misses_its_policy_is_refused_with_the_number(house: House)
 
 
 def test_whoever_trained_it_cannot_approve_it(house: House) -> None:
-    trained(house, SKOPS.replace('"churn", serialization', '"own", serialization'), "own", "metrics.training_score > 0.5")
+    trained(
+        house, SKOPS.replace('"churn", serialization', '"own", serialization'), "own", "metrics.training_score > 0.5"
+    )
     house.say("release", "own@1", "--to", "own", "--wait")
 
     house.say("approve", "own", fails=True)
