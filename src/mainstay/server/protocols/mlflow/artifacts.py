@@ -121,7 +121,13 @@ async def upload_from_a_page(*, request: Request, store: Store, actor: Principal
         raise Invalid("Request must specify run_uuid.")
     if not path:
         raise Invalid("Request must specify path.")
-    await run_in_threadpool(_keep, store, actor, Place(run, checked(path)), request, MOST_FROM_A_PAGE)
+    place = Place(run, checked(path))
+    length = request.headers.get("content-length", "")
+    if length == "0":
+        raise Invalid("Request must specify data.")
+    if length.isdecimal() and int(length) > MOST_FROM_A_PAGE:
+        raise Invalid("Artifact size is too large. Max size is 10MB. Send it with PUT below mlflow-artifacts.")
+    await run_in_threadpool(_keep, store, actor, place, request, MOST_FROM_A_PAGE)
     return _answer({})
 
 
