@@ -178,10 +178,11 @@ def checked(path: str, *, folder: bool = False) -> str:
     Raises:
         Invalid: it climbs, is absolute, or hides something, in whatever spelling.
     """
-    plain = path.rstrip("/") if folder else path
-    if folder and plain in ("", ".") and not path.startswith("/"):
+    spelling = path.rstrip("/") if folder else path
+    # A client that wants all of a folder asks for "." in it; that leads nowhere else.
+    plain = "/".join(part for part in spelling.split("/") if part != ".")
+    if folder and not plain and not path.startswith("/"):
         return ""
-    spelling = plain
     for _ in range(_DEEPEST_ENCODING):
         if spelling.startswith("/") or "\\" in spelling or "#" in spelling or ".." in spelling.split("/"):
             _climbs()
