@@ -63,7 +63,7 @@ def sampled(
     every = once(tables.readings_of(view, found.series, since=since, until=until))
     if len(every) <= most:
         return every
-    return every[-1:] if most == 1 else [every[place] for place in _spread(len(every), most)]
+    return [every[place] for place in _spread(len(every), most)]
 
 
 def extremes(
@@ -100,5 +100,10 @@ def _regular(count: int, first: int, last: int, most: int) -> list[int] | None:
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """``most`` places among ``count``, the first and the last among them."""
-    return [round(n * (count - 1) / (most - 1)) for n in range(most)]
+    """``most`` places among ``count``: the first of each of as many stretches, which differ by one at most; and the last place.
+
+    >>> _spread(10, 5)
+    [0, 2, 4, 6, 9]
+    """
+    length, longer = divmod(count, most)
+    return [n * length + min(n, longer) for n in range(most - 1)] + [count - 1]

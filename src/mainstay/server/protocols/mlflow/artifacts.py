@@ -121,7 +121,13 @@ async def upload_from_a_page(*, request: Request, store: Store, actor: Principal
         raise Invalid("Request must specify run_uuid.")
     if not path:
         raise Invalid("Request must specify path.")
-    await run_in_threadpool(_keep, store, actor, Place(run, checked(path)), request, MOST_FROM_A_PAGE)
+    place = Place(run, checked(path))
+    length = request.headers.get("content-length", "")
+    if length == "0":
+        raise Invalid("Request must specify data.")
+    if length.isdecimal() and int(length) > MOST_FROM_A_PAGE:
+        raise Invalid("Artifact size is too large. Max size is 10MB. Send it with PUT below mlflow-artifacts.")
+    await run_in_threadpool(_keep, store, actor, place, request, MOST_FROM_A_PAGE)
     return _answer({})
 
 
@@ -172,10 +178,11 @@ def checked(path: str, *, folder: bool = False) -> str:
     Raises:
         Invalid: it climbs, is absolute, or hides something, in whatever spelling.
     """
-    plain = path.rstrip("/") if folder else path
-    if folder and plain in ("", ".") and not path.startswith("/"):
+    spelling = path.rstrip("/") if folder else path
+    # A client that wants all of a folder asks for "." in it; that leads nowhere else.
+    plain = "/".join(part for part in spelling.split("/") if part != ".")
+    if folder and not plain and not path.startswith("/"):
         return ""
-    spelling = plain
     for _ in range(_DEEPEST_ENCODING):
         if spelling.startswith("/") or "\\" in spelling or "#" in spelling or ".." in spelling.split("/"):
             _climbs()
