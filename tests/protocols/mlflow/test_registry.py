@@ -203,3 +203,30 @@ print(json.dumps([refused(c.rename_registered_model, "held", "other"), refused(c
 
     assert [code for code, _ in found] == ["RESOURCE_CONFLICT"] * 2
     assert all("deployment:held" in text for _, text in found)
+
+
+def test_what_a_version_pinned_is_read_as_it_was_then(served) -> None:
+    found = talk(
+        served.url,
+        BEGIN
+        + """
+import mlflow
+with mlflow.start_run() as run:
+    mlflow.log_text("first", "model/weights 1.txt")
+c.create_registered_model(stem)
+c.create_model_version(stem, f"runs:/{run.info.run_id}/model", run.info.run_id)
+c.log_text(run.info.run_id, "second", "model/weights 1.txt")
+uri = c.get_model_version_download_uri(stem, "1")
+folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
+read = {name: open(os.path.join(folder, name)).read() for name in os.listdir(folder)}
+print(json.dumps({"name": stem, "read": read}))
+""",
+    )
+
+    assert found["read"] == {"weights 1.txt": "first"}
+    asked = {"name": found["name"], "version": "1", "path": "weights 1.txt"}
+    reply = served.ask("GET", "/model-versions/get-artifact", params=asked)
+    assert (reply.status_code, reply.text) == (200, "first")
+    assert reply.headers["content-disposition"].startswith("attachment")
+    for path, status in (("nothing.txt", 404), ("../x", 400), ("", 400)):
+        assert served.ask("GET", "/model-versions/get-artifact", params=asked | {"path": path}).status_code == status

@@ -26,7 +26,7 @@ from mainstay.lifecycle.tracking.traces import files as trace_files
 from mainstay.lifecycle.tracking.traces import spans
 from mainstay.server import uploads
 from mainstay.server.principals import Principal
-from mainstay.server.protocols.mlflow import model_versions, wire, wire_traces
+from mainstay.server.protocols.mlflow import model_versions, registered, wire, wire_traces
 from mainstay.server.protocols.mlflow.calls import Calls, amending
 from mainstay.server.protocols.mlflow.runs import RunIn, artifact_uri
 from mainstay.store import Ingest, Store, View
@@ -111,6 +111,16 @@ async def get_artifact(*, request: Request, store: Store, actor: Principal) -> R
     if not run:
         raise wire.missing("run_id")
     return await run_in_threadpool(sent, store, Place(run, checked(request.query_params.get("path", ""))))
+
+
+@calls.raw("GET", "/model-versions/get-artifact", permission="read")
+async def get_of_version(*, request: Request, store: Store, actor: Principal) -> Response:
+    """A file that a version pinned, as MLflow's page asks for it."""
+    asked = {name: request.query_params.get(name, "") for name in ("name", "version", "path")}
+    for name, value in asked.items():
+        if not value:
+            raise wire.missing(name)
+    return await run_in_threadpool(_sent_of_version, store, asked["name"], asked["version"], asked["path"])
 
 
 @calls.raw("POST", "upload-artifact", permission="write")
@@ -315,6 +325,16 @@ def sent(store: Store, place: Place) -> Response:
         if found is None:
             raise _lacks(place, is_folder=bool(listed(files, place.path)))
     return _file(store, found.digest, found.path, found.media_type)
+
+
+def _sent_of_version(store: Store, name: str, version: str, path: str) -> Response:
+    if ".." in path.split("/"):
+        _climbs()
+    with store.view() as view:
+        files = registered.version_named(view, name, version).files
+    if path not in files:
+        raise NotFound(f"version {name}/{version} has no file {path[:200]!r}; its files are those that it pinned.")
+    return _file(store, files[path].digest, path, mimetypes.guess_type(path)[0])
 
 
 def _lacks(place: Place, *, is_folder: bool) -> Exception:
