@@ -245,7 +245,7 @@ def bring_alias(change: Change, body: AliasIn) -> Alias:
 
 
 @routes.get("/imports/experiment", permission="read")
-def show_experiment(view: View, source: str, name: str) -> OfExperiment:
+def show_brought_experiment(view: View, source: str, name: str) -> OfExperiment:
     """What of an experiment was brought from a source before: it need not be brought again."""
     return OfExperiment(*imports.brought(view, source, name))
 
