@@ -11,8 +11,8 @@ import math
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 
 _INDEXED = 200
 _REBUILT = ("run_params", "run_tags", "run_metrics", "metric_points")
