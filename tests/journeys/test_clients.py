@@ -64,13 +64,15 @@ by_alias = client.get_model_version_by_alias(model, "champion")
 local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{model}@champion", dst_path=tempfile.mkdtemp())
 history = client.get_metric_history(best.info.run_id, "loss")
 print(json.dumps({
-    "experiment": [client.get_experiment_by_name(name).experiment_id == experiment, client.get_experiment(experiment).tags.get("team")],
+    "experiment": [client.get_experiment_by_name(name).experiment_id == experiment,
+                   client.get_experiment(experiment).tags.get("team")],
     "params": found.data.params, "metrics": found.data.metrics,
     "tags": {k: v for k, v in found.data.tags.items() if k in ("kind", "t", "mlflow.runName", "mlflow.note.content")},
     "state": [found.info.status, found.info.lifecycle_stage],
     "children": names(f"tags.mlflow.parentRunId = '{parent.info.run_id}'", ["metrics.auc DESC"]),
     "found": [names("params.n = '1'"), names("tags.kind = 'sweep' AND attributes.status = 'FINISHED'"),
-              names("attributes.run_name LIKE 'child%'", ["params.n ASC"], most=2), names("metrics.auc < 0.75 and metrics.acc = 0.5")],
+              names("attributes.run_name LIKE 'child%'", ["params.n ASC"], most=2),
+              names("metrics.auc < 0.75 and metrics.acc = 0.5")],
     "deleted": names(view=ViewType.DELETED_ONLY),
     "best": [best.info.run_name, best.data.metrics],
     "history": [(p.step, p.value) for p in history],
@@ -78,7 +80,8 @@ print(json.dumps({
     "texts": [(f.path, f.file_size) for f in client.list_artifacts(parent.info.run_id, "texts")],
     "read": [mlflow.artifacts.load_dict(found.info.artifact_uri + "/facts.json"),
              mlflow.artifacts.load_text(found.info.artifact_uri + "/texts/b.txt")],
-    "version": [int(by_alias.version), by_alias.tags, by_alias.status, list(by_alias.aliases), by_alias.run_id == parent.info.run_id],
+    "version": [int(by_alias.version), by_alias.tags, by_alias.status, list(by_alias.aliases),
+                by_alias.run_id == parent.info.run_id],
     "pinned": sorted(f for f in os.listdir(local) if f.endswith(".txt")),
     "models": [m.name == model for m in client.search_registered_models(f"name = '{model}'")],
     "refused": [refused(client.get_run, "0" * 32), refused(client.log_param, parent.info.run_id, "depth", "7"),
