@@ -36,7 +36,7 @@ CLIENTS = {
 }
 # What has to do with rows, and is therefore tested on SQLite and on PostgreSQL.
 ROOMS = ("governance", "data", "tracking", "pipelines", "registry", "release", "monitoring", "triggers")
-ON_BOTH = ("store", *ROOMS, "protocols", "journeys")
+ON_BOTH = ("store", *ROOMS, "protocols", "conformance", "journeys", "cli/test_up.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FAILED, INTERRUPTED = 1, 130
 
@@ -104,7 +104,7 @@ def test(rest: list[str]) -> int:
         failed.append("tests")
     # Who asks for some tests says where with TEST_DATABASE; all of them means both databases.
     on_postgres = dict(os.environ, TEST_DATABASE="postgres")
-    if not rest and run([*pytest, *(f"tests/{room}" for room in ON_BOTH)], on_postgres):
+    if not rest and run([*pytest, *(f"tests/{part}" for part in ON_BOTH)], on_postgres):
         failed.append("tests on PostgreSQL")
     # Where all is well, the test runner's own summary is the last thing printed.
     return conclude(failed) if failed else 0

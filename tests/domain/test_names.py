@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.domain.errors import Invalid
-from mainstay.domain.names import LONGEST, check_name, parse_numbered, parse_subject
+from mainstay.domain.names import LONGEST, check_name, is_plain_path, parse_numbered, parse_subject
 
 
 @pytest.mark.parametrize("name", ["a", "7", "flights-late", "Flüge", "a.b_c-d", "a" * LONGEST, "航班"])
@@ -89,3 +89,32 @@ def test_a_number_that_no_database_holds_is_refused(digits: str) -> None:
 def test_a_subject_has_a_kind_and_a_name(text: str) -> None:
     with pytest.raises(Invalid, match="kind:name"):
         parse_subject(text)
+
+
+@pytest.mark.parametrize("path", ["a", "a/b.txt", "ü b.bin", "50%.png", "a%20b", "v1..v2", "...", "run:1", ".hidden/x"])
+def test_a_plain_path_may_hold_what_file_names_hold(path: str) -> None:
+    assert is_plain_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "./a",
+        "..",
+        "a/../b",
+        "a\\b",
+        "a\x00",
+        "C:/a",
+        "%2e%2e/a",
+        "%252e%252e/a",
+        "..%2fa",
+        "a%5cb",
+        "%2fa",
+    ],
+)
+def test_a_path_that_climbs_in_any_spelling_is_not_plain(path: str) -> None:
+    assert not is_plain_path(path)

@@ -18,6 +18,8 @@ import pytest
 
 from mainstay.client.session import Session, connect
 
+from ..protocols.conftest import Served, serving
+
 
 @dataclass
 class House:
@@ -90,6 +92,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A control plane alone, on a real port."""
+    with serving(tmp_path_factory.mktemp("served") / ".mainstay") as one:
+        yield one
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that people give to things, and the ``kind:name`` subjects by which events speak of them."""
+"""Names that people give to things, paths of files among them, and the ``kind:name`` subjects by which events speak."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+import urllib.parse
 from typing import NamedTuple
 
 from mainstay.domain.errors import Invalid
@@ -16,6 +17,9 @@ _NAME = re.compile(r"[^\W_][\w.\-]*")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
+_DEEPEST_ENCODING = 8
+
+
 class Subject(NamedTuple):
     """What an event, an alert or a question is about."""
 
@@ -24,6 +28,20 @@ class Subject(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path is relative, with ``/``, and climbs in no spelling: whoever reads it may decode it once too often."""
+    for _ in range(_DEEPEST_ENCODING):
+        if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path or path[1:2] == ":":
+            return False
+        if not path.isprintable():
+            return False
+        decoded = urllib.parse.unquote(path)
+        if decoded == path:
+            return True
+        path = decoded
+    return False
 
 
 def check_name(kind: str, name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid
-from mainstay.domain.names import LONGEST, check_name, parse_numbered
+from mainstay.domain.names import LONGEST, check_name, is_plain_path, parse_numbered
 
 # How much harm a wrong answer can do; it sets the defaults for approvals and reviews.
 TIERS = ("low", "medium", "high")
@@ -271,7 +271,6 @@ def check_file_name(name: str) -> str:
     Raises:
         Invalid: with what was found.
     """
-    odd = any(part in ("", ".", "..") for part in name.split("/"))
-    if odd or len(name) > LONGEST_FILE_NAME or "\\" in name or not name.isprintable():
+    if len(name) > LONGEST_FILE_NAME or not is_plain_path(name):
         raise Invalid(f"file name {name[:80]!r} is not usable; a relative one such as 'model.skops' is expected.")
     return name

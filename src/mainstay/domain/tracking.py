@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.names import is_plain_path
 
 KINDS = ("run", "pipeline", "step", "sweep")
 LINK_KINDS = ("snapshot", "artifact", "version", "dataset", "logged_model")
@@ -213,8 +214,7 @@ def check_path(path: str) -> str:
     Raises:
         Invalid: with what was found.
     """
-    odd = any(part in ("", ".", "..") for part in path.split("/"))
-    if odd or len(path) > LONGEST_PATH or "\\" in path or not path.isprintable():
+    if len(path) > LONGEST_PATH or not is_plain_path(path):
         raise Invalid(f"artifact path {path[:80]!r} is not usable; a relative one such as 'plots/roc.png' is expected.")
     return path
 

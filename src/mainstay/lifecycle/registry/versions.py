@@ -34,7 +34,7 @@ from mainstay.domain.registry import (
 from mainstay.lifecycle.data import lineage as data_lineage
 from mainstay.lifecycle.data import snapshots as data_snapshots
 from mainstay.lifecycle.registry import models, tables
-from mainstay.lifecycle.tracking import runs
+from mainstay.lifecycle.tracking import logged_models, runs
 from mainstay.store import Change, View
 
 MOST_FILES = 1_000
@@ -252,6 +252,18 @@ def listed(view: View, *, model: str, before: int | None = None, limit: int = 10
 def newest_by_tag(view: View, *, models: Iterable[str], key: str) -> list[Version]:
     """The newest version of each model for each value that a tag has, and for those without it; by model and number."""
     return tables.newest_by_tag(view, models, key)
+
+
+def told(view: View, version: Version) -> dict[str, float]:
+    """The numbers told of a version: those it was registered with, and those that its run and its logged model tell by now.
+
+    Whoever logs a folder often registers it first and tells the figures a moment later, as autologging does: then the later
+    word counts. What was given with files of our own was meant for that version, and stays.
+    """
+    readings = logged_models.metrics_of(view, version.claims.get("model_id", ""), version.run_id)
+    since = {key: value for key, value in readings.items() if math.isfinite(value)}
+    given = dict(version.metrics)
+    return given | since if version.source else since | given
 
 
 def verify(view: View, version: Version) -> None:

@@ -5,7 +5,7 @@ In: a table of the judged rows (later in time than any training row) with the ca
 the same rows. Out: pass, fail or *insufficient* for each gate, with numbers and a sentence. Words that a gate may use:
 
 * figures of the candidate: ``auc``, ``brier``, ``log_loss``, ``accuracy``, ``base_rate``, ``rows``, ``latency_p95_ms``
-* ``metrics``: the numbers told of the version or logged by its run, such as ``metrics.accuracy > 0.9``; told, not measured here
+* ``metrics``: the numbers told of the version, such as ``metrics.accuracy > 0.9``; not measured here
 * ``is_first``: nothing is live yet
 * ``better(metric, {'alpha': 0.05, 'cluster': 'day'})``: significantly better than the live release on the same rows, by a
   paired test; where a column to cluster by is named (of times: their day), the rows of one value count as one piece of luck
@@ -18,7 +18,6 @@ evaluation has no rows at all: only what was told of it can be asked, and a comp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,12 +30,10 @@ from numpy.typing import NDArray
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.governance import Policy
-from mainstay.domain.registry import Version
 from mainstay.domain.release import GateResult, Release
 from mainstay.lifecycle.governance import expressions
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import tables
-from mainstay.lifecycle.tracking import logs
 from mainstay.measures import performance
 from mainstay.measures.performance import Figure, PairedTest
 from mainstay.store import View
@@ -90,7 +87,7 @@ def ask(view: View, *, policy: Policy, release: Release, evidence: dict[str, Any
     load = _ask_load(evidence, release)
     if load.verdict != "pass":
         return [load]
-    facts = {"metrics": _told(view, versions.get(view, release.model, release.version))}
+    facts = {"metrics": versions.told(view, versions.get(view, release.model, release.version))}
     if evidence["evidence_blob"] is None:
         is_first = tables.release_in_state(view, release.deployment, "live") is None
         judged = _nothing(facts | {"is_first": is_first, "latency_p95_ms": evidence.get("latency_p95_ms")})
@@ -109,12 +106,6 @@ def _ask_load(evidence: dict[str, Any], release: Release) -> GateResult:
     if given:
         sentence = f"it loaded by running what is in its files, which {given['by']} allowed: {given['reason']}"
     return GateResult(gate=gate, verdict="pass", sentence=sentence, rows=0)
-
-
-def _told(view: View, version: Version) -> dict[str, float]:
-    """What was told of a version, and what its run went on to log: some clients register first and measure then."""
-    logged = logs.of(view, version.run_id).metrics if version.run_id else {}
-    return {key: value for key, value in logged.items() if math.isfinite(value)} | version.metrics
 
 
 def _nothing(facts: dict[str, Any]) -> Judged:

@@ -212,6 +212,20 @@ def artifact_of(view: View, identity: str, path: str) -> Artifact | None:
     return tables.artifact(view, identity, path)
 
 
+def metrics_of(view: View, identity: str, run: str | None) -> dict[str, float]:
+    """The last number of each metric of a model and of the run that made it.
+
+    A run may measure several models, so what was measured of this one comes first; unless the run went on to a later step:
+    a client that learns the model's id only at the end names the model with the first of many readings.
+    """
+    readings = tables.latest_of_runs(view, [run])[run] if run else {}
+    steps = {key: (step, value) for key, (step, _, value) in readings.items()}
+    for one in tables.model_metrics(view, [identity])[identity]:  # in the order of steps
+        if one.step >= steps.get(one.key, (one.step, None))[0]:
+            steps[one.key] = (one.step, one.value)
+    return {key: value for key, (_, value) in steps.items() if value is not None}
+
+
 def find(
     view: View,
     *,

@@ -311,7 +311,12 @@ def _is_whole(store: Store, digest: str) -> bool:
 
 def _headers(digest: str) -> dict[str, str]:
     # Whatever the bytes are, a browser must not show them as a page of ours.
-    return {"ETag": f'"{digest}"', "Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+    return {
+        "ETag": f'"{digest}"',
+        "Content-Disposition": "attachment",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
 
 
 def _period(body: PeriodIn) -> Period:

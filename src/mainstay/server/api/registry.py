@@ -373,7 +373,7 @@ def _place(after: int) -> int:
 def _version(view: View, version: Version) -> VersionOut:
     users = lineage.users(view, model=version.model, number=version.number, kind="release")
     return VersionOut(
-        **_brief(view, version, [name for _, name in users]),
+        **_brief(view, version, [name for _, name in users]) | {"metrics": versions.told(view, version)},
         files=version.files,
         environment=version.environment,
         signature=version.signature,

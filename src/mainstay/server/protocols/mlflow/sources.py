@@ -117,11 +117,8 @@ def _of_logged(view: View, source: str, named: str, model_id: str, claims: dict[
     except NotFound as error:
         raise _invalid(source, error.message) from error
     files = {artifact.path: artifact.digest for artifact in logged_models.artifacts_of(view, named)}
-    [known] = logged_models.known(view, [model])
-    metrics = {each.key: each.value for each in known.metrics if each.value is not None}
     run_id = _known(view, model.run or claims.get("run_id", ""))
-    if run_id and not metrics:
-        metrics = dict(logs.of(view, run_id).metrics)
+    metrics = logged_models.metrics_of(view, named, run_id)
     told = {"model_id": named} | ({"run_id": model.run} if model.run else {})
     return Source(text=source, run_id=run_id, files=files or None, metrics=metrics, claims=told | claims)
 
