@@ -113,6 +113,7 @@ export function RunTable({ list, tools, nothing }: Props) {
   const [sort] = useParam("sort");
   const [chosenColumns] = useParam("cols");
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const pickedNow = useRef(picked); // keys may come faster than the page is drawn
   const [marked, mark] = useState(-1);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -145,10 +146,14 @@ export function RunTable({ list, tools, nothing }: Props) {
     if (!isWhole && last > rows.length - NEAR_END) more();
   }, [last, rows.length, isWhole]);
 
+  const choose = (next: ReadonlySet<string>) => {
+    pickedNow.current = next;
+    setPicked(next);
+  };
   const pick = (index: number, isRange: boolean) => {
     const run = rows[index];
     if (!run) return;
-    const next = new Set(picked);
+    const next = new Set(pickedNow.current);
     const isOn = !next.has(run.id);
     const from = isRange && lastPicked.current >= 0 ? Math.min(index, lastPicked.current) : index;
     const to = isRange && lastPicked.current >= 0 ? Math.max(index, lastPicked.current) : index;
@@ -157,10 +162,11 @@ export function RunTable({ list, tools, nothing }: Props) {
       else next.delete(one.id);
     }
     lastPicked.current = index;
-    setPicked(next);
+    choose(next);
   };
   const compare = () => {
-    if (picked.size > 1 && picked.size <= MOST_COMPARED) go(compareHref([...picked]));
+    const { size } = pickedNow.current;
+    if (size > 1 && size <= MOST_COMPARED) go(compareHref([...pickedNow.current]));
   };
   const open = (index: number) => {
     const run = rows[index];
@@ -190,7 +196,7 @@ export function RunTable({ list, tools, nothing }: Props) {
             <Icon name="compare" size={14} />
             Compare
           </button>
-          <button type="button" class="button button-small" onClick={() => setPicked(new Set())}>
+          <button type="button" class="button button-small" onClick={() => choose(new Set())}>
             Choose none
           </button>
         </div>
@@ -323,18 +329,21 @@ interface RunKeys {
 }
 
 function useRunKeys({ length, marked, mark, frame, open, pick, compare }: RunKeys): void {
+  const at = useRef(marked); // where the last key led, drawn or not
+  at.current = marked;
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       const target = event.target instanceof Element ? event.target : null;
       const isTyping = target?.closest("input:not([type=checkbox]), textarea, select, dialog");
       if (isTyping || event.metaKey || event.ctrlKey || event.altKey) return;
       if (event.key === "j" || event.key === "k") {
-        const next = Math.min(length - 1, Math.max(0, marked + (event.key === "j" ? 1 : -1)));
+        const next = Math.min(length - 1, Math.max(0, at.current + (event.key === "j" ? 1 : -1)));
+        at.current = next;
         mark(next);
         intoView(frame.current, next);
-      } else if (event.key === "x" && marked >= 0) pick(marked);
+      } else if (event.key === "x" && at.current >= 0) pick(at.current);
       else if (event.key === "c") compare();
-      else if (event.key === "Enter" && marked >= 0 && !target?.closest("a, button")) open(marked);
+      else if (event.key === "Enter" && at.current >= 0 && !target?.closest("a, button")) open(at.current);
     };
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);

@@ -205,6 +205,8 @@ interface Keys {
 }
 
 function useKeys({ on, length, marked, mark, frame, box, open }: Keys): void {
+  const at = useRef(marked); // where the last key led: keys may come faster than the page is drawn
+  at.current = marked;
   useEffect(() => {
     if (!on) return undefined;
     const press = (event: KeyboardEvent) => {
@@ -214,15 +216,16 @@ function useKeys({ on, length, marked, mark, frame, box, open }: Keys): void {
         event.preventDefault();
         box.current?.focus();
       } else if (event.key === "j" || event.key === "k") {
-        const next = Math.min(length - 1, Math.max(0, marked + (event.key === "j" ? 1 : -1)));
+        const next = Math.min(length - 1, Math.max(0, at.current + (event.key === "j" ? 1 : -1)));
+        at.current = next;
         mark(next);
         show(frame.current, next);
       } else if (
         event.key === "Enter" &&
-        marked >= 0 &&
+        at.current >= 0 &&
         !(event.target instanceof Element && event.target.closest("a, button"))
       ) {
-        open(marked);
+        open(at.current);
       }
     };
     document.addEventListener("keydown", press);
