@@ -328,26 +328,29 @@ interface RunKeys {
   compare: () => void;
 }
 
-function useRunKeys({ length, marked, mark, frame, open, pick, compare }: RunKeys): void {
-  const at = useRef(marked); // where the last key led, drawn or not
-  at.current = marked;
+function useRunKeys(keys: RunKeys): void {
+  // What was drawn last, and where the last key led: keys may come faster than effects follow the drawing.
+  const drawn = useRef(keys);
+  drawn.current = keys;
+  const at = useRef(keys.marked);
+  at.current = keys.marked;
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
+      const { length, mark, frame, open, pick, compare } = drawn.current;
       const target = event.target instanceof Element ? event.target : null;
       const isTyping = target?.closest("input:not([type=checkbox]), textarea, select, dialog");
       if (isTyping || event.metaKey || event.ctrlKey || event.altKey) return;
       if (event.key === "j" || event.key === "k") {
-        const next = Math.min(length - 1, Math.max(0, at.current + (event.key === "j" ? 1 : -1)));
-        at.current = next;
-        mark(next);
-        intoView(frame.current, next);
+        at.current = Math.min(length - 1, Math.max(0, at.current + (event.key === "j" ? 1 : -1)));
+        mark(at.current);
+        intoView(frame.current, at.current);
       } else if (event.key === "x" && at.current >= 0) pick(at.current);
       else if (event.key === "c") compare();
       else if (event.key === "Enter" && at.current >= 0 && !target?.closest("a, button")) open(at.current);
     };
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
-  });
+  }, []);
 }
 
 function intoView(frame: HTMLDivElement | null, index: number): void {
