@@ -119,6 +119,7 @@ run_params = Table(
     Column("is_text", Boolean, nullable=False),
     Column("number", Double),
     Index(None, "experiment", "key", "value"),
+    Index(None, "experiment", "key", "number"),
     sqlite_with_rowid=False,
 )
 

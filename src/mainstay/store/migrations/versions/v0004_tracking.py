@@ -85,6 +85,9 @@ def _logged() -> None:
     op.create_index(
         op.f("ix_run_params_experiment_key_value"), "run_params", ["experiment", "key", "value"], unique=False
     )
+    op.create_index(
+        op.f("ix_run_params_experiment_key_number"), "run_params", ["experiment", "key", "number"], unique=False
+    )
     op.create_table(
         "run_tags",
         sa.Column("run", sa.String(length=32), nullable=False),
