@@ -52,16 +52,20 @@ class House:
         self.say("people", "add", name, "--role", role)
         return str(json.loads(self.say("tokens", "create", name, "--json"))["token"])
 
-    def predict(self, deployment: str, rows: list[dict[str, Any]]) -> list[Any]:
-        """What the gateway says of these rows, over HTTP, once it has loaded the model."""
+    def ask(self, deployment: str, rows: list[dict[str, Any]]) -> httpx.Response:
+        """One request to the gateway, over HTTP."""
         headers = {"Authorization": f"Bearer {(self.folder / 'token').read_text().strip()}"}
         url = f"{self.told()['gateway_url']}/deployments/{deployment}/predict"
+        return httpx.post(url, json={"rows": rows}, headers=headers, trust_env=False, timeout=60)
 
-        def ask() -> Any:
-            reply = httpx.post(url, json={"rows": rows}, headers=headers, trust_env=False, timeout=60)
+    def predict(self, deployment: str, rows: list[dict[str, Any]]) -> list[Any]:
+        """What the gateway says of these rows, once it has loaded the model."""
+
+        def answered() -> Any:
+            reply = self.ask(deployment, rows)
             return reply.json()["predictions"] if reply.status_code == 200 else None
 
-        return [one["value"] for one in until(ask)]
+        return [one["value"] for one in until(answered)]
 
 
 def until(what: Callable[[], Any], within_s: float = 120) -> Any:

@@ -122,7 +122,7 @@ def test_there_is_no_verb_that_changes_the_bytes_of_a_version() -> None:
     }
 
     assert {name for name in verbs if not name.startswith("_")} == {
-        "register", "refer", "describe", "delete", "mark", "get", "listed", "newest_by_tag", "verify",
+        "register", "refer", "describe", "delete", "mark", "get", "listed", "newest_by_tag", "told", "verify",
     }  # fmt: skip
     assert set(inspect.signature(versions.describe).parameters) == {"change", "model", "number", "description", "tags"}
 

@@ -91,6 +91,7 @@ def print_release(release: dict[str, Any]) -> None:
             ("policy", f"{policy['name']}, version {policy['version']}"),
             ("requested", f"{words.when(release['requested_at'])} by {release['requested_by']}"),
             ("reason", release["reason"] or "none given"),
+            *([("failed", release["error"])] if release["error"] else []),
             ("judged", words.when(release["judged_at"]) if release["judged_at"] else "not yet"),
             ("rollout", f"{rollout['state']} at {words.share(rollout['share'])}" if rollout else "none yet"),
             ("digest", release["digest"]),

@@ -29,7 +29,7 @@ from mainstay.lifecycle.registry import lineage as registry_lineage
 from mainstay.lifecycle.registry import permissions, versions
 from mainstay.lifecycle.release import gates, rollouts, tables
 from mainstay.lifecycle.tracking import runs
-from mainstay.store import Change, View, jobs
+from mainstay.store import Change, View, jobs, ledger
 
 JOB = "judge_release"
 
@@ -99,6 +99,14 @@ def get(view: View, *, deployment: str, number: int) -> Release:
 def live(view: View, deployment: str) -> Release | None:
     """The release that is meant to answer (the champion), or None before the first."""
     return tables.release_in_state(view, deployment, "live")
+
+
+def failure(view: View, release: Release) -> str | None:
+    """Why a release could not be judged or loaded, if that is how it ended."""
+    if release.state != "failed":
+        return None
+    told = ledger.search(view, kind=ReleaseFailed.kind, subject=release.subject, limit=1)
+    return str(told[0].body["error"]) if told else None
 
 
 def judge(change: Change, *, release: Release, job: jobs.Job) -> Release:

@@ -70,6 +70,7 @@ class ReleaseOut(ReleaseBrief):
     digest: str
     because: int | None
     authors: list[str]
+    error: str | None  # why it failed, if it did
     gates: list[GateResult]
     evidence_blob: str | None
     judged_at: datetime | None
@@ -197,6 +198,7 @@ def shaped(view: View, release: Release) -> ReleaseOut:
         digest=release.digest,
         because=release.because,
         authors=list(release.authors),
+        error=releases.failure(view, release),
         gates=list(release.gates),
         evidence_blob=release.evidence_blob,
         judged_at=release.judged_at,
