@@ -70,11 +70,16 @@ def _answering(workspace: Path) -> Session:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def page_is_built() -> None:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed; as root `make test` installs it")
     if not (ASSETS / "index.html").exists():
         pytest.skip("the page was not built")
+
+
+# One a file, not one for all: until it is closed its event loop runs in this thread, and tests of other rooms want theirs.
+@pytest.fixture(scope="module")
+def chromium(page_is_built: None) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -84,7 +89,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def many(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def many(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server on a workspace with 100,000 runs, one of which has a curve of 100,000 points."""
     workspace = tmp_path_factory.mktemp("many") / ".mainstay"
     store = open_workspace(workspace)
@@ -95,7 +100,7 @@ def many(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @pytest.fixture(scope="session")
-def few(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def few(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server on a workspace with a run that kept a file of each kind, and a trace."""
     workspace = tmp_path_factory.mktemp("few") / ".mainstay"
     open_workspace(workspace).close()
