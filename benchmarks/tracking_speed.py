@@ -64,12 +64,19 @@ class Connection:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One call; its answer."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        self._http.request(method, API + path, data, {"Content-Type": "application/json"})
-        reply = self._http.getresponse()
+        try:
+            reply = self._send(method, path, data)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            self._http.close()  # a server may close what was quiet for some seconds
+            reply = self._send(method, path, data)
         content = reply.read()
         if reply.status != 200:
             raise RuntimeError(f"{method} {path}: {reply.status} {content[:300]!r}")
         return json.loads(content or b"{}")
+
+    def _send(self, method: str, path: str, data: bytes | None) -> http.client.HTTPResponse:
+        self._http.request(method, API + path, data, {"Content-Type": "application/json"})
+        return self._http.getresponse()
 
     def new_run(self, experiment: str) -> str:
         return str(self.ask("POST", "runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"])
@@ -320,9 +327,9 @@ def main() -> int:
 def _show(measured: dict[str, dict[str, dict[str, float]]]) -> None:
     print(f"{'':<46}{'':<18}{'mlflow':>12}{'mainstay':>12}")
     for case, figures in measured["mainstay"].items():
-        for figure, ours in figures.items():
-            print(f"{case:<46}{figure:<18}{measured['mlflow'][case][figure]:>12,}{ours:>12,}")
-            case = ""
+        for place, (figure, ours) in enumerate(figures.items()):
+            theirs = measured["mlflow"][case][figure]
+            print(f"{case if place == 0 else '':<46}{figure:<18}{theirs:>12,}{ours:>12,}")
     for case, figures in measured["sqlite3"].items():
         print(f"bare sqlite3: {case}: {figures['points_per_s']:,} points/s")
 
