@@ -66,6 +66,14 @@ def database_is_tidy(request: pytest.FixtureRequest) -> Iterator[None]:
         databases.forget(folder)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests of the other database to the run on that one."""
+    others = [item for item in items if not databases.is_meant(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if databases.is_meant(item)]
+
+
 @pytest.fixture(scope="session")
 def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which ``mainstay demo --exit`` has run to its end; its output is in ``said.txt``.

@@ -23,11 +23,18 @@ from mainstay import settings
 from mainstay.store import database, migrate
 
 CHOSEN = os.environ.get("TEST_DATABASE", "sqlite")
-on_sqlite = pytest.mark.skipif(CHOSEN != "sqlite", reason="about the embedded database's file")
-on_postgres = pytest.mark.skipif(CHOSEN != "postgres", reason="needs TEST_DATABASE=postgres")
+# What is about one database alone is left to the run on that one; both runs together leave nothing out.
+on_sqlite = pytest.mark.only_on("sqlite")
+on_postgres = pytest.mark.only_on("postgres")
 
 _made: list[Path] = []
 schema_of = database._name_of
+
+
+def is_meant(item: pytest.Item) -> bool:
+    """Whether a test is about the database that was chosen, or about any."""
+    mark = item.get_closest_marker("only_on")
+    return mark is None or mark.args[0] == CHOSEN
 
 
 @contextmanager
