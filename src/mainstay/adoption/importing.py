@@ -101,11 +101,12 @@ class _Import:
             "is_deleted": past.is_deleted,
         }
         known = self.session.get("/imports/experiment", source=self.source.name, name=past.name)
+        runs, models = set(known["runs"]), set(known["logged_models"])
         self._post("/imports/experiments", body)
         for run in self.source.runs(past.id):
-            self._run(run, past.name, is_here=run.id in known["runs"])
+            self._run(run, past.name, is_here=run.id in runs)
         for model in self.source.logged_models(past.id):
-            self._logged_model(model, past.name, is_here=model.id in known["logged_models"])
+            self._logged_model(model, past.name, is_here=model.id in models)
         self.tell("experiment", past.name)
 
     def _run(self, past: PastRun, experiment: str, *, is_here: bool) -> None:

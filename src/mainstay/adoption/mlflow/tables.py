@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine, Row, column, create_engine, inspect, select, table
@@ -36,7 +37,7 @@ def connect(url: str) -> Engine:
 
 def rows(engine: Engine, name: str, names: Sequence[str], /, **wanted: Any) -> Iterator[Row[Any]]:
     """Rows of one table with the values ``wanted``; a column that an older MLflow does not have is left out."""
-    has = {each["name"] for each in inspect(engine).get_columns(name)} if inspect(engine).has_table(name) else set()
+    has = _columns(engine, name)
     if not has:
         return
     source = table(name, *(column(each) for each in has))
@@ -50,6 +51,13 @@ def pairs(engine: Engine, name: str, key: str, value: str, /, **wanted: Any) -> 
     """A table of keys and values as a mapping."""
     found = (row._mapping for row in rows(engine, name, [key, value], **wanted))
     return {row[key]: row[value] if row[value] is not None else "" for row in found}
+
+
+@cache
+def _columns(engine: Engine, name: str) -> frozenset[str]:
+    """The columns of a table, asked once and not again for every run; none where there is no such table."""
+    there = inspect(engine)
+    return frozenset(each["name"] for each in there.get_columns(name)) if there.has_table(name) else frozenset()
 
 
 def _shown(url: str) -> str:
