@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where bytes go that come by the thousand: into the workspace's own folder, or in large requests to a server elsewhere.
 
-The way into the folder is for a client of the workspace itself, whose user could write there anyway; it is the store's own code, and
-whatever it leaves is verified when it is read. A server is never told of a path.
+The way into the folder is for a client of the workspace itself, whose user could write there anyway; it is the store's own
+code, and whatever it leaves is verified when it is read. A server is never told of a path.
 """
 
 from __future__ import annotations

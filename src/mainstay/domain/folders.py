@@ -2,8 +2,8 @@
 """Folders of files as a tree of digests, so that two states of a folder share what did not change, and one digest stands for all.
 
 A folder is a blob of canonical JSON that names each file by the SHA-256 of its bytes and each folder inside by that of its own
-such blob. A large file is named by a *list of chunks*, which is a blob too: it can then be hashed on several cores, sent in parts,
-and share most of its bytes with the state before. The root says how many files and bytes there are below it.
+such blob. A large file is named by a *list of chunks*, which is a blob too: it can then be hashed on several cores, sent in
+parts, and share most of its bytes with the state before. The root says how many files and bytes there are below it.
 
 ::
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Collecting: which blobs anything refers to, so that the rest may go.
 
-In: the whole record. Out: the digests reached from it. It is conservative: whatever has the form of a digest, in any text of any
-table (the ledger, a run's parameters, a trace, a remembered answer) and in any JSON blob that is itself reached (manifests, lists of
-chunks, a model's files, a project's sources), holds on to the blob of that name. So no room has to tell what it needs, and none can
-forget to: one reference too many costs some bytes, one too few would cost the data.
+In: the whole record. Out: the digests reached from it. It is conservative: whatever has the form of a digest, in any text of
+any table (the ledger, a run's parameters, a trace, a remembered answer) and in any JSON blob that is itself reached (manifests,
+lists of chunks, a model's files, a project's sources), holds on to the blob of that name. So no room has to tell what it needs,
+and none can forget to: one reference too many costs some bytes, one too few would cost the data.
 
 What is young stays as well: whoever has just brought a blob, or asked whether it is here, is about to refer to it.
 """

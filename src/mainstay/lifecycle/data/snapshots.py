@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots: immutable states of a dataset.
 
-In: a blob that claims to be Parquet or CSV, or the manifest of a folder (``folders``). Out: a `Snapshot`, or a `Refused` that is on record as well. The way of a
+In: a blob that claims to be Parquet or CSV. Out: a `Snapshot`, or a `Refused` that is on record as well. The way of a
 batch: `prepare` reads it (``batches``), holds it against the contract (``checks``), writes it in its one canonical
 form (``manifests``) and profiles it; `take` numbers it. `prepare` only reads the database and writes blobs, so that
 it may run before the write transaction begins; if the contract moved meanwhile, `take` does it again. Content that is
-a snapshot already is answered with that snapshot and no new number.
+a snapshot already is answered with that snapshot and no new number. A folder of files comes as its manifest, and goes
+by a shorter way (``folders``).
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Packing:
 
     def _begin_pack(self) -> None:
         self._path = self._aside / secrets.token_hex(16)
-        self._file = open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb", buffering=1 << 20)
+        self._file = open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb", 1 << 20)  # noqa: SIM115
         self._file.write(packs.MAGIC)
         self._entries, self._offset = [], len(packs.MAGIC)
 

@@ -9,7 +9,7 @@ business.
 
 ::
 
-    "mainstay pack 1\\n" | object | object | … | index: (digest, offset, length, size, kind) each | SHA-256 of index | count | "\\n"
+    "mainstay pack 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
 """
 
 from __future__ import annotations
