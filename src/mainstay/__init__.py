@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mainstay.client.autologging import autolog
+    from mainstay.client.datasets import dataset
     from mainstay.client.recording import (
         Recording,
         current_run,
@@ -57,6 +58,7 @@ _ROOM_BY_NAME = {
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
     "sweep": "mainstay.client.sweeps",
+    "dataset": "mainstay.client.datasets",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
@@ -71,6 +73,7 @@ __all__ = [
     "autolog",
     "connect",
     "current_run",
+    "dataset",
     "feedback",
     "live",
     "log_artifact",
