@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One suite for every place that keeps blobs: a local folder, and an object store.
 
-The object store is a server of these tests, in a process of its own; with ``S3_TEST_ENDPOINT`` set (and the usual variables with a
-key for it), it is that one. The server of the tests shows that the protocol is spoken rightly, not that the store is durable.
+The object store is a server of these tests, in a process of its own; with ``S3_TEST_ENDPOINT`` set (and the usual variables
+with a key for it), it is that one. The server of the tests shows that the protocol is spoken rightly, not that what it keeps
+lasts.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ BYTES = random.Random(1).randbytes(6 << 20)
 
 
 def cut(data: bytes, rule: Rule, piece: int | None = None) -> list[bytes]:
-    pieces: Iterator[bytes] = (data[at : at + (piece or len(data))] for at in range(0, len(data), piece or len(data) or 1))
+    pieces: Iterator[bytes] = (
+        data[at : at + (piece or len(data))] for at in range(0, len(data), piece or len(data) or 1)
+    )
     return [bytes(chunk) for chunk in chunking.split(pieces, rule)]
 
 

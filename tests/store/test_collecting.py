@@ -70,7 +70,11 @@ def test_it_is_counted_first_and_taken_away_only_when_asked(store: Store) -> Non
     assert taken == counted and store.blobs.size(digest) is None
     with store.view() as view:
         event = view.event(1)
-    assert event is not None and (event.kind, event.actor, event.reason) == ("store.collected", "ana", "the disk is full")
+    assert event is not None and (event.kind, event.actor, event.reason) == (
+        "store.collected",
+        "ana",
+        "the disk is full",
+    )
     assert event.body == {"objects": 1, "size": size, "rewritten": 0, "grace_s": 86_400}
 
 
