@@ -577,7 +577,7 @@ def test_a_project_file_that_a_step_opens_counts_once_it_has_been_seen(platform,
         @step
         def target() -> str:
             (Path(__file__).parent / "out.txt").write_text("x")
-            return (Path(__file__).parent / "rates.csv").read_text()
+            return (Path(__file__).parent / "".join(["rates", ".csv"])).read_text()
 
         @pipeline
         def flow():

@@ -193,7 +193,12 @@ def _prepared(
     outlook.settle_existing()
     outlook.foresee()  # for its one query: what it believes is not used
     executor.start(platform)
-    return _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    remarks = outlook.remarks()
+    for text in remarks:
+        notify(Notice(what="warning", label=pipeline.name, text=text))
+    work = _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    work.warnings += remarks
+    return work
 
 
 def _last_words(error: BaseException) -> str:
@@ -246,7 +251,8 @@ def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
 def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None
     closures = work.outlook.closures
-    known = {*closures.of(node.step).files, *closures.of_entry().files}
+    own = closures.of(node.step)
+    known = {*own.files, *closures.of_entry().files, *(closures.root / name for name in own.data)}
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.executor.submit(
         StepCall(

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import closure, environment
+from mainstay.domain.digests import digest_of
+from mainstay.engine import cells, closure, data_files, environment, modules
 from mainstay.engine.arguments import Resolved
 from mainstay.engine.closure import Closure
 from mainstay.engine.materialise import json
@@ -83,6 +83,7 @@ class Closures:
     root: Path
     entry: Path | None
     _known: dict[tuple[tuple[Path, ...], str, tuple[str, ...]], Closure] = field(default_factory=dict)
+    _doubts: dict[str, str] = field(default_factory=dict)
 
     def of(self, step: Step[..., Any], extras: Iterable[str] = ()) -> Closure:
         """The closure of ``step``; with modules found by computed names, also all that the pipeline can reach."""
@@ -92,13 +93,32 @@ class Closures:
             self._known[place] = self._walk(step, extras)
         return self._known[place]
 
+    def doubt(self, step: Step[..., Any]) -> str | None:
+        """Why the step cannot have a closure, as soon as it was asked for."""
+        return self._doubts.get(step.name)
+
     def _walk(self, step: Step[..., Any], extras: tuple[str, ...]) -> Closure:
+        if not step.has_source:
+            return self._of_cell(step)
         files = [*step.files, *(self.root / name for name in extras if (self.root / name).is_file())]
         name = step.function.__qualname__.partition(".")[0]
         found = closure.of(files, root=self.root, names=[name])
-        if found.is_dynamic and self.entry is not None:
-            found = closure.of([*files, self.entry, *self.of_entry().files], root=self.root, names=[name])
-        return found
+        if self.entry is None:
+            return found
+        if found.is_dynamic:
+            return closure.of([*files, self.entry, *self.of_entry().files], root=self.root, names=[name])
+        # What the pipeline imports for its effect alone: no import leads there from the step.
+        acting = [path for path in self.of_entry().files if path not in found.files and _acts(path)]
+        return closure.of([*files, *acting], root=self.root, names=[name]) if acting else found
+
+    def _of_cell(self, step: Step[..., Any]) -> Closure:
+        try:
+            if cells.has_cell(step.function):
+                return cells.closure_of(step.function, self.root)
+            self._doubts[step.name] = "its source is not in a file"
+        except cells.Doubt as doubt:
+            self._doubts[step.name] = str(doubt)
+        return closure.of(step.files, root=self.root)
 
     def of_entry(self) -> Closure:
         """Everything the pipeline's own file can reach, every function in it included."""
@@ -110,6 +130,10 @@ class Closures:
         return self._known[place]
 
 
+def _acts(path: Path) -> bool:
+    return path.suffix != ".py" or modules.read(path).acts
+
+
 def for_call(
     step: Step[..., Any], resolved: Resolved, closures: Closures, *, seed: int, extras: Iterable[str] = ()
 ) -> KeyParts:
@@ -117,27 +141,23 @@ def for_call(
     extras = tuple(sorted(set(extras)))
     code = [name for name in extras if name.endswith(".py")]
     found = closures.of(step, code)
+    data = sorted({*found.data, *(name for name in extras if not name.endswith(".py"))})
     captured, doubt = _captured(step)
-    if not step.files:
-        doubt = "its source is not in a file"
+    doubt = closures.doubt(step) or doubt
     return KeyParts(
         step=step.name,
         closure=found.digest,
         modules=found.parts,
         inputs={path: artifact.digest for path, artifact in resolved.inputs.items()},
         params={**resolved.params, **captured},
-        environment=environment.part(found.imports, step.options.env),
+        environment=environment.part(found.imports, {*step.options.env, *found.variables}),
         seed=seed,
         salt=step.options.salt,
         extras=extras,
-        files={name: _file_digest(closures.root / name) for name in extras if not name.endswith(".py")},
+        files={name: data_files.digest(name, closures.root) for name in data},
         is_cacheable=step.options.cache and doubt is None,
         doubt=doubt,
     )
-
-
-def _file_digest(path: Path) -> str:
-    return sha256_hex(path.read_bytes()) if path.is_file() else environment.ABSENT
 
 
 def _captured(step: Step[..., Any]) -> tuple[dict[str, str], str | None]:

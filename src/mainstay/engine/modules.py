@@ -10,12 +10,14 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid
+from mainstay.engine import effects, reads
+from mainstay.engine.reads import Outside, Place
 
 # Calls that import by name; with a literal they can be followed, with anything else they cannot.
 IMPORTERS = frozenset({"import_module", "__import__"})
@@ -38,7 +40,7 @@ REFLECTION = frozenset(
 DOCSTRING_READERS = frozenset({"__doc__", "getdoc"})
 SOURCE_READERS = frozenset({"getsource", "getsourcelines", "findsource", "linecache"})
 # A file changed so recently that a second change could carry the same time stamp is parsed again.
-_RACY_NS = 2_000_000_000
+RACY_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +63,16 @@ class Part:
     mentions: frozenset[str]
     is_dynamic: bool
     may_rest: bool
+    outside: Outside = reads.NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A parsed file; ``raw`` is the digest of its bytes."""
+    """A parsed file; ``raw`` is the digest of its bytes. ``acts``: importing it changes others."""
 
     parts: tuple[Part, ...]
     raw: str
+    acts: bool = False
 
 
 _memo: dict[str, tuple[tuple[int, ...], Module]] = {}
@@ -86,7 +90,7 @@ def read(path: Path) -> Module:
     if known and known[0] == stamp:
         return known[1]
     module = parse(path.read_bytes(), path.name)
-    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _RACY_NS:
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > RACY_NS:
         _memo[str(path)] = (stamp, module)
     return module
 
@@ -98,11 +102,12 @@ def parse(source: bytes, name: str) -> Module:
     except (SyntaxError, ValueError) as error:
         raise Invalid(f"{name} cannot be parsed as Python: {error}; correct it and run again.") from error
     body = tree.body[1:] if ast.get_docstring(tree, clean=False) is not None else tree.body
-    parts = tuple(_part(statement) for statement in body)
+    places, acts = reads.known_places(tree), effects.acts(tree)
+    parts = tuple(_part(statement, places) for statement in body)
     if len(body) < len(tree.body):
         doc = sha256_hex(ast.dump(tree.body[0]).encode())
         parts = (_constant_part("docstring", doc), *parts)
-    return Module(parts=parts, raw=sha256_hex(source))
+    return Module(parts=parts, raw=sha256_hex(source), acts=acts)
 
 
 def _constant_part(name: str, digest: str) -> Part:
@@ -117,7 +122,7 @@ def _constant_part(name: str, digest: str) -> Part:
     )
 
 
-def _part(statement: ast.stmt) -> Part:
+def _part(statement: ast.stmt, places: Mapping[str, Place]) -> Part:
     with_docs = sha256_hex(ast.dump(statement).encode())
     imports, is_dynamic = _imports(statement)
     may_rest = _may_rest(statement)
@@ -132,6 +137,7 @@ def _part(statement: ast.stmt) -> Part:
         mentions=mentions,
         is_dynamic=is_dynamic,
         may_rest=may_rest,
+        outside=reads.of(statement, places),
     )
 
 

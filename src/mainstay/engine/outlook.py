@@ -125,6 +125,11 @@ class Outlook:
             return {"model": node.value, "metrics": node.metrics, "holdout": node.holdout}
         return {}
 
+    def remarks(self) -> list[str]:
+        """What the cached steps read that no key can hold, each with its line."""
+        steps = [node.step for node in self.trace.nodes if isinstance(node, StepNode) and node.step.options.cache]
+        return list(dict.fromkeys(text for step in dict.fromkeys(steps) for text in self.closures.of(step).remarks))
+
     def _result(self, ref: Ref) -> Artifact | Bundle:
         outputs = self.outputs.get(ref.node.number)
         if outputs is None:

@@ -32,10 +32,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Items in the order of work."""
+    """Items in the order of work. ``remarks``: what the steps read that no key can hold."""
 
     pipeline: str
     items: tuple[Item, ...]
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """One line an item, and a summary."""
@@ -72,7 +73,9 @@ def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[
         seed=pipeline.seed,
     )
     outlook.settle_existing()
-    return Plan(pipeline=pipeline.name, items=tuple(_item(each) for each in outlook.foresee()))
+    return Plan(
+        pipeline=pipeline.name, items=tuple(_item(each) for each in outlook.foresee()), remarks=tuple(outlook.remarks())
+    )
 
 
 def _item(forecast: Forecast) -> Item:

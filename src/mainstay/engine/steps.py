@@ -72,6 +72,12 @@ class Step(Generic[P, R]):
         return f"{module}.{self.function.__qualname__}"
 
     @functools.cached_property
+    def has_source(self) -> bool:
+        """Whether the function's own code stands in a file; that of a REPL or of ``exec`` does not."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return bool(self.files) and (code is None or Path(code.co_filename).is_file())
+
+    @functools.cached_property
     def result_annotation(self) -> Any:
         """The annotation of the result; None if there is none or it cannot be evaluated."""
         return annotations_of(self.function).get("return")
