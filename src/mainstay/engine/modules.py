@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mainstay.domain import code
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid
 from mainstay.engine import effects, reads
@@ -126,11 +127,11 @@ def _part(statement: ast.stmt, places: Mapping[str, Place]) -> Part:
     with_docs = sha256_hex(ast.dump(statement).encode())
     imports, is_dynamic = _imports(statement)
     may_rest = _may_rest(statement)
-    _drop_docstrings(statement)
+    code.without_docstrings(statement)
     # The block that only a script runs starts pipelines by name; steps do not depend on that.
     mentions = frozenset() if _is_main_block(statement) else frozenset(_mentions(statement))
     return Part(
-        name=_name(statement),
+        name=code.name_of(statement),
         digest=sha256_hex(ast.dump(statement).encode()),
         digest_with_docs=with_docs,
         imports=imports,
@@ -139,25 +140,6 @@ def _part(statement: ast.stmt, places: Mapping[str, Place]) -> Part:
         may_rest=may_rest,
         outside=reads.of(statement, places),
     )
-
-
-def _name(statement: ast.stmt) -> str:
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return statement.name
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return "imports"
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    names = [each.id for target in targets if target for each in ast.walk(target) if isinstance(each, ast.Name)]
-    return names[0] if names else "module body"
-
-
-def _drop_docstrings(statement: ast.stmt) -> None:
-    for node in ast.walk(statement):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
 
 
 def _imports(statement: ast.stmt) -> tuple[tuple[Import, ...], bool]:

@@ -25,6 +25,7 @@ _LISTINGS = frozenset({"os.listdir", "os.scandir"})
 _IMPORT = "<frozen importlib"  # looking for modules lists folders as well
 # Not data: what belongs to the machine or to Python, and stores whose files are named by their content.
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/opt/", "/run/", "/var/lib/")
+_OURS = Path(__file__).resolve().parents[1]  # in a checkout, our own code is no installed package
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _open_watch: ContextVar[Watch | None] = ContextVar("mainstay_watch", default=None)
 _is_hooked = False
@@ -118,7 +119,7 @@ def _is_outside_data(path: Path, root: Path, began: float) -> bool:
     text = str(path)
     if path.is_relative_to(root) or text.startswith((*_SYSTEM, sys.prefix, sys.base_prefix)) or path.suffix == ".pyc":
         return False
-    if closure.is_installed(path) or any(word.startswith(".") for word in path.parts):
+    if closure.is_installed(path) or path.is_relative_to(_OURS) or any(word.startswith(".") for word in path.parts):
         return False
     is_blob = is_digest(path.name) or is_digest(path.parent.name + path.name) or path.parent.name == "incoming"
     return not is_blob and path.is_file() and path.stat().st_mtime < began
