@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sdk import connect, explain, feedback, live, predict, release, why
     from mainstay.client.sweeps import sweep
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
@@ -63,6 +63,7 @@ _ROOM_BY_NAME = {
     "release": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
+    "explain": "mainstay.client.sdk",
 }
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "autolog",
     "connect",
     "current_run",
+    "explain",
     "feedback",
     "live",
     "log_artifact",

@@ -603,7 +603,7 @@ def test_the_plan_names_the_function_that_changed(platform, make_project):
     project.load().run(platform)
     project.edit("late/deepest.py", "kg - 1", "kg - 2")
 
-    assert project.load().plan(platform).items[0].sentence == "code: late.deepest.last"
+    assert project.load().plan(platform).items[0].sentence == "code: late.deepest.last (1 line)"
 
 
 def test_the_matrix_is_as_large_as_it_claims():

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import data_files, modules
+from mainstay.engine import data_files, modules, reach
 from mainstay.engine.modules import Import, Module, Part
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
@@ -41,7 +41,7 @@ class Closure:
     """``parts``: module label → part name → short digest. ``imports``: third-party top-level names.
 
     ``variables`` of the environment and ``data``, labels of files, are what the code names itself. ``remarks`` tell
-    what it reads that cannot count.
+    what it reads that cannot count. ``idle``: parts that count, though nothing on the way names them.
     """
 
     digest: str
@@ -52,6 +52,7 @@ class Closure:
     variables: frozenset[str] = frozenset()
     data: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    idle: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class _Walk:
     root: Path
     folders: tuple[Path, ...]
     names: set[str]
+    begin: frozenset[str] = frozenset()
     modules: dict[Path, Module] = field(default_factory=dict)
     locations: dict[Path, Located] = field(default_factory=dict)
     included: dict[Path, set[int]] = field(default_factory=dict)
@@ -84,7 +86,7 @@ def of(files: Iterable[Path], *, root: Path, names: Iterable[str] = (), imports:
         Invalid: a file in the closure cannot be parsed.
     """
     files = tuple(path.resolve() for path in files)
-    walk = _Walk(root=root.resolve(), folders=search_folders(root, files), names=set(names))
+    walk = _Walk(root=root.resolve(), folders=search_folders(root, files), names=set(names), begin=frozenset(names))
     for path in files:
         _visit_with_parents(walk, module_name(path, walk.root), path)
     for each in imports:
@@ -341,8 +343,16 @@ def _closed(walk: _Walk) -> Closure:
         files=tuple(sorted(walk.modules)),
         imports=tuple(sorted(walk.imports)),
         is_dynamic=walk.is_dynamic,
+        idle=reach.idle(_included(walk), walk.begin),
         **_outside(walk),
     )
+
+
+def _included(walk: _Walk) -> dict[str, list[Part]]:
+    return {
+        _label(path, walk): [module.parts[place] for place in sorted(walk.included[path])]
+        for path, module in walk.modules.items()
+    }
 
 
 def _outside(walk: _Walk) -> dict[str, Any]:

@@ -251,8 +251,6 @@ def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
 def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None
     closures = work.outlook.closures
-    own = closures.of(node.step)
-    known = {*own.files, *closures.of_entry().files, *(closures.root / name for name in own.data)}
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.executor.submit(
         StepCall(
@@ -261,7 +259,7 @@ def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
             arguments=forecast.resolved.tree,
             seed=work.pipeline.seed,
             root=closures.root,
-            known=frozenset(known),
+            known=closures.known_files(node.step, forecast.resolved.tree.values()),
         )
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,11 @@ class Import:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A top-level statement. ``may_rest``: a step or pipeline that counts only if something mentions its name."""
+    """A top-level statement. ``may_rest``: a step or pipeline that counts only if something mentions its name.
+
+    ``may_idle``: a definition or a constant, which does nothing unless it is named. ``renames``: names that it imports
+    as others, as (the new name, the old one).
+    """
 
     name: str
     digest: str
@@ -65,6 +69,8 @@ class Part:
     is_dynamic: bool
     may_rest: bool
     outside: Outside = reads.NOTHING
+    may_idle: bool = False
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +145,8 @@ def _part(statement: ast.stmt, places: Mapping[str, Place]) -> Part:
         is_dynamic=is_dynamic,
         may_rest=may_rest,
         outside=reads.of(statement, places),
+        may_idle=may_rest or _may_idle(statement),
+        renames=_renames(statement),
     )
 
 
@@ -239,3 +247,28 @@ def _may_rest(statement: ast.stmt) -> bool:
     return word in ("step", "pipeline") and not any(
         isinstance(each, ast.Call) for default in defaults for each in ast.walk(default)
     )
+
+
+def _may_idle(statement: ast.stmt) -> bool:
+    """A plain function, a plain class, or names for values that call nothing."""
+    if isinstance(statement, ast.FunctionDef):
+        return not statement.decorator_list and not _calls(
+            [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+        )
+    if isinstance(statement, ast.ClassDef):
+        is_plain = not (statement.decorator_list or statement.bases or statement.keywords)
+        return is_plain and all(isinstance(each, (ast.Pass, ast.Expr)) or _may_idle(each) for each in statement.body)
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return all(isinstance(each, ast.Name) for each in targets) and not _calls([statement.value])
+    return False
+
+
+def _calls(nodes: Iterable[ast.AST | None]) -> bool:
+    return any(isinstance(each, (ast.Call, ast.Await)) for node in nodes if node for each in ast.walk(node))
+
+
+def _renames(statement: ast.stmt) -> tuple[tuple[str, str], ...]:
+    if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return ()
+    return tuple((alias.asname, alias.name) for alias in statement.names if alias.asname)

@@ -56,8 +56,10 @@ def opened_files() -> Iterator[Watch]:
 def extras(watch: Watch, *, root: Path, known: set[Path]) -> list[str]:
     """Files used beyond ``known``, by label: imported modules, opened files, and lists of folders, with a slash."""
     root = root.resolve()
+    folders_known = [path for path in known if path.is_dir()]
     written = {_resolved(path) for path in watch.written}
     opened = {path for path in map(_resolved, watch.read) if path is not None and path not in written}
+    opened = {path for path in opened if not any(path.is_relative_to(folder) for folder in folders_known)}
     found = {path for path in {*opened, *closure.loaded_files(root)} if path not in known and _counts(path, root)}
     found |= {path for path in opened - known if _is_outside_data(path, root, watch.began)}
     # A folder that the step writes into changes by the step's own doing.

@@ -41,3 +41,19 @@ class StepCommitted(Event):
     @property
     def subject(self) -> str:
         return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAccepted(Event):
+    """Somebody said that a stored result still holds, although code of the step's files has changed."""
+
+    kind = "step.accepted"
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
+    run: str  # whose result it is
+
+    @property
+    def subject(self) -> str:
+        return f"pipeline:{self.pipeline}"

@@ -9,8 +9,8 @@ from the parts of the keys that were stored with each step; nothing is carried o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -30,6 +30,7 @@ TABLES = ("arrow", "pandas", "polars")
 _HOUSE = ("snapshot", "version")  # outputs that are named by the control plane: paired by kind, not by name
 _LARGEST_JSON = 1 << 20
 _NAMED = 5
+_ONLY = "value"  # what a step's only result is called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Cause:
     """One part of a key that differs. ``kind``: code, file, param, data, environment, seed, source or step.
 
     ``diff`` is the unified difference of the statement, and ``lines`` how many of it changed, where the sources were kept.
+    ``also``: further steps of which the same is true. ``is_idle``: code of the same files that no name leads to from the step.
     """
 
     step: str
@@ -60,6 +62,8 @@ class Cause:
     lines: int | None = None
     diff: str | None = None
     columns: tuple[ColumnEffect, ...] = ()
+    also: tuple[str, ...] = ()
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +131,11 @@ def ask(view: View, a: str, b: str) -> Explanation:
     walk = _Walk(view=view, a=_Told(view, *_run_of(view, a)), b=_Told(view, *_run_of(view, b)))
     pairs = [walk.pair(name) for name in walk.names]
     reached = walk.reached({pair.name: pair for pair in pairs})
-    causes = [cause for name in walk.names if name in reached for cause in walk.causes(name)]
-    others = [cause for name in walk.names if name not in reached for cause in walk.causes(name)]
+    causes = _folded(cause for name in walk.names if name in reached for cause in walk.causes(name))
+    others = _folded(cause for name in walk.names if name not in reached for cause in walk.causes(name))
     params, packages = _moved(walk.a.params, walk.b.params), _moved(walk.a.packages, walk.b.packages)
     metrics = _moved(walk.a.side.metrics, walk.b.side.metrics)
-    is_same = all(pair.state in ("same", "caught") for pair in pairs) and not metrics
+    is_same = not (reached or metrics) and (bool(pairs) or not (params or packages))
     return Explanation(
         a=walk.a.side,
         b=walk.b.side,
@@ -168,6 +172,7 @@ class _Told:
         self.packages: Mapping[str, str] = (runs.environment_of(view, run) or {}).get("packages", {})
         self.made = {output.digest for step in self.steps.values() for output in step.outputs}
         self.rows = {each.digest: each.rows for step in self.steps.values() for each in step.outputs}
+        figures = dict(logged.metrics if metrics is None else metrics) | self._told_by_steps(view)
         self._view, self._sources = view, _sources_of(view, run.code)
         self.side = Side(
             subject=subject,
@@ -175,8 +180,19 @@ class _Told:
             name=run.name,
             state=run.state,
             commit=(run.code or {}).get("commit"),
-            metrics=dict(logged.metrics if metrics is None else metrics),
+            metrics=figures,
         )
+
+    def _told_by_steps(self, view: View) -> dict[str, float]:
+        """What steps logged, also those whose results were taken from an earlier run."""
+        runs_by_step = {name: step.hit_of or step.run_id for name, step in self.steps.items()}
+        logged = logs.of_runs(view, list(runs_by_step.values()))
+        return {
+            f"{name}: {key}": value
+            for name, run in runs_by_step.items()
+            if run in logged
+            for key, value in logged[run].metrics.items()
+        }
 
     def source(self, module: str) -> str | None:
         """The text of a module as it was kept with the run."""
@@ -285,11 +301,13 @@ class _Walk:
             names = {name for name in {*here, *there} if here.get(name) != there.get(name)}
             changes = code.difference(self.a.source(module), self.b.source(module), where=module, only=names)
             for change in changes:
-                told = f"{module}.{change.name}"
+                told, is_idle = f"{module}.{change.name}", _is_idle(a, b, module, change.name)
                 text = f"code: {told} ({change.lines} {'line' if change.lines == 1 else 'lines'})"
-                yield Cause(step=b.name, kind="code", what=told, sentence=text, lines=change.lines, diff=change.diff)
+                facts: dict[str, Any] = {"lines": change.lines, "diff": change.diff, "is_idle": is_idle}
+                yield Cause(step=b.name, kind="code", what=told, sentence=text, **facts)
             for left in sorted(names - {change.name for change in changes}):
-                yield Cause(step=b.name, kind="code", what=f"{module}.{left}", sentence=f"code: {module}.{left}")
+                told, is_idle = f"{module}.{left}", _is_idle(a, b, module, left)
+                yield Cause(step=b.name, kind="code", what=told, sentence=f"code: {told}", is_idle=is_idle)
 
     def _data(self, a: Step, b: Step) -> Iterator[Cause]:
         """Inputs that came from outside of the run: snapshots that were there, and values given."""
@@ -310,6 +328,22 @@ class _Walk:
             )
             text = f"data: {name} {_short(was)}→{_short(now)}{more}"
             yield Cause(step=b.name, kind="data", what=name, before=was, after=now, sentence=text, columns=columns)
+
+
+def _is_idle(a: Step, b: Step, module: str, name: str) -> bool:
+    """Whether no name leads from the step to the statement, on either side where it is."""
+    there = [step for step in (a, b) if name in step.key_parts.get("modules", {}).get(module, {})]
+    return all(name in step.key_parts.get("idle", {}).get(module, ()) for step in there)
+
+
+def _folded(causes: Iterable[Cause]) -> list[Cause]:
+    """Each difference once, at the step that uses it and is reached first; what no step uses comes last."""
+    found: dict[tuple[str, str, str], Cause] = {}
+    for cause in sorted(causes, key=lambda cause: cause.is_idle):
+        place = (cause.kind, cause.what, cause.sentence)
+        known = found.get(place)
+        found[place] = replace(known, also=(*known.also, cause.step)) if known else cause
+    return list(found.values())
 
 
 def _values(a: Step, b: Step) -> Iterator[Cause]:
@@ -380,11 +414,15 @@ def _told(view: View, name: str, a: Output | None, b: Output | None, columns: Se
     if a.kind in _HOUSE:
         return f"{a.name}→{b.name}"
     parts = [f"{b.rows - a.rows:+,} rows"] if a.rows is not None and b.rows is not None and a.rows != b.rows else []
-    parts += [f"{each.name}: {each.sentence}" for each in columns[:_NAMED]]
-    parts += [f"{len(columns) - _NAMED} more columns"] if len(columns) > _NAMED else []
+    parts += (
+        [f"{', '.join(each.name for each in columns[:_NAMED])}{' …' if len(columns) > _NAMED else ''}"]
+        if columns
+        else []
+    )
     if a.kind == b.kind == "json":
         parts += _json_changes(view, a, b)
-    return f"{name} differs" + (f" ({'; '.join(parts)})" if parts else "")
+    who = "" if name == _ONLY else f"{name} "
+    return f"{who}differs" + (f": {'; '.join(parts)}" if parts else "")
 
 
 def _json_changes(view: View, a: Output, b: Output) -> list[str]:
@@ -441,7 +479,8 @@ def _sentence(
         )
         return told + (f"; {_listed(caught)} gave the same bytes in spite of it" if caught else "")
     if causes:
-        return f"the results differ because of {_listed(list(dict.fromkeys(each.sentence for each in causes)))}"
+        used = [each.sentence for each in causes if not each.is_idle] or [each.sentence for each in causes]
+        return f"the results differ because of {_listed(used)}"
     loose = [f"param {each.name} {_short(each.before)}→{_short(each.after)}" for each in params]
     loose += [f"env {each.name} {each.before or 'none'}→{each.after or 'none'}" for each in packages]
     if loose:
