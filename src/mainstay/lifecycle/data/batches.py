@@ -2,7 +2,7 @@
 """Batches: bytes from strangers, read into a plain table or refused with one sentence.
 
 In: a verified file that claims to be Parquet or CSV. Out: an Arrow table whose columns have only the types of
-``domain.data.TYPES``: every width of integer becomes int64, every float a double, every text a plain string, every
+``domain.contracts.TYPES``: every width of integer becomes int64, every float a double, every text a plain string, every
 instant UTC in microseconds. NaN becomes null, for a column needs one word for missing. So the same rows give the same
 bytes later, whoever wrote the file. Everything is bounded before it is believed.
 """
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mainstay.domain.data import TYPES
+from mainstay.domain.contracts import TYPES
 from mainstay.domain.errors import Invalid, Malformed, TooLarge
 
 ARROW_TYPES: dict[str, pa.DataType] = dict(

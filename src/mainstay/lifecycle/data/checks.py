@@ -3,19 +3,24 @@
 
 In: a plain table, a contract, and the previous snapshot's values for the columns the batch lacks. Out: the table in
 the contract's own column order and types with what was odd about it, or every problem there is, so that one round of
-mending is enough. Columns that arrive under an accepted alias are renamed first.
+mending is enough. Columns that arrive under an accepted alias are renamed first. What a broken rule does, refuse or
+warn, the contract says (``Column.severity``); which values break it, ``measures.rules`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mainstay.domain.data import Column, Contract, Problem
+from mainstay.domain.contracts import Column, Contract, Violation
+from mainstay.domain.data import Problem
 from mainstay.lifecycle.data import batches, renames
+from mainstay.measures import keys, rules
 
 # Values of a column that the batch lacks, from the newest snapshot that has it; None if there is none.
 Before = Callable[[str], pa.ChunkedArray | None]
@@ -47,8 +52,8 @@ def check_first(table: pa.Table) -> Checked:
     return Checked(table=table, problems=tuple(problems), warnings=())
 
 
-def check(table: pa.Table, contract: Contract, before: Before) -> Checked:
-    """Hold ``table`` against ``contract``."""
+def check(table: pa.Table, contract: Contract, before: Before, now: datetime) -> Checked:
+    """Hold ``table`` against ``contract``; ``now`` is what freshness is counted from."""
     table = rename_aliases(table, contract)
     if empty := tuple(_no_rows(table)):
         return Checked(table=table, problems=(*_wrong_names(table, contract, before), *empty), warnings=())
@@ -59,8 +64,13 @@ def check(table: pa.Table, contract: Contract, before: Before) -> Checked:
             values, found = _fit(rule, table.column(rule.name))
             problems.extend(found)
             fitted[rule.name] = values
-    warnings = () if problems else (*_odd_rows(table, contract), *_odd_values(fitted, contract))
-    return Checked(table=table if problems else pa.table(fitted), problems=tuple(problems), warnings=tuple(warnings))
+    if problems:
+        return Checked(table=table, problems=tuple(problems), warnings=())
+    table = pa.table(fitted)
+    broken = list(_broken(table, contract, now))
+    refused = tuple(problem for problem, severity in broken if severity == "refuse")
+    warned = () if refused else tuple(problem for problem, _ in broken)
+    return Checked(table=table, problems=refused, warnings=warned)
 
 
 def rename_aliases(table: pa.Table, contract: Contract) -> pa.Table:
@@ -193,69 +203,136 @@ def _nulls(rule: Column, values: pa.ChunkedArray) -> Problem:
 
 
 def bad_rows(rule: Column, values: pa.ChunkedArray, most: int) -> list[int]:
-    """The first rows, counted from 0, whose value breaks ``rule``; nothing for a type that is wrong as a whole."""
+    """The first rows, counted from 0, whose value is why ``rule`` refuses; nothing for a type that is wrong as a whole."""
     if batches.type_of(values.type) == rule.type:
-        bad = pc.is_null(values)
-        if rule.nullable:
-            return []
-    elif rule.type in ("integer", "number") and pa.types.is_string(values.type):
-        bad = pc.invert(pc.fill_null(pc.match_substring_regex(values, _NUMBER), True))
-    elif rule.type == "integer" and pa.types.is_floating(values.type):
-        bad = pc.fill_null(pc.not_equal(values, pc.round(values)), False)
-    else:
-        return []
-    rows: list[int] = pc.indices_nonzero(bad)[:most].to_pylist()
+        return _first_of(_bad_values(rule, values), most)
+    if rule.type in ("integer", "number") and pa.types.is_string(values.type):
+        return _first(pc.invert(pc.fill_null(pc.match_substring_regex(values, _NUMBER), True)), most)
+    if rule.type == "integer" and pa.types.is_floating(values.type):
+        return _first(pc.fill_null(pc.not_equal(values, pc.round(values)), False), most)
+    return []
+
+
+def bad_keys(table: pa.Table, contract: Contract, most: int) -> list[int]:
+    """The first rows that repeat a key of the contract."""
+    whole = [key for key in contract.keys if set(key) <= set(table.column_names)]
+    return _first_of((pa.array(keys.repeated([table[name] for name in key])) for key in whole), most)
+
+
+def _bad_values(rule: Column, values: pa.ChunkedArray) -> Iterator[rules.Values]:
+    if not rule.nullable:
+        yield pc.is_null(values)
+    for fault, mask in rules.broken(rule, values):
+        if rule.severity(fault) == "refuse":
+            yield mask
+    if rule.unique and rule.severity("unique") == "refuse":
+        yield pa.array(keys.repeated([values]))
+
+
+def _first_of(masks: Iterator[rules.Values], most: int) -> list[int]:
+    return sorted({row for mask in masks for row in _first(mask, most)})[:most]
+
+
+def _first(mask: rules.Values, most: int) -> list[int]:
+    rows: list[int] = pc.indices_nonzero(mask)[:most].to_pylist()
     return rows
+
+
+def _broken(table: pa.Table, contract: Contract, now: datetime) -> Iterator[tuple[Problem, Violation]]:
+    """Every rule that the table breaks, each with what follows."""
+    for problem in _odd_rows(table, contract):
+        yield problem, contract.on_rows
+    for rule in contract.columns:
+        for problem in _broken_by(rule, table[rule.name], now):
+            yield problem, rule.severity(problem.problem)
+    for key in contract.keys:
+        if repeats := int(np.count_nonzero(keys.repeated([table[name] for name in key]))):
+            yield _repeated(key, repeats, table.num_rows), "refuse"
+
+
+def _broken_by(rule: Column, values: pa.ChunkedArray, now: datetime) -> Iterator[Problem]:
+    for fault, mask in rules.broken(rule, values):
+        yield _TOLD[fault](rule, values, mask)
+    if rule.unique and (repeats := int(np.count_nonzero(keys.repeated([values])))):
+        yield _repeated((rule.name,), repeats, len(values))
+    if (age := rules.too_old(rule, values, now)) is not None:
+        old = f"{age.days} d" if age.days else f"{age.seconds // 60} min"
+        yield Problem(
+            column=rule.name,
+            problem="freshness",
+            found=f"the newest value is {old} old",
+            expected=f"at most {rule.freshness}",
+            sentence=f"column {rule.name!r} is stale: its newest value is {old} old, where at most {rule.freshness} "
+            "is allowed.",
+        )
 
 
 def _odd_rows(table: pa.Table, contract: Contract) -> Iterator[Problem]:
     if not contract.rows_low <= table.num_rows <= contract.rows_high:
         expected = f"{contract.rows_low} to {contract.rows_high} rows"
+        usual = "are usual" if contract.on_rows == "warn" else "are allowed"
         yield Problem(
             column=None,
             problem="rows",
             found=f"{table.num_rows} rows",
             expected=expected,
-            sentence=f"it holds {table.num_rows} rows, where {expected} are usual.",
+            sentence=f"it holds {table.num_rows} rows, where {expected} {usual}.",
         )
 
 
-def _odd_values(columns: Mapping[str, pa.ChunkedArray], contract: Contract) -> Iterator[Problem]:
-    for rule in contract.columns:
-        if rule.minimum is not None or rule.maximum is not None:
-            yield from _out_of_range(rule, columns[rule.name])
-        if rule.categories is not None:
-            yield from _new_categories(rule, columns[rule.name])
-
-
-def _out_of_range(rule: Column, values: pa.ChunkedArray) -> Iterator[Problem]:
+def _out_of_range(rule: Column, values: pa.ChunkedArray, mask: rules.Values) -> Problem:
     ends = pc.min_max(values)
-    low, high = ends["min"].as_py(), ends["max"].as_py()
-    below, above = rule.minimum is not None and low < rule.minimum, rule.maximum is not None and high > rule.maximum
-    if below or above:
-        found, expected = f"{low:g} to {high:g}", f"{_end(rule.minimum)} to {_end(rule.maximum)}"
-        yield Problem(
-            column=rule.name,
-            problem="range",
-            found=found,
-            expected=expected,
-            sentence=f"column {rule.name!r} reaches from {found}, where {expected} is usual.",
-        )
+    found, expected = (
+        f"{ends['min'].as_py():g} to {ends['max'].as_py():g}",
+        f"{_end(rule.minimum)} to {_end(rule.maximum)}",
+    )
+    usual = "is usual" if rule.severity("range") == "warn" else "is allowed"
+    return Problem(
+        column=rule.name,
+        problem="range",
+        found=found,
+        expected=expected,
+        sentence=f"column {rule.name!r} reaches from {found}, where {expected} {usual}.",
+    )
 
 
-def _new_categories(rule: Column, values: pa.ChunkedArray) -> Iterator[Problem]:
-    known = pa.array(rule.categories, pa.string())
-    fresh = values.filter(pc.invert(pc.is_in(values, value_set=known))).drop_null()
-    if len(fresh):
-        names = sorted(pc.unique(fresh).to_pylist())
-        shown = ", ".join(_shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
-        yield Problem(
-            column=rule.name,
-            problem="category",
-            found=f"{len(names)} new in {len(fresh)} rows: {shown}",
-            expected=f"one of {len(known)} known values",
-            sentence=f"column {rule.name!r} holds values that the contract does not list: {shown}.",
-        )
+def _new_categories(rule: Column, values: pa.ChunkedArray, mask: rules.Values) -> Problem:
+    fresh = values.filter(mask)
+    names = sorted(pc.unique(fresh).to_pylist())
+    shown = ", ".join(_shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
+    return Problem(
+        column=rule.name,
+        problem="category",
+        found=f"{len(names)} new in {len(fresh)} rows: {shown}",
+        expected=f"one of {len(rule.categories or ())} known values",
+        sentence=f"column {rule.name!r} holds values that the contract does not list: {shown}.",
+    )
+
+
+def _unlike(rule: Column, values: pa.ChunkedArray, mask: rules.Values) -> Problem:
+    row, count = _first(mask, 1)[0], pc.sum(mask).as_py()
+    example = f"{_shown(values[row].as_py())} in row {row + 1}"
+    return Problem(
+        column=rule.name,
+        problem="pattern",
+        found=f"{count} of {len(values)} values do not match, such as {example}",
+        expected=f"the pattern {rule.pattern}",
+        sentence=f"column {rule.name!r} holds {count} values that do not match {rule.pattern!r}, such as {example}.",
+    )
+
+
+def _repeated(key: Sequence[str], repeats: int, rows: int) -> Problem:
+    what = f"column {key[0]!r}" if len(key) == 1 else f"the key ({', '.join(key)})"
+    return Problem(
+        column=key[0] if len(key) == 1 else None,
+        problem="unique",
+        found=f"{repeats} of {rows} rows repeat a value",
+        expected="each value once",
+        sentence=f"{what} must be unique, and {repeats} of {rows} rows repeat an earlier one.",
+    )
+
+
+_TOLD = {"range": _out_of_range, "category": _new_categories, "pattern": _unlike}
 
 
 def _wanted(rule: Column) -> str:

@@ -18,7 +18,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mainstay.domain.data import Contract, Period, Problem, Refused, Snapshot, parse_snapshot
+from mainstay.domain.contracts import Contract
+from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snapshot
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
@@ -97,7 +98,7 @@ def prepare(view: View, *, dataset: str, blob: str, format: str) -> Batch:
     def before(column: str) -> pa.ChunkedArray | None:
         return _values(view.blobs, newest, column)
 
-    checked = checks.check(table, contract, before) if contract else checks.check_first(table)
+    checked = checks.check(table, contract, before, view.now()) if contract else checks.check_first(table)
     manifest, profile, spec, rows_blob = None, "", "", ""
     if checked.problems:
         rows_blob = refusals.keep_rows(view.blobs, checked.table, contract)
