@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sdk import connect, diff, feedback, live, predict, release, why
     from mainstay.client.sweeps import sweep
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
@@ -59,6 +59,7 @@ _ROOM_BY_NAME = {
     "sweep": "mainstay.client.sweeps",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
+    "diff": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
     "release": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
@@ -71,6 +72,7 @@ __all__ = [
     "autolog",
     "connect",
     "current_run",
+    "diff",
     "feedback",
     "live",
     "log_artifact",

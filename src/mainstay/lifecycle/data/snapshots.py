@@ -166,8 +166,13 @@ def profile_of(view: View, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
     Raises:
         NotFound, Corrupt: a blob is gone or damaged.
     """
-    profile = Profile.from_json(msgspec.json.decode(view.blobs.read(snapshot.profile)))
-    return profile, ReferenceSpec.from_json(msgspec.json.decode(view.blobs.read(snapshot.spec)))
+    return read_profile(view.blobs, snapshot)
+
+
+def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
+    """As `profile_of`, for work that holds no view."""
+    profile = Profile.from_json(msgspec.json.decode(blobs.read(snapshot.profile)))
+    return profile, ReferenceSpec.from_json(msgspec.json.decode(blobs.read(snapshot.spec)))
 
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
@@ -253,6 +258,10 @@ def _number(
         warnings=batch.warnings,
     )
     tables.put_snapshot(change, new)
+    for parent in parents:
+        source, number = parse_snapshot(parent)
+        subject = f"snapshot:{new.id}"
+        tables.put_use(change, dataset=source, number=number, subject=subject, role="parent", at=change.now())
     datasets.move(change, new.dataset, datasets.CURRENT, new.number)
     change.record(
         SnapshotTaken(

@@ -55,6 +55,10 @@ class RefIn(Body):
     number: int
 
 
+class RollbackIn(Body):
+    to: int
+
+
 class SnapshotBrief(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
@@ -240,6 +244,12 @@ def show_snapshot(view: View, snapshot: str) -> SnapshotOut:
 def point(change: Change, name: str, ref: str, body: RefIn) -> Ref:
     """Point a name such as ``current`` at a snapshot; nothing is deleted."""
     return datasets.point(change, dataset=name, ref=ref, number=body.number)
+
+
+@routes.post("/datasets/{name}/rollback", permission="write", status=201)
+def roll_back(change: Change, name: str, body: RollbackIn) -> Ref:
+    """Let `current` name an earlier snapshot again; it takes a reason, and deletes nothing."""
+    return datasets.roll_back(change, dataset=name, to=body.to)
 
 
 @routes.get("/refusals/{refusal_id}", permission="read")
