@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     )
     from mainstay.client.sdk import connect, diff, feedback, live, predict, release, why
     from mainstay.client.sweeps import sweep
+    from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
 
 _ROOM_BY_NAME = {
+    "contract": "mainstay.engine.contracts",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "autolog",
     "connect",
+    "contract",
     "current_run",
     "diff",
     "feedback",

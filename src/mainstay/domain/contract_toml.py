@@ -52,6 +52,10 @@ class Intent:
     on_rows: Violation | None = None
     keys: tuple[tuple[str, ...], ...] = ()
 
+    def toml(self, dataset: str) -> str:
+        """The section of a TOML file that says the same."""
+        return write(dataset, self)
+
 
 def read(text: str, dataset: str) -> Intent:
     """The contract for ``dataset`` in a TOML file, which may hold other sections too.

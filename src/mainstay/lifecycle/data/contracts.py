@@ -33,6 +33,7 @@ from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.data import ContractChanged
 from mainstay.lifecycle.data import batches, datasets, tables
 from mainstay.measures import rules
+from mainstay.measures.columns import type_of
 from mainstay.store import Change, View
 
 # Values may lie this share of the first batch's width outside it before anybody is told.
@@ -165,7 +166,7 @@ def revise(
 
 def infer_column(name: str, values: pa.ChunkedArray) -> Column:
     """What one column of the first batch shows."""
-    kind = batches.type_of(values.type)
+    kind = type_of(values.type)
     assert kind is not None, "a column without any value is refused before a contract is inferred"
     low, high = _range(values) if kind in ("integer", "number") else (None, None)
     return Column(

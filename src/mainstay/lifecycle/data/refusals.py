@@ -19,7 +19,8 @@ from mainstay.domain.data import Problem, Refused
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import NotFound
 from mainstay.domain.events.data import BatchRefused
-from mainstay.lifecycle.data import checks, tables
+from mainstay.lifecycle.data import tables
+from mainstay.measures import contracts
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
 
@@ -104,9 +105,9 @@ def keep_rows(blobs: Blobs, table: pa.Table, contract: Contract | None) -> str:
 
 def _bad(table: pa.Table, contract: Contract | None) -> list[int]:
     rules = [rule for rule in contract.columns if rule.name in table.column_names] if contract else []
-    found = {row for rule in rules for row in checks.bad_rows(rule, table.column(rule.name), SHOWN_ROWS)}
+    found = {row for rule in rules for row in contracts.bad_rows(rule, table.column(rule.name), SHOWN_ROWS)}
     if contract and not found:
-        found = set(checks.bad_keys(table, contract, SHOWN_ROWS))
+        found = set(contracts.bad_keys(table, contract, SHOWN_ROWS))
     return sorted(found)[:SHOWN_ROWS]
 
 
