@@ -87,7 +87,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """An immutable state of a dataset.
+    """An immutable state of a dataset: a ``table``, or ``files``, which are counted as its rows and have no columns.
 
     ``digest`` names the manifest: schema, rows and parts. ``given`` is the blob as it was handed in; ``profile`` and
     ``spec`` are blobs too. ``warnings`` are what the contract found odd without refusing. ``is_known``: the content
@@ -96,6 +96,7 @@ class Snapshot:
 
     dataset: str
     number: int
+    kind: str
     digest: str
     rows: int
     size: int
@@ -120,8 +121,8 @@ class Snapshot:
 
     @property
     def blob(self) -> str:
-        """The Parquet file; a snapshot has one part until datasets are stored in several."""
-        return self.parts[0].digest
+        """The Parquet file; a snapshot has one part until datasets are stored in several. Of files: the manifest."""
+        return self.parts[0].digest if self.parts else self.digest
 
 
 @dataclass(frozen=True, kw_only=True)

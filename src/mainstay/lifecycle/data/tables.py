@@ -42,6 +42,7 @@ snapshots = Table(
     metadata,
     Column("dataset", String, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False, server_default="table"),
     Column("digest", String(64), nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
