@@ -29,13 +29,15 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sdk import connect, diff, feedback, live, predict, release, why
     from mainstay.client.sweeps import sweep
+    from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
 
 _ROOM_BY_NAME = {
+    "contract": "mainstay.engine.contracts",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -59,6 +61,7 @@ _ROOM_BY_NAME = {
     "sweep": "mainstay.client.sweeps",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
+    "diff": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
     "release": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
@@ -70,7 +73,9 @@ __all__ = [
     "__version__",
     "autolog",
     "connect",
+    "contract",
     "current_run",
+    "diff",
     "feedback",
     "live",
     "log_artifact",

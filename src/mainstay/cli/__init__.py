@@ -31,7 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "Runs: list, show, compare, candidate, sync."),
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
-    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
+    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias, diff, users, rollback."),
+    "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (
         "models",
         "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",
