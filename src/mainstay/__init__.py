@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sdk import backfill, connect, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import sweep
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
@@ -61,6 +61,8 @@ _ROOM_BY_NAME = {
     "predict": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
     "release": "mainstay.client.sdk",
+    "schedule": "mainstay.client.sdk",
+    "backfill": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
 }
@@ -69,6 +71,7 @@ __all__ = [
     "Recording",
     "__version__",
     "autolog",
+    "backfill",
     "connect",
     "current_run",
     "feedback",
@@ -87,6 +90,7 @@ __all__ = [
     "register",
     "release",
     "run",
+    "schedule",
     "set_tags",
     "snapshot",
     "snapshots",

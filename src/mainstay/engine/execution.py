@@ -116,13 +116,15 @@ def execute(
     params: Mapping[str, Any] | None = None,
     because: int | None = None,
     reason: str | None = None,
+    tags: Mapping[str, str] | None = None,
     notify: Notify | None = None,
     executor: Executor | None = None,
 ) -> Execution:
     """Carry ``pipeline`` out and record it.
 
     Args:
-        because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
+        because: sequence number of the event that caused it. reason: why, in words.
+        tags: of the run, such as the time that it is about. notify: called as things happen.
 
     Raises:
         StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the
@@ -131,7 +133,7 @@ def execute(
     began = time.monotonic()
     bound = pipeline.bind(params or {})
     closures = closures_of(pipeline)
-    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason)
+    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason, tags=tags)
     tell = notify or (lambda notice: None)
     tell(Notice(what="run", label=pipeline.name, text=f"run {run_id}"))
     chosen = executor or Inline()
