@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+import mainstay
 from mainstay.client import session as sessions
 from mainstay.client.inprocess import InProcess
 from mainstay.client.session import Session, connect

@@ -259,7 +259,7 @@ def test_a_server_that_is_killed_while_it_fires_neither_loses_the_time_nor_fires
         ({"catch_up": "some"}, Invalid, "latest, all, none"),
         ({"params": {"a": "{partition}"}}, Invalid, "stands for nothing"),
         ({"params": {"a": float("nan")}}, Invalid, "no JSON"),
-        ({"cron": "0 0 31 2 *"}, Invalid, "cannot be read"),
+        ({"cron": "0 0 31 2 *"}, Invalid, "bad day-of-month"),
     ],
 )
 def test_what_cannot_be_is_refused(declare, facts: dict[str, Any], error: type[Exception], told: str) -> None:

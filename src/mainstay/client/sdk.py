@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SDK's verbs beyond recording: predict, feedback, release, schedule, backfill, and the answers. Each is one request of the same API."""
+"""The SDK's verbs beyond recording: predict, feedback, release, schedule, backfill, and the answers; each is one request of
+the API."""
 
 from __future__ import annotations
 
@@ -80,7 +81,7 @@ def schedule(
     reason: str = "",
 ) -> dict[str, Any]:
     """Say when ``pipeline`` (``file.py:function``) is to run; said again, the schedule is another."""
-    body = {"name": name, "pipeline": pipeline, "cron": cron, "every": every, "timezone": timezone}
+    body: dict[str, Any] = {"name": name, "pipeline": pipeline, "cron": cron, "every": every, "timezone": timezone}
     body |= {"catch_up": catch_up, "params": dict(params or {}), "reason": reason}
     answer: dict[str, Any] = sessions.default().post("/schedules", body)
     return answer
@@ -98,7 +99,7 @@ def backfill(
     reason: str = "",
 ) -> dict[str, Any]:
     """Ask for ``pipeline`` once for each partition from ``since`` up to but not with ``until``; the workers carry it out."""
-    body = {"pipeline": pipeline, "since": since, "until": until, "by": by, "timezone": timezone}
+    body: dict[str, Any] = {"pipeline": pipeline, "since": since, "until": until, "by": by, "timezone": timezone}
     body |= {"params": dict(params or {}), "concurrency": concurrency, "reason": reason}
     answer: dict[str, Any] = sessions.default().post("/backfills", body)
     return answer
