@@ -31,7 +31,8 @@ from mainstay.domain.events.tracking import (
 )
 from mainstay.domain.tracking import KINDS, LONGEST_NAME, Run, unknown_run
 from mainstay.lifecycle.tracking import experiments, logs, naming, tables
-from mainstay.store import Change, Ingest, View
+from mainstay.lifecycle.tracking.metrics import tables as measured
+from mainstay.store import Change, Ingest, View, files
 
 ENDS = ("succeeded", "failed", "killed")
 OPEN = ("running", "scheduled")
@@ -366,12 +367,12 @@ def environment_of(view: View, run: Run) -> dict[str, Any] | None:
 def digests(view: View, identity: str) -> dict[str, str]:
     """Digests of all that a run logged. The same as in its last ``run.finished`` or ``run.closed``, or the record was
     altered since."""
-    artifacts = [[a.path, a.digest, a.size, a.media_type] for a in tables.artifacts_of(view, identity)]
+    artifacts = [[a.path, a.digest, a.size, a.media_type] for a in files.listed(view, tables.run_artifacts, identity)]
     links = [[*link.end, *([link.step] if link.step is not None else [])] for link in tables.links_of(view, identity)]
-    series = tables.series_of(view, identity)
+    series = measured.series_of(view, identity)
     return {
         "params": digest_of(tables.params_of(view, identity)),
-        "metrics": digest_of([[key, _digest(tables.readings_of(view, one.series))] for key, one in series.items()]),
+        "metrics": digest_of([[key, _digest(measured.readings_of(view, one.series))] for key, one in series.items()]),
         "artifacts": digest_of(artifacts),
         "links": digest_of(sorted(links)),
         "steps": digest_of([[child.id, digests(view, child.id)] for child in steps(view, identity)]),
@@ -397,7 +398,7 @@ def check_record(what: str, value: Any) -> None:
         raise Invalid(f"the {what} of a run takes {size} bytes; at most {LARGEST_RECORD} are kept. Log an artifact.")
 
 
-def _digest(readings: Sequence[tables.Reading]) -> str:
+def _digest(readings: Sequence[measured.Reading]) -> str:
     """Of each reading once, in order: step and microseconds as 64-bit integers, the value as a double, all little-endian."""
     once = [one for one, before in zip(readings, [None, *readings], strict=False) if one != before]
     columns = (

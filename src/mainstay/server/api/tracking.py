@@ -18,7 +18,8 @@ from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions
-from mainstay.lifecycle.tracking import experiments, links, logs, runs, search
+from mainstay.lifecycle.tracking import experiments, links, logs, runs
+from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.routes import Body, Repeated, Routes, encode
 from mainstay.store import Change, Ingest, View, requests
 
@@ -259,7 +260,7 @@ def list_runs(
 ) -> Runs:
     """Runs, the newest first or in the order of ``order_by``, such as ``metrics.auc desc, name``. ``filter``: comparisons
     joined by ``and``, such as ``metrics.auc > 0.7 and params.depth = 6``. ``after`` is the ``next`` of the page before."""
-    found = search.find(
+    found = pages.find(
         view,
         kind=kind or None,
         experiment=experiment or None,

@@ -15,8 +15,10 @@ import msgspec
 
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.tracking import LONGEST_KEY, LONGEST_PARAM, MOST_METRICS, MOST_PARAMS, MOST_TAGS, ModelMetric
-from mainstay.lifecycle.tracking import logs, series
-from mainstay.lifecycle.tracking.tables import Reading
+from mainstay.lifecycle.tracking import logs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
+from mainstay.lifecycle.tracking.metrics import series
+from mainstay.lifecycle.tracking.metrics.tables import Reading
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.protocols.mlflow.runs import RunIn, metric, put_tags
@@ -238,7 +240,7 @@ def _put_metrics(ingest: Ingest, run: str, metrics: Sequence[Metric | MetricIn],
             )
     logs.put(ingest, run, params={}, readings=readings, tags={})
     if measured:
-        logs.put_measured(ingest, measured)
+        logged_models.put_measured(ingest, measured)
 
 
 def _check_metric(path: str, key: str) -> None:

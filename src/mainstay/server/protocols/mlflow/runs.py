@@ -17,8 +17,9 @@ import msgspec
 from mainstay.domain.errors import Invalid
 from mainstay.domain.search import Comparison
 from mainstay.domain.tracking import LONGEST_TAG, MOST_TAGS, Run, SeenDataset
-from mainstay.lifecycle.tracking import links, logs, runs, search
-from mainstay.lifecycle.tracking.tables import Reading
+from mainstay.lifecycle.tracking import links, logs, runs
+from mainstay.lifecycle.tracking.metrics.tables import Reading
+from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.protocols.mlflow import filters, wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.protocols.mlflow.experiments import location
@@ -216,7 +217,7 @@ def get(view: View, body: RunIn) -> dict[str, Any]:
 @calls.get("runs/search", method="POST")
 def search_runs(view: View, body: SearchIn) -> dict[str, Any]:
     """Runs of experiments by a filter, in an order."""
-    found = search.find(
+    found = pages.find(
         view,
         experiments_in=[wire.number_of(each) for each in body.experiment_ids],
         comparisons=[ours for comparison in GRAMMAR.comparisons(body.filter) for ours in _ours(comparison)],

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mainstay.domain.errors import Invalid
-from mainstay.lifecycle.tracking import tables
-from mainstay.lifecycle.tracking.tables import Reading
+from mainstay.lifecycle.tracking.metrics import tables
+from mainstay.lifecycle.tracking.metrics.tables import Reading
 from mainstay.store import View
 
 MOST_DRAWN = 10_000
