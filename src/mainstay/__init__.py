@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
+    from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "step": "mainstay.engine.steps",
@@ -41,6 +42,8 @@ _ROOM_BY_NAME = {
     "snapshot": "mainstay.engine.verbs",
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
+    "feature_view": "mainstay.engine.views",
+    "get_training": "mainstay.engine.views",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -74,7 +77,9 @@ __all__ = [
     "backfill",
     "connect",
     "current_run",
+    "feature_view",
     "feedback",
+    "get_training",
     "live",
     "log_artifact",
     "log_dict",

@@ -140,6 +140,7 @@ def execute(
     try:
         work = _prepared(pipeline, platform, bound, closures, run_id, chosen, tell)
         _go(work)
+        pipeline.conclude(platform, run_id, work.outlook)
     # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
     except BaseException as error:
         recording.finish(platform, run_id, "failed", _last_words(error))
