@@ -34,7 +34,8 @@ from mainstay.domain.registry import (
 from mainstay.lifecycle.data import lineage as data_lineage
 from mainstay.lifecycle.data import snapshots as data_snapshots
 from mainstay.lifecycle.registry import models, tables
-from mainstay.lifecycle.tracking import logged_models, runs
+from mainstay.lifecycle.tracking import runs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.store import Change, View
 
 MOST_FILES = 1_000

@@ -21,7 +21,8 @@ from starlette.responses import FileResponse, Response
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.tracking import Artifact, check_path
-from mainstay.lifecycle.tracking import logged_models, logs, runs
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.lifecycle.tracking.traces import files as trace_files
 from mainstay.lifecycle.tracking.traces import spans
 from mainstay.server import uploads

@@ -17,7 +17,7 @@ import msgspec
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Version
 from mainstay.lifecycle.registry import aliases, folders, models, search, versions
-from mainstay.lifecycle.tracking import logged_models
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.protocols.mlflow import registered, sources, wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.protocols.mlflow.registered import Tag
