@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import backfill, connect, diff, feedback, live, predict, release, schedule, why
+    from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
@@ -71,6 +71,7 @@ _ROOM_BY_NAME = {
     "backfill": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
+    "explain": "mainstay.client.sdk",
 }
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "contract",
     "current_run",
     "diff",
+    "explain",
     "feature_view",
     "feedback",
     "get_training",

@@ -59,6 +59,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decisions": ("decisions", "Decisions of triggers: list, show, accept, decline."),
     "live": ("live", "What is live, as reported by what is loaded."),
     "why": ("why", "The chain behind a prediction, version, release, alert or snapshot."),
+    "explain": ("explain", "Why the results of two runs or versions differ."),
+    "diff": ("explain", "Two runs or versions beside each other: data, steps, parameters, environment, metrics."),
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),

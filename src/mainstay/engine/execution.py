@@ -196,7 +196,12 @@ def _prepared(
     outlook.settle_existing()
     outlook.foresee()  # for its one query: what it believes is not used
     executor.start(platform)
-    return _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    remarks = outlook.remarks()
+    for text in remarks:
+        notify(Notice(what="warning", label=pipeline.name, text=text))
+    work = _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    work.warnings += remarks
+    return work
 
 
 def _last_words(error: BaseException) -> str:
@@ -249,7 +254,6 @@ def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
 def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None
     closures = work.outlook.closures
-    known = {*closures.of(node.step).files, *closures.of_entry().files}
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.executor.submit(
         StepCall(
@@ -258,7 +262,7 @@ def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
             arguments=forecast.resolved.tree,
             seed=work.pipeline.seed,
             root=closures.root,
-            known=frozenset(known),
+            known=closures.known_files(node.step, forecast.resolved.tree.values()),
         )
     )
 

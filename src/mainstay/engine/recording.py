@@ -102,6 +102,7 @@ def commit(
         "seconds": round(record.seconds, 6),
         "state": record.state,
         "cacheable": parts.is_cacheable and record.state == "succeeded",
+        "renew": record.why == "expired",
     }
     body |= {name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None}
     answer = platform.post("/steps/commit", body)

@@ -44,6 +44,22 @@ class StepCommitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepAccepted(Event):
+    """Somebody said that a stored result still holds, although code of the step's files has changed."""
+
+    kind = "step.accepted"
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
+    run: str  # whose result it is
+
+    @property
+    def subject(self) -> str:
+        return f"pipeline:{self.pipeline}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class _OfSchedule(Event):
     """What every event of a schedule knows."""
 
