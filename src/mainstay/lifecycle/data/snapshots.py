@@ -19,7 +19,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mainstay.domain.data import Contract, Period, Problem, Refused, Snapshot, parse_snapshot
+from mainstay.domain.contracts import Contract
+from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snapshot
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
@@ -111,7 +112,7 @@ def prepare(view: View, *, dataset: str, blob: str, format: str) -> Batch:
     def before(column: str) -> pa.ChunkedArray | None:
         return _values(view.blobs, newest, column)
 
-    checked = checks.check(table, contract, before) if contract else checks.check_first(table)
+    checked = checks.check(table, contract, before, view.now()) if contract else checks.check_first(table)
     manifest, profile, spec, rows_blob = None, "", "", ""
     if checked.problems:
         rows_blob = refusals.keep_rows(view.blobs, checked.table, contract)
@@ -179,8 +180,13 @@ def profile_of(view: View, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
     Raises:
         NotFound, Corrupt: a blob is gone or damaged.
     """
-    profile = Profile.from_json(msgspec.json.decode(view.blobs.read(snapshot.profile)))
-    return profile, ReferenceSpec.from_json(msgspec.json.decode(view.blobs.read(snapshot.spec)))
+    return read_profile(view.blobs, snapshot)
+
+
+def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
+    """As `profile_of`, for work that holds no view."""
+    profile = Profile.from_json(msgspec.json.decode(blobs.read(snapshot.profile)))
+    return profile, ReferenceSpec.from_json(msgspec.json.decode(blobs.read(snapshot.spec)))
 
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
@@ -330,6 +336,10 @@ def _number(
         warnings=batch.warnings if batch else (),
     )
     tables.put_snapshot(change, new)
+    for parent in parents:
+        source, number = parse_snapshot(parent)
+        subject = f"snapshot:{new.id}"
+        tables.put_use(change, dataset=source, number=number, subject=subject, role="parent", at=change.now())
     datasets.move(change, new.dataset, datasets.CURRENT, new.number)
     change.record(
         SnapshotTaken(
