@@ -23,6 +23,7 @@ LISTS = {
     ("decisions", "list"): "/decisions",
     ("jobs", "list"): "/jobs",
     ("people", "list"): "/people",
+    ("webhooks", "list"): "/webhooks",
     ("live",): "/live",
 }
 NEVER_EMPTY = {("people", "list"), ("experiments", "list")}  # a fresh workspace has its owner, and `Default`

@@ -176,7 +176,7 @@ async def refuse_parts(*, request: Request, store: Store, actor: Principal) -> R
     # By the first words a client that was told to send parts knows that it may send the whole instead.
     raise wire.Refused(
         "NOT_IMPLEMENTED",
-        "Multipart upload is not supported for the current artifact storage: a file is one stream of any size here; "
+        "Multipart upload is not supported for the current artifact repository: a file is one stream of any size here; "
         "send it with PUT.",
     )
 
