@@ -28,10 +28,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
+    "schedules": (
+        "schedules",
+        "Pipelines that run because it is time: list, show, next, add, apply, pause, resume, remove.",
+    ),
+    "backfill": ("backfill", "Run a pipeline once for each partition of a stretch of time."),
+    "backfills": ("backfill", "Backfills: list, show, cancel."),
     "runs": ("runs", "Runs: list, show, compare, candidate, sync."),
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
-    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
+    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias, diff, users, rollback."),
+    "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (
         "models",
         "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",

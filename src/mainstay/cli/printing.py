@@ -52,14 +52,22 @@ class Empty(NamedTuple):
 
 # What a state means to somebody who glances at it: colour, icon and word together, so that none is the only sign.
 _TONES = {
-    "ok": ("✓", "green", "ok live succeeded cached done pass passed approved approve completed active released"),
+    "ok": (
+        "✓",
+        "green",
+        "ok live succeeded cached done pass passed approved approve completed active skipped released",
+    ),
     "watch": (
         "▲",
         "yellow",
         "watch warning waiting rolling running paused held judging leased queued pending acknowledged muted suggest "
-        "insufficient candidate",
+        "insufficient candidate asked",
     ),
-    "alert": ("✗", "red", "alert refused failed fail rejected reject rolled_back aborted open disabled retired"),
+    "alert": (
+        "✗",
+        "red",
+        "alert refused failed fail rejected reject rolled_back aborted cancelled open disabled retired",
+    ),
     "unknown": ("?", "magenta", "unknown"),
 }
 _TONE_BY_STATE = {state: (icon, colour) for icon, colour, states in _TONES.values() for state in states.split()}

@@ -116,13 +116,15 @@ def execute(
     params: Mapping[str, Any] | None = None,
     because: int | None = None,
     reason: str | None = None,
+    tags: Mapping[str, str] | None = None,
     notify: Notify | None = None,
     executor: Executor | None = None,
 ) -> Execution:
     """Carry ``pipeline`` out and record it.
 
     Args:
-        because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
+        because: sequence number of the event that caused it. reason: why, in words.
+        tags: of the run, such as the time that it is about. notify: called as things happen.
 
     Raises:
         StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the
@@ -131,13 +133,14 @@ def execute(
     began = time.monotonic()
     bound = pipeline.bind(params or {})
     closures = closures_of(pipeline)
-    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason)
+    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason, tags=tags)
     tell = notify or (lambda notice: None)
     tell(Notice(what="run", label=pipeline.name, text=f"run {run_id}"))
     chosen = executor or Inline()
     try:
         work = _prepared(pipeline, platform, bound, closures, run_id, chosen, tell)
         _go(work)
+        pipeline.conclude(platform, run_id, work.outlook)
     # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
     except BaseException as error:
         recording.finish(platform, run_id, "failed", _last_words(error))

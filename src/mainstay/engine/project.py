@@ -22,6 +22,8 @@ from typing import Any
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
 from mainstay.engine import closure, roots, step_calls, steps
 from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.refreshes import Refresh
+from mainstay.engine.views import FeatureView
 
 _imported_roots: set[Path] = set()
 
@@ -46,6 +48,8 @@ def load(entry: str, *, folder: Path | None = None) -> Pipeline[..., Any]:
     told = f"its pipelines are {', '.join(there)}" if there else "it has no pipeline (a function marked @pipeline)"
     if found is None:
         raise NotFound(f"{file.name} has no function {function!r}; {told}.", entry=entry)
+    if isinstance(found, FeatureView):
+        return Refresh(found)
     if not isinstance(found, Pipeline):
         raise Invalid(f"{function!r} of {file.name} is not a pipeline; {told}.", entry=entry)
     return found

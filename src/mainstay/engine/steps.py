@@ -118,7 +118,7 @@ def step(
     place = _file_of_caller()
 
     def mark(function: Callable[..., Any]) -> Step[..., Any]:
-        return Step(_checked(function), options, files_of(function, place))
+        return Step(checked(function), options, files_of(function, place))
 
     return mark if function is None else mark(function)
 
@@ -153,7 +153,12 @@ def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], k
     return Ref(node, (), step.result_annotation)
 
 
-def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, if it can be a step.
+
+    Raises:
+        Invalid: it cannot.
+    """
     if isinstance(function, Step):
         raise Invalid(f"{function.name} is a step already; write @step once.")
     if not inspect.isfunction(function) or function.__name__ == "<lambda>":

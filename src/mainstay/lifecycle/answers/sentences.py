@@ -13,6 +13,7 @@ FURTHEST = 3
 # How an event reads in a sentence: "{verb} by {actor} on {day}".
 _VERBS = {
     "workspace.made": "made",
+    "store.collected": "collected",
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mainstay.lifecycle.answers import about, find, home, live, why
+from mainstay.lifecycle.answers import about, find, home, live, users, why
 from mainstay.server.routes import Routes
 from mainstay.store import View
 
@@ -56,6 +56,18 @@ def show_about(view: View, subject: str) -> about.About:
 def show_home(view: View) -> home.Home:
     """The first page: live, changed, waiting, overdue, health."""
     return home.ask(view)
+
+
+@routes.get("/snapshots/{snapshot}/users", permission="read")
+def show_users(view: View, snapshot: str) -> users.Users:
+    """Who uses a snapshot downstream: runs, versions, releases, and where they are live."""
+    return users.of_snapshot(view, snapshot)
+
+
+@routes.get("/datasets/{name}/rollback", permission="read")
+def preview_rollback(view: View, name: str, to: int) -> users.Preview:
+    """What follows if the dataset's `current` goes back to snapshot `to`; nothing is changed."""
+    return users.preview(view, name, to)
 
 
 @routes.get("/search", permission="read")
