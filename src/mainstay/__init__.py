@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, diff, feedback, live, predict, release, why
+    from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mainstay.engine.references.source import source
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
+    from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
@@ -49,6 +50,8 @@ _ROOM_BY_NAME = {
     "snapshot": "mainstay.engine.verbs",
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
+    "feature_view": "mainstay.engine.views",
+    "get_training": "mainstay.engine.views",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -70,20 +73,27 @@ _ROOM_BY_NAME = {
     "diff": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
     "release": "mainstay.client.sdk",
+    "schedule": "mainstay.client.sdk",
+    "backfill": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
+    "explain": "mainstay.client.sdk",
 }
 
 __all__ = [
     "Recording",
     "__version__",
     "autolog",
+    "backfill",
     "connect",
     "contract",
     "current_run",
     "delta",
     "diff",
+    "explain",
+    "feature_view",
     "feedback",
+    "get_training",
     "iceberg",
     "live",
     "log_artifact",
@@ -100,6 +110,7 @@ __all__ = [
     "register",
     "release",
     "run",
+    "schedule",
     "set_tags",
     "snapshot",
     "snapshots",

@@ -21,6 +21,8 @@ LISTS = {
     ("alerts", "list"): "/alerts",
     ("triggers", "list"): "/triggers",
     ("decisions", "list"): "/decisions",
+    ("schedules", "list"): "/schedules",
+    ("backfills", "list"): "/backfills",
     ("jobs", "list"): "/jobs",
     ("people", "list"): "/people",
     ("live",): "/live",

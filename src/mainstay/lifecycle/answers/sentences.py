@@ -32,6 +32,7 @@ _VERBS = {
     "run.closed": "closed again",
     "run.deleted": "deleted",
     "run.restored": "restored",
+    "step.accepted": "result accepted",
     "model.created": "created",
     "version.registered": "registered",
     "version.marked": "marked",

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.search import Comparison, Order
 from mainstay.domain.tracking import Experiment, Link, Run, SeenDataset
-from mainstay.lifecycle.tracking.metrics.tables import metric_points, run_metrics
+from mainstay.lifecycle.tracking.metrics.tables import count_points, run_metrics
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata, pages
 from mainstay.store.conditions import as_compared, compared, has, in_parts
 from mainstay.store.pages import Term
@@ -472,18 +472,15 @@ def imported_into(view: View, tag: str, source: str, experiment: int) -> list[st
 def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
     """How much is marked as brought from ``source``: of runs, only those whose record was closed."""
     whole = _imported(tag, source)
-    c = metric_points.c
     series = select(run_metrics.c.series).where(run_metrics.c.run.in_(whole))
-    once = select(c.series, c.step, c.at, c.value).where(c.series.in_(series)).distinct().subquery()
     marked = experiment_tags.c
     count = select(func.count())
     queries = {
         "experiments": count.select_from(experiment_tags).where(marked.key == tag, marked.value == source),
         "runs": count.select_from(whole.subquery()),
-        "points": count.select_from(once),
         "files": count.select_from(run_artifacts).where(run_artifacts.c.run.in_(whole)),
     }
-    return {what: view.scalar(query) for what, query in queries.items()}
+    return {what: view.scalar(query) for what, query in queries.items()} | {"points": count_points(view, series)}
 
 
 def _imported(tag: str, source: str) -> Select[Any]:

@@ -115,9 +115,9 @@ def convert(kind: type[R], values: dict[str, Any]) -> R:
     return _complete(kind, found)
 
 
-def number(value: float) -> float | str:
-    """A double as MLflow writes it: NaN as a text, infinity as the largest there is."""
-    if math.isnan(value):
+def number(value: float | None) -> float | str:
+    """A double as MLflow writes it: what is no number as a text, infinity as the largest there is."""
+    if value is None or math.isnan(value):
         return "NaN"
     return math.copysign(LARGEST, value) if math.isinf(value) else value
 
