@@ -33,12 +33,18 @@ if TYPE_CHECKING:
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
+    from mainstay.engine.references.delta import delta
+    from mainstay.engine.references.iceberg import iceberg
+    from mainstay.engine.references.source import source
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
     from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
+    "delta": "mainstay.engine.references.delta",
+    "iceberg": "mainstay.engine.references.iceberg",
+    "source": "mainstay.engine.references.source",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -82,11 +88,13 @@ __all__ = [
     "connect",
     "contract",
     "current_run",
+    "delta",
     "diff",
     "explain",
     "feature_view",
     "feedback",
     "get_training",
+    "iceberg",
     "live",
     "log_artifact",
     "log_dict",
@@ -106,6 +114,7 @@ __all__ = [
     "set_tags",
     "snapshot",
     "snapshots",
+    "source",
     "start_run",
     "step",
     "sweep",
