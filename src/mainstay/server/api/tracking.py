@@ -454,7 +454,7 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "reason": run.reason,
         "because": run.because,
         "params": logged.params,
-        "metrics": {key: _value(value) for key, value in logged.metrics.items()},
+        "metrics": {key: _value(logged.metrics[key]) for key in sorted(logged.metrics, key=_is_of_machine)},
         "tags": logged.tags,
         "code": run.code,
         "error": run.error,
@@ -462,6 +462,11 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "closed_at": run.closed_at,
         "deleted_at": run.deleted_at,
     }
+
+
+def _is_of_machine(metric: str) -> bool:
+    """How the machine fared comes last: it is seldom what somebody looks for."""
+    return metric.startswith("system/")
 
 
 def _end(link: Link) -> End:
