@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
+    from mainstay.engine.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
     from mainstay.engine.views import feature_view, get_training
@@ -72,6 +73,7 @@ _ROOM_BY_NAME = {
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
+    "reproduce": "mainstay.engine.reproduction",
 }
 
 __all__ = [
@@ -101,6 +103,7 @@ __all__ = [
     "predict",
     "register",
     "release",
+    "reproduce",
     "run",
     "schedule",
     "set_tags",
