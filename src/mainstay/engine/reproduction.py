@@ -177,6 +177,9 @@ def _pins(platform: Platform, run: Told) -> dict[str, Any]:
     """The snapshots that the run read and did not make, and the lists that it chose them from, as they were."""
     made = {output["name"] for step in run["steps"] for output in step["outputs"] if output["kind"] == "snapshot"}
     read = {given["ref"] for step in run["steps"] for given in step["inputs"] if given["kind"] == "snapshot"} - made
+    names = {step["name"] for step in run["steps"]}
+    # A snapshot that was there before is a node of the graph by its own name, also where it is passed on in a list.
+    read |= {label for step in run["steps"] for label in step["upstream"] if label not in names and "@" in label}
     datasets: dict[str, Any] = {}
     for name in sorted({ref.partition("@")[0] for ref in read}):
         found = platform.get(f"/datasets/{name}")
