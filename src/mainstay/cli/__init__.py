@@ -63,6 +63,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "live": ("live", "What is live, as reported by what is loaded."),
     "why": ("why", "The chain behind a prediction, version, release, alert or snapshot."),
     "explain": ("explain", "Why the results of two runs or versions differ."),
+    "reproduce": ("reproduce", "Carry a run out again from its record and compare the results."),
     "diff": ("explain", "Two runs or versions beside each other: data, steps, parameters, environment, metrics."),
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
