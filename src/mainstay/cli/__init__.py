@@ -37,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "Runs: list, show, compare, candidate, sync."),
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
-    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias, diff, users, rollback."),
+    "datasets": (
+        "datasets",
+        "Datasets and snapshots: list, show, add, alias, diff, users, rollback, verify, checkout, export.",
+    ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (
         "models",
@@ -65,6 +68,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
     "import": ("imports", "Bring over what another tool has on record: mlflow."),
+    "gc": ("gc", "Blobs that nothing refers to: count them, or take them away."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),

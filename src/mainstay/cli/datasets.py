@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mainstay.cli import diffs as differences
-from mainstay.cli import printing, references, words
+from mainstay.cli import printing, progress, references, storage, words
 from mainstay.cli.connection import connected, reasoned, require_reason
 from mainstay.cli.printing import Column, Empty
 from mainstay.domain.errors import Invalid, NotFound
@@ -17,7 +17,6 @@ from mainstay.domain.errors import Invalid, NotFound
 if TYPE_CHECKING:
     from mainstay.client.session import Session
 
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 EMPTY = Empty(
     "No dataset yet. A dataset is a named source; each file taken in becomes a snapshot: immutable, digested, "
     "profiled, and held to the contract.",
@@ -100,7 +99,8 @@ def show(session: Session, as_json: bool, name: str) -> None:
 
 @datasets.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--files", "as_files", is_flag=True, help="Keep a Parquet or CSV file as it is, unread.")
 @click.option("--owner", help="Who answers for a dataset that is new; default: you.")
 @click.option("--description", default="", help="What a dataset that is new holds.")
 @click.option("--source", help="Where the rows come from; default: the file's name.")
@@ -113,30 +113,31 @@ def add(
     as_json: bool,
     because: dict[str, Any],
     name: str,
-    file: Path,
+    path: Path,
+    as_files: bool,
     owner: str | None,
     description: str,
     source: str | None,
     since: str | None,
     until: str | None,
 ) -> None:
-    """Take a file in as a snapshot of a dataset.
+    """Take a file or a folder in as a snapshot of a dataset.
 
-    FILE is Parquet or CSV. A dataset that is new is made; a file that breaks the contract is refused.
+    A Parquet or CSV file is a table, and is refused if it breaks the contract. A folder, or any other file, is kept
+    as files. A dataset that is new is made.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise Invalid(f"{file.name} is not called .parquet or .csv; only such files are taken in.")
+    from mainstay.client import datasets as bringing
+
     if (since is None) != (until is None):
         raise click.UsageError("a period has two ends: give --since and --until, or neither.")
     _ensure(session, name, owner, description, because)
     body = {
-        "blob": session.put_blob(file),
-        "format": FORMATS[file.suffix.lower()],
-        "source": source or file.name,
+        "source": source or path.resolve().name,
         "period": {"since": since, "until": until} if since else None,
     }
     try:
-        taken = session.post(references.path("datasets", name, "snapshots"), body | because)
+        with progress.doing(f"reading {path.name or path}", err=as_json):
+            taken = bringing.add(session, name, path, body | because, as_files=as_files)
     except Invalid as refusal:
         raise Invalid(refusal.message + _next_step(name, refusal.facts), **refusal.facts) from refusal
     printing.answer(taken, as_json, _say_taken)
@@ -207,6 +208,10 @@ def rollback(session: Session, as_json: bool, because: dict[str, Any], name: str
     printing.answer(done, as_json, lambda ref: printing.say(f"{name}@current is {name}@{ref['number']}, from now on"))
 
 
+for _command in (storage.verify, storage.checkout, storage.export):
+    datasets.add_command(_command)
+
+
 def _ensure(session: Session, name: str, owner: str | None, description: str, because: dict[str, Any]) -> None:
     try:
         session.get(references.path("datasets", name))
@@ -224,7 +229,10 @@ def _next_step(name: str, facts: dict[str, Any]) -> str:
 
 def _say_taken(snapshot: dict[str, Any]) -> None:
     known = " was there before: the very same content" if snapshot["is_known"] else ""
-    printing.say(f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} rows, digest {snapshot['digest']}")
+    what = "rows" if snapshot["kind"] == "table" else "files"
+    printing.say(
+        f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} {what}, digest {snapshot['digest']}"
+    )
     for warning in snapshot["warnings"]:
         printing.say(f"  {words.one_line(warning['sentence'])}", "yellow")
 
@@ -252,14 +260,14 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
     printing.print_facts(
         [
             ("snapshot", snapshot["id"]),
-            ("rows", words.count(snapshot["rows"])),
+            ("rows" if snapshot["kind"] == "table" else "files", words.count(snapshot["rows"])),
             ("size", words.size(snapshot["size"])),
             ("period", words.period(snapshot["period"])),
             ("source", snapshot["source"] or "unknown"),
             ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
             ("run", snapshot["run_id"] or "none"),
             ("made of", words.listed(snapshot["parents"])),
-            ("contract", f"version {snapshot['contract_version']}"),
+            ("contract", f"version {snapshot['contract_version']}" if snapshot["kind"] == "table" else "none: files"),
             ("used by", words.listed(snapshot["used_by"])),
             ("digest", snapshot["digest"]),
             *((f"warning {n}", warning["sentence"]) for n, warning in enumerate(snapshot["warnings"], 1)),

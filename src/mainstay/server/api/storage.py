@@ -29,7 +29,7 @@ from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
 from mainstay.store import Store, View, collecting
 
-routes = Routes("storage")
+routes = Routes("data")
 
 MOST_AT_ONCE_BYTES = 256 << 20
 LARGEST_OBJECT_BYTES = 64 << 20
