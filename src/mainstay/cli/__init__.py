@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": (
         "datasets",
-        "Datasets and snapshots: list, show, add, alias, diff, users, rollback, verify, checkout, export.",
+        "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, verify, checkout, export.",
     ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (

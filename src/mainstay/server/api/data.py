@@ -63,7 +63,7 @@ class RollbackIn(Body):
 class SnapshotBrief(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
-    kind: str  # table | files
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -80,7 +80,7 @@ class SnapshotBrief(msgspec.Struct, kw_only=True):
 class SnapshotOut(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
-    kind: str  # table | files
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
