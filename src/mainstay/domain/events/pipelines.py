@@ -41,3 +41,17 @@ class StepCommitted(Event):
     @property
     def subject(self) -> str:
         return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResumed(Event):
+    """A pipeline's run goes on where it stood: another process carries it out now."""
+
+    kind = "run.resumed"
+    run: str
+    before: str
+    worker: str
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"

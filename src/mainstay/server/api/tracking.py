@@ -42,6 +42,13 @@ class TagsIn(Body):
     tags: dict[str, str]
 
 
+class RunLeaseIn(Body):
+    worker: str
+    seconds: float
+    executor: str
+    params: dict[str, str] | None = None
+
+
 class RunIn(Body):
     name: str
     id: str | None = None
@@ -54,6 +61,7 @@ class RunIn(Body):
     environment: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     hardware: dict[str, Any] | None = None
+    lease: RunLeaseIn | None = None  # of a pipeline: who carries it out
 
 
 class MetricIn(Body):
@@ -240,6 +248,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         environment=body.environment,
         seeds=body.seeds,
         hardware=body.hardware,
+        lease=body.lease and msgspec.structs.asdict(body.lease),
     )
     return _run(change, run)
 
