@@ -72,7 +72,11 @@ def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[
         seed=pipeline.seed,
     )
     outlook.settle_existing()
-    return Plan(pipeline=pipeline.name, items=tuple(_item(each) for each in outlook.foresee()))
+    items = [_item(each) for each in outlook.foresee()]
+    if trace.wanted is not None:
+        told = f"unknown: the pipeline goes on by the value of {trace.wanted.label}"
+        items.append(Item(label="(the rest)", why="unknown", sentence=told, key=None))
+    return Plan(pipeline=pipeline.name, items=tuple(items))
 
 
 def _item(forecast: Forecast) -> Item:

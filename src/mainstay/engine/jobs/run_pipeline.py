@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
-from mainstay.engine import execution, project, step_calls
+from mainstay.engine import execution, executors, project, resumption, step_calls
+from mainstay.engine.execution import Execution
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
 
@@ -153,13 +154,7 @@ def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, 
             f"entry {body['entry'][:120]!r} leads out of the project; name a file in it, as in flights.py:train."
         )
     pipeline = project.load(body["entry"], folder=folder)
-    done = execution.execute(
-        pipeline,
-        platform,
-        params=_params(pipeline, body.get("params") or {}),
-        because=body.get("because"),
-        reason=body.get("reason"),
-    )
+    done = _executed(platform, pipeline, body, folder)
     versions = list(done.versions)
     wanted = body.get("register_as")
     mine = [name for name in versions if wanted is None or name.rpartition("/")[0] == wanted]
@@ -172,6 +167,27 @@ def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, 
         "snapshots": list(done.snapshots),
         "warnings": list(done.warnings),
     }
+
+
+def _executed(platform: Platform, pipeline: Pipeline[..., Any], body: Mapping[str, Any], folder: Path) -> Execution:
+    """A new run; or one that is carried on, if the body says ``resume``."""
+    if run_id := body.get("resume"):
+        return resumption.carry_on(
+            platform,
+            str(run_id),
+            folder=folder,
+            executor=body.get("executor"),
+            workers=body.get("workers"),
+            allow_edited=bool(body.get("edited")),
+        )
+    return execution.execute(
+        pipeline,
+        platform,
+        params=_params(pipeline, body.get("params") or {}),
+        because=body.get("because"),
+        reason=body.get("reason"),
+        executor=executors.make(body.get("executor") or pipeline.executor, workers=body.get("workers")),
+    )
 
 
 def _params(pipeline: Pipeline[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class OneStepIn(Body):
         return StepDone(**{name: getattr(self, name) for name in OneStepIn.__struct_fields__})
 
 
-class StepIn(OneStepIn):
+class StepIn(OneStepIn, kw_only=True):
     pipeline_run: str
 
 
