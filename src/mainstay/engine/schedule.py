@@ -17,16 +17,16 @@ class Schedule:
     """Nodes that wait, and nodes that are ready."""
 
     def __init__(self) -> None:
-        self._ready: list[tuple[int, int, Node]] = []
-        self._waits_for: dict[int, set[int]] = {}
-        self._node_by_number: dict[int, Node] = {}
-        self._dependents: dict[int, list[int]] = {}
-        self._settled: set[int] = set()
+        self._ready: list[tuple[float, int, Node]] = []
+        self._waits_for: dict[float, set[float]] = {}
+        self._node_by_number: dict[float, Node] = {}
+        self._dependents: dict[float, list[float]] = {}
+        self._settled: set[float] = set()
 
     def __bool__(self) -> bool:
         return bool(self._ready or self._waits_for)
 
-    def add(self, node: Node, after: Iterable[int]) -> None:
+    def add(self, node: Node, after: Iterable[float]) -> None:
         """Take a node that may begin once the nodes ``after`` are settled."""
         left = {number for number in after if number not in self._settled}
         if not left:
@@ -36,7 +36,7 @@ class Schedule:
         for number in left:
             self._dependents.setdefault(number, []).append(node.number)
 
-    def settle(self, number: int) -> None:
+    def settle(self, number: float) -> None:
         """The results of a node are there."""
         self._settled.add(number)
         for waiting in self._dependents.pop(number, ()):
@@ -46,7 +46,7 @@ class Schedule:
                 del self._waits_for[waiting]
                 self._put(self._node_by_number.pop(waiting))
 
-    def freed_by(self, number: int) -> Iterator[Node]:
+    def freed_by(self, number: float) -> Iterator[Node]:
         """Nodes that wait for nothing but ``number``."""
         for waiting in self._dependents.get(number, ()):
             if self._waits_for.get(waiting) == {number}:

@@ -68,7 +68,7 @@ class Step(Generic[P, R]):
         """
         trace = tracing.current()
         if trace is None or not isinstance(items, Ref):
-            return [self(item, *args, **kwargs) for item in items]  # type: ignore[arg-type]
+            return [self(item, *args, **kwargs) for item in items]
         first = next(iter(self.signature.parameters))
         fixed = {name: value for name, value in self.bound(items, *args, **kwargs).items() if name != first}
         node = trace.add(MapNode, label=f"{self.name} (map)", step=self, items=items, first=first, arguments=fixed)

@@ -33,6 +33,7 @@ def of(view: View, run_id: str) -> Graph:
     steps = {step.name: step for step in tables.steps_of(view, run_id)}  # of two with one name, the newer one
     planned = {str(each["name"]): each for each in (lease.outline if lease else ())}
     under_way = set(lease.running) if lease and run.state == "running" else set()
+    planned = {name: each for name, each in planned.items() if not _has_grown(each, steps)}
     names = [*planned, *(name for name in steps if name not in planned)]
     return Graph(
         run_id=run_id,
@@ -42,6 +43,12 @@ def of(view: View, run_id: str) -> Graph:
         nodes=tuple(_node(name, planned.get(name), steps.get(name), name in under_way) for name in names),
         edges=tuple(_edges(names, planned, steps)),
     )
+
+
+def _has_grown(planned: Mapping[str, Any], steps: Mapping[str, Step]) -> bool:
+    """Whether a map's calls are on record: then they are drawn, and the map is not."""
+    lead = f"{str(planned['name']).removesuffix(' (map)')} ["
+    return planned["kind"] == "map" and any(name.startswith(lead) for name in steps)
 
 
 def _node(name: str, planned: Mapping[str, Any] | None, step: Step | None, is_under_way: bool) -> GraphNode:

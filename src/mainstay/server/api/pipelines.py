@@ -290,7 +290,8 @@ async def _followed(request: Request, store: Store, run_id: str, step: str | Non
     seen, quiet = -1, 0.0
     yield b"retry: 1000\n\n"
     while not await request.is_disconnected():
-        fresh, is_over = [], False
+        fresh: list[Line] = []
+        is_over = False
         if seen != (seen := store.commits):
             fresh, is_over = await run_in_threadpool(_written, store, run_id, step, after)
         for line in fresh:

@@ -248,7 +248,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         environment=body.environment,
         seeds=body.seeds,
         hardware=body.hardware,
-        lease=body.lease and msgspec.structs.asdict(body.lease),
+        lease=None if body.lease is None else msgspec.structs.asdict(body.lease),
     )
     return _run(change, run)
 
