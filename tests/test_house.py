@@ -38,6 +38,7 @@ HEAVY = {"alembic", "fastapi", "httpx", "numpy", "pandas", "pyarrow", "pydantic"
 # Libraries of the extras: only inside the functions of the adapter that needs them.
 OPTIONAL = {
     "lightgbm",
+    "mlflow",
     "onnx",
     "onnxruntime",
     "optuna",
@@ -55,6 +56,7 @@ STANDING_BEHIND = {"anyio", "pydantic", "starlette"}
 UNTRACKED = {".git", ".clients", ".venv", "node_modules", "assets", "dist", "build"}
 IMPORT_NAME = {
     "common-expression-language": "cel",
+    "mlflow-skinny": "mlflow",
     "opentelemetry-proto": "opentelemetry",
     "protobuf": "google",
     "pyyaml": "yaml",

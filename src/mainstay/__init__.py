@@ -29,18 +29,23 @@ if TYPE_CHECKING:
         set_tags,
         start_run,
     )
-    from mainstay.client.sdk import connect, feedback, live, predict, release, why
+    from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import sweep
+    from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
+    from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
+    "contract": "mainstay.engine.contracts",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
+    "feature_view": "mainstay.engine.views",
+    "get_training": "mainstay.engine.views",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -59,19 +64,29 @@ _ROOM_BY_NAME = {
     "sweep": "mainstay.client.sweeps",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
+    "diff": "mainstay.client.sdk",
     "feedback": "mainstay.client.sdk",
     "release": "mainstay.client.sdk",
+    "schedule": "mainstay.client.sdk",
+    "backfill": "mainstay.client.sdk",
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
+    "explain": "mainstay.client.sdk",
 }
 
 __all__ = [
     "Recording",
     "__version__",
     "autolog",
+    "backfill",
     "connect",
+    "contract",
     "current_run",
+    "diff",
+    "explain",
+    "feature_view",
     "feedback",
+    "get_training",
     "live",
     "log_artifact",
     "log_dict",
@@ -87,6 +102,7 @@ __all__ = [
     "register",
     "release",
     "run",
+    "schedule",
     "set_tags",
     "snapshot",
     "snapshots",

@@ -46,6 +46,7 @@ COMMIT_FIELDS = set(
         "state",
         "error",
         "cacheable",
+        "renew",
     ]
 )
 VERSION_FIELDS = set(
@@ -66,6 +67,7 @@ class MemoryPlatform:
         self.models: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.accepted: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
         self.refuse_columns: set[str] = set()
 
@@ -165,6 +167,10 @@ class MemoryPlatform:
                     raise Conflict(f"run {identity} has succeeded")
                 run |= {"state": "running", "error": None, "lease": {**run["lease"], "worker": body["worker"]}}
                 return run["lease"]
+            case ["steps", "accept"]:
+                self.accepted.append(body)
+                self.cache[body["key"]] = self.cache[body["instead_of"]]
+                return self.cache[body["key"]]
             case ["datasets"]:
                 self.datasets[body["name"]] = []
                 return {"name": body["name"]}

@@ -24,7 +24,7 @@ def saved() -> formats.Saved:
 
 def test_an_unknown_format_is_answered_with_the_known_ones(saved: formats.Saved) -> None:
     with pytest.raises(
-        Invalid, match=r"no model format 'h5'; the formats are lightgbm, onnx, pickle, sklearn, xgboost"
+        Invalid, match=r"no model format 'h5'; the formats are lightgbm, onnx, pickle, pyfunc, sklearn, xgboost"
     ):
         formats.load("h5", saved.files)
 

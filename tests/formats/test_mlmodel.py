@@ -124,6 +124,22 @@ def test_a_folder_that_nobody_here_can_load_keeps_its_own_word(
     assert mlmodel.read({"MLmodel": described(flavour, facts)}).format == format
 
 
+@pytest.mark.parametrize(
+    ("flavour", "facts", "format"),
+    [
+        ("pytorch", {"model_data": "data"}, "pyfunc"),
+        ("xgboost", {"data": "model.pkl"}, "pyfunc"),
+        ("sklearn", {"pickled_model": "model.pkl"}, "pickle"),
+        ("onnx", {"data": "model.onnx"}, "onnx"),
+    ],
+)
+def test_a_folder_that_says_how_it_is_loaded_is_read_by_mlflow_where_nothing_safer_can(
+    flavour: str, facts: dict[str, Any], format: str
+) -> None:
+    flavors = {flavour: facts, "python_function": {"loader_module": f"mlflow.{flavour}"}}
+    assert mlmodel.read({"MLmodel": described(flavour, facts, flavors=flavors)}).format == format
+
+
 def test_an_array_has_columns_by_place_and_the_example_fits_them() -> None:
     spec = json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}])
     example = {"artifact_path": "input_example.json", "type": "ndarray"}
@@ -139,9 +155,28 @@ def test_an_array_has_columns_by_place_and_the_example_fits_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "example", "row"),
+    [
+        ([-1], b"[7.0]", {"x0": 7.0}),
+        ([-1, 2, 2], b"[[[1.0, 2.0], [3.0, 4.0]]]", {"x0": 1.0, "x1": 2.0, "x2": 3.0, "x3": 4.0}),
+    ],
+)
+def test_an_array_of_another_rank_has_them_too(shape: list[int], example: bytes, row: dict[str, float]) -> None:
+    spec = json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": shape}}])
+    told = {"artifact_path": "input_example.json", "type": "ndarray"}
+    files = {
+        "MLmodel": described("sklearn", {}, signature={"inputs": spec}, saved_input_example_info=told),
+        "input_example.json": example,
+    }
+
+    assert [column["name"] for column in mlmodel.read(files).signature["inputs"]] == list(row)
+    assert mlmodel.example(files) == [row]
+
+
+@pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, 28]}}], "fixed number of columns"),
+        ([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, -1]}}], "fixed number of values"),
         ([{"type": "object", "name": "o"}], "a row holds plain values"),
         ("nonsense", "cannot be read"),
     ],

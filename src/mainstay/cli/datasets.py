@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mainstay.cli import diffs as differences
 from mainstay.cli import printing, references, words
-from mainstay.cli.connection import connected, reasoned
+from mainstay.cli.connection import connected, reasoned, require_reason
 from mainstay.cli.printing import Column, Empty
 from mainstay.domain.errors import Invalid, NotFound
 
@@ -52,6 +53,12 @@ REFUSALS = (
     Column("refused", lambda refusal: words.ago(refusal["at"])),
     Column("since then", lambda refusal: f"is {refusal['resolved_by']}" if refusal["resolved_by"] else "unresolved"),
     Column("what was wrong", lambda refusal: refusal["sentence"], "prose"),
+)
+USERS = (
+    Column("user", lambda user: user["subject"]),
+    Column("as", lambda user: user["role"]),
+    Column("of", lambda user: user["snapshot"]),
+    Column("answers now", lambda user: {True: "yes", False: "no", None: ""}[user["is_live"]]),
 )
 PROFILE = (
     Column("column", lambda column: column["name"]),
@@ -154,6 +161,52 @@ def alias(session: Session, as_json: bool, because: dict[str, Any], name: str, c
     )
 
 
+@datasets.command()
+@click.argument("before")
+@click.argument("after")
+@click.option(
+    "--key", "keys", multiple=True, metavar="COLUMN[,…]", help="Columns that name a row; default: the contract's."
+)
+@connected
+def diff(session: Session, as_json: bool, before: str, after: str, keys: tuple[str, ...]) -> None:
+    """What is different between two snapshots: schema, rows, values.
+
+    BEFORE and AFTER are snapshots such as flights@2 and flights@current. With a key, rows are paired by it.
+    """
+    path = references.path("snapshots", before, "diff", after)
+    printing.answer(session.get(path, key=list(keys) or None), as_json, differences.show)
+
+
+@datasets.command()
+@click.argument("snapshot")
+@connected
+def users(session: Session, as_json: bool, snapshot: str) -> None:
+    """Who uses a snapshot downstream, up to what is live."""
+    printing.answer(session.get(references.path("snapshots", snapshot, "users")), as_json, _show_users)
+
+
+@datasets.command()
+@click.argument("name")
+@click.option("--to", type=click.IntRange(1), required=True, help="Number of the snapshot.")
+@click.option("--preview", is_flag=True, help="Only say what would follow.")
+@reasoned(required=False)
+@connected
+def rollback(session: Session, as_json: bool, because: dict[str, Any], name: str, to: int, preview: bool) -> None:
+    """Let a dataset's `current` name an earlier snapshot again.
+
+    Nothing is deleted, and what is live stays as it is; the next snapshot moves `current` forward again.
+    """
+    path = references.path("datasets", name, "rollback")
+    follows = session.get(path, to=to)
+    if preview:
+        printing.answer(follows, as_json, _show_preview)
+        return
+    if not as_json:
+        _show_preview(follows)
+    done = session.post(path, {"to": to} | require_reason(because))
+    printing.answer(done, as_json, lambda ref: printing.say(f"{name}@current is {name}@{ref['number']}, from now on"))
+
+
 def _ensure(session: Session, name: str, owner: str | None, description: str, because: dict[str, Any]) -> None:
     try:
         session.get(references.path("datasets", name))
@@ -216,6 +269,20 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
+
+
+def _show_users(found: dict[str, Any]) -> None:
+    printing.print_table(found["items"], USERS)
+    if not found["items"]:
+        printing.say(f"nobody has used {found['snapshot']} yet")
+    printing.say(f"live on {words.listed(found['deployments'])}")
+
+
+def _show_preview(preview: dict[str, Any]) -> None:
+    printing.say(f"current goes from {preview['before']} back to {preview['after']}; nothing is deleted")
+    printing.say(f"passed over: {words.listed(preview['passed'])}")
+    printing.print_table(preview["users"], USERS, title="their users, who keep them")
+    printing.say(f"live on {words.listed(preview['deployments'])}, and stays so")
 
 
 def _newest(snapshots: list[dict[str, Any]]) -> str:

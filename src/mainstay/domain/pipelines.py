@@ -69,7 +69,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class StepDone:
-    """One execution of a step, as the engine tells of it; ``cacheable``: others may take its outputs."""
+    """One execution of a step, as the engine tells of it.
+
+    ``cacheable``: others may take its outputs; ``renew``: in place of an earlier result, which has expired.
+    """
 
     name: str
     key: str
@@ -83,6 +86,7 @@ class StepDone:
     outputs: tuple[Output, ...] = ()
     error: str | None = None
     cacheable: bool = False
+    renew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

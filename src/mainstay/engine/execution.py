@@ -70,13 +70,15 @@ def execute(
     params: Mapping[str, Any] | None = None,
     because: int | None = None,
     reason: str | None = None,
+    tags: Mapping[str, str] | None = None,
     notify: Notify | None = None,
     executor: Executor | None = None,
 ) -> Execution:
     """Carry ``pipeline`` out and record it.
 
     Args:
-        because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
+        because: sequence number of the event that caused it. reason: why, in words.
+        tags: of the run, such as the time that it is about. notify: called as things happen.
         executor: where steps run; here, one after the other, if not given.
 
     Raises:
@@ -95,6 +97,7 @@ def execute(
         executor=chosen.name,
         because=because,
         reason=reason,
+        tags=tags,
     )
     order = _Order(pipeline=pipeline, bound=bound, closures=closures, run_id=run_id, worker=worker)
     return _carried_out(order, platform, chosen, notify or _silent)
@@ -175,6 +178,7 @@ def _carried_out(order: _Order, platform: Platform, executor: Executor, tell: No
     try:
         with _prepared(order, platform, executor, tell) as going:
             work.go(going)
+            order.pipeline.conclude(platform, run_id, going.outlook)
     # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
     except BaseException as error:
         recording.finish(platform, run_id, "failed", _last_words(error))
@@ -219,6 +223,9 @@ def _prepared(order: _Order, platform: Platform, executor: Executor, notify: Not
             finished=order.finished or {},
         )
         pulse.intend(work.outline(going))
+        for text in outlook.remarks():
+            going.warnings.append(text)
+            notify(Notice(what="warning", label=order.pipeline.name, text=text))
         yield going
 
 

@@ -49,6 +49,7 @@ def begin(
     executor: str,
     because: int | None,
     reason: str | None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Open the run, leased to ``worker``; its id."""
     packages = environment.lock()
@@ -63,7 +64,7 @@ def begin(
         "seeds": {"pipeline": pipeline.seed},
         "lease": {"worker": worker, "seconds": LEASE_S, "executor": executor, "params": _asked(bound)},
     }
-    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason}
+    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason, "tags": tags}
     return str(
         platform.post("/runs", body | {name: value for name, value in stated.items() if value is not None})["id"]
     )
@@ -147,6 +148,7 @@ def body_of(outlook: Outlook, forecast: Forecast, record: Record) -> dict[str, A
         "seconds": round(record.seconds, 6),
         "state": record.state,
         "cacheable": parts.is_cacheable and record.state == "succeeded",
+        "renew": record.why == "expired",
     }
     return body | {
         name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None

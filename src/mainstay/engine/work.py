@@ -183,7 +183,6 @@ def _submit(work: Work, forecast: Forecast, node: StepNode) -> None:
     if forecast.parts.is_cacheable:
         work.in_flight[forecast.parts.key] = node.number
     closures = work.outlook.closures
-    known = {*closures.of(node.step).files, *closures.of_entry().files}
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.running[node.label] = forecast
     work.pulse.under_way(list(work.running))
@@ -195,7 +194,7 @@ def _submit(work: Work, forecast: Forecast, node: StepNode) -> None:
             arguments=forecast.resolved.tree,
             seed=work.pipeline.seed,
             root=closures.root,
-            known=frozenset(known),
+            known=closures.known_files(node.step, forecast.resolved.tree.values()),
         )
     )
 

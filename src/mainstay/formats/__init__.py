@@ -9,8 +9,9 @@ What good means. The same fitted model gives the same bytes, in any process, so 
 the bytes can make the reader run code that is not on a list shipped with Mainstay: `inspect` reads without executing,
 `load` refuses what `inspect` objects to, and `mainstay.formats.limited` does the first load of a stranger's file in a
 child with limits. A loaded model predicts from columns or from an array, on one row or many, from many threads at once,
-and gives what the original gave. Nothing is saved as a pickle. A pickle that somebody else made is read by one format that
-says so (`runs_code`), and only for a caller who says ``allow_pickle``, which takes an admin's recorded permission.
+and gives what the original gave. Nothing is saved as a pickle. A pickle that somebody else made, and a folder that only MLflow
+itself can load, are read by formats that say so (`runs_code`), and only for a caller who says ``allow_pickle``, which takes an
+admin's recorded permission.
 
 A folder that MLflow's client logged is a model, too: `mlmodel` tells the format and hands it its files.
 """
@@ -45,6 +46,7 @@ __all__ = [
     "get",
     "inspect",
     "load",
+    "memory_mb",
     "names",
     "read",
     "row_count",
@@ -57,6 +59,8 @@ Array = np.ndarray[Any, Any]
 Table = Array | Mapping[str, Array]
 Files = Mapping[str, Path | bytes]
 Scores = Literal["probability", "margin", "value"]
+
+MEMORY_MB = 2048  # some 600 MB more than what scikit-learn really uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,8 @@ class Model(Protocol):
                 ``columns``, the mapping's own order counts.
 
         Returns:
-            Two classes: shape (n,), of ``classes[1]``. More classes: shape (n, k). Regressor: shape (n,).
+            Two classes: shape (n,), of ``classes[1]``. More classes: shape (n, k). Regressor: shape (n,). What answers
+            several numbers without being a classifier: shape (n, k).
 
         Raises:
             Invalid: a column is missing, or the number of columns is wrong.
@@ -115,6 +120,7 @@ class Format(Protocol):
     libraries: tuple[str, ...]  # distributions it needs; their versions are recorded
     match: Literal["minor", "not_older"]  # how the installed version of libraries[0] must relate to the saved one
     runs_code: bool  # whether reading the bytes is running what is in them
+    memory_mb: int  # address space that the first load may take
 
     def recognises(self, model: object) -> bool: ...
     def save(self, model: Any) -> dict[str, bytes]: ...
@@ -241,6 +247,11 @@ def load(
 def runs_code(format: str) -> bool:
     """Whether reading this format's files is running what is in them; False for a format that there is not."""
     return format in names() and get(format).runs_code
+
+
+def memory_mb(format: str) -> int:
+    """The address space that the first load of this format may take."""
+    return get(format).memory_mb if format in names() else MEMORY_MB
 
 
 def _unfolded(format: str, files: Files) -> Files:

@@ -32,6 +32,7 @@ class Lightgbm:
     libraries: tuple[str, ...] = ("lightgbm", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
     runs_code = False
+    memory_mb = formats.MEMORY_MB
 
     def recognises(self, model: object) -> bool:
         is_ours = type(model).__module__.split(".")[0] == "lightgbm"

@@ -95,7 +95,7 @@ def check_in_child(
     format: str,
     files: Files,
     *,
-    memory_mb: int = 2048,
+    memory_mb: int | None = None,
     seconds: int = 60,
     probe: Table | None = None,
     environment: Mapping[str, str] | None = None,
@@ -105,7 +105,7 @@ def check_in_child(
     """Load a model in a limited child, and let it predict ``probe``'s rows.
 
     Args:
-        memory_mb: address space, which is some 600 MB more than what scikit-learn really uses.
+        memory_mb: address space; without a number as much as the format asks for.
         seconds: processor time; by the clock it may take `START_S` more.
         probe: a table as for `Model.predict`; lists will do in place of arrays.
         environment, allow_pickle: as for `formats.load`. What is unpickled does run in the child.
@@ -115,6 +115,7 @@ def check_in_child(
         the scores are), ``network`` ("none", or "shared" where it could not be taken away). If not: ``error``, one
         sentence.
     """
+    memory_mb = formats.memory_mb(format) if memory_mb is None else memory_mb
     with tempfile.TemporaryDirectory(prefix="mainstay-model-") as folder:
         request = {
             "format": format,
@@ -125,7 +126,7 @@ def check_in_child(
             "allow_pickle": allow_pickle,
             "memory_mb": memory_mb,
             "seconds": seconds,
-            "written_bytes": ANSWER_LIMIT_BYTES,
+            "written_bytes": _written_bytes(format, files),
             "open_files": OPEN_FILES,
             "path": [entry for entry in sys.path if os.path.exists(entry)],
         }
@@ -230,7 +231,8 @@ def _outcome(code: int, answered: Path, seconds: int, memory_mb: int) -> dict[st
         reason = _SIGNALS.get(name, f"it was ended by {name}").format(seconds=seconds)
         return {"ok": False, "error": f"the model cannot be used: {reason}."}
     try:
-        found = json.loads(answered.read_bytes())
+        with answered.open("rb") as file:
+            found = json.loads(file.read(ANSWER_LIMIT_BYTES))
     except ValueError:
         found = None
     if code == 0 and isinstance(found, dict) and isinstance(found.get("ok"), bool):
@@ -240,6 +242,15 @@ def _outcome(code: int, answered: Path, seconds: int, memory_mb: int) -> dict[st
         "error": f"the model cannot be used: its process ended with code {code} before it answered; {memory_mb} MB"
         " may be too few to start in.",
     }
+
+
+def _written_bytes(format: str, files: Files) -> int:
+    """What it may write to any file; whoever needs its folder makes a copy of it."""
+    if not formats.runs_code(format):
+        return ANSWER_LIMIT_BYTES
+    there = (content for content in files.values() if isinstance(content, bytes) or content.is_file())
+    sizes = (len(content) if isinstance(content, bytes) else content.stat().st_size for content in there)
+    return max([ANSWER_LIMIT_BYTES, *sizes])
 
 
 def _placed(files: Files, folder: Path) -> dict[str, str]:

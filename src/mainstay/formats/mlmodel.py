@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -29,7 +30,8 @@ MOST_COLUMNS = 10_000
 MOST_REQUIREMENTS = 500
 MOST_EXAMPLE_BYTES = 4 << 20
 
-# The flavours that MLflow's folder may have, those first that we can load; "python_function" wraps all of them.
+# The flavours that MLflow's folder may have, those first that we can read as data; "python_function" wraps all of them.
+PYFUNC = "pyfunc"
 _OURS = ("xgboost", "lightgbm", "onnx", "sklearn")
 _LIBRARIES = {"xgb_version": "xgboost", "lgb_version": "lightgbm", "sklearn_version": "scikit-learn"}
 _KINDS = {
@@ -86,6 +88,8 @@ def unfolded(format: str, files: Files) -> Files:
     """
     content = _parsed(formats.read(files, FILE))
     flavours = _flavours(content)
+    if format == PYFUNC and _format(flavours) == PYFUNC:
+        return files
     if format == "pickle":
         return {"model.pkl": _member(files, _pickled(flavours))}
     if format not in _OURS or format not in flavours:
@@ -113,9 +117,22 @@ def example(files: Files) -> list[dict[str, Any]]:
     columns = [column["name"] for column in _signature(content.get("signature"))[0].get("inputs", ())]
     rows = found.get("data") if isinstance(found, dict) else found
     names = found.get("columns", columns) if isinstance(found, dict) else columns
+    rows = [_flat(row) for row in rows] if isinstance(rows, list) and isinstance(found, list) else rows
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(names) for row in rows):
         return []
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def pinned(requirements: bytes) -> dict[str, str]:
+    """Version by distribution, of the lines of a requirements file that name one."""
+    lines = requirements[:MOST_BYTES].decode(errors="replace").splitlines()
+    found = (match for line in lines if (match := _PINNED.match(line.strip())))
+    return {match[1].lower(): match[2] for match in list(found)[:MOST_REQUIREMENTS]}
+
+
+def _flat(row: Any) -> list[Any]:
+    """The values of one row of an array, the last dimension first. `json` has limited how deep it can be."""
+    return [value for part in row for value in _flat(part)] if isinstance(row, list) else [row]
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -156,7 +173,10 @@ def _format(flavours: Mapping[str, Mapping[str, Any]]) -> str:
             flavours[name], str(flavours[name].get("data") or flavours[name].get("pickled_model") or "")
         ):
             return name
-        return "pickle" if name in ("sklearn", "lightgbm") else name
+        if name in ("sklearn", "lightgbm"):
+            return "pickle"
+    if isinstance(flavours.get("python_function", {}).get("loader_module"), str):
+        return PYFUNC
     return next((name for name in sorted(flavours) if name != "python_function"), "python_function")
 
 
@@ -268,13 +288,16 @@ def _column(column: Mapping[str, Any], place: int) -> dict[str, Any]:
 
 
 def _unnamed(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Columns ``x0``, ``x1``, … for a model that was fitted on an array."""
+    """Columns ``x0``, ``x1``, … for a model that was fitted on an array; of more dimensions the last one counts first."""
     shape = spec["shape"]
-    if len(shape) != 2 or not 1 <= int(shape[1]) <= MOST_COLUMNS:
-        raise Invalid(f"its input is a tensor of shape {shape}; rows of a fixed number of columns are expected")
+    width = math.prod(int(size) for size in shape[1:]) if all(int(size) > 0 for size in shape[1:]) else 0
+    if not shape or int(shape[0]) != -1 or not 1 <= width <= MOST_COLUMNS:
+        raise Invalid(
+            f"its input is a tensor of shape {shape}; rows of a fixed number of values, at most {MOST_COLUMNS}, are expected"
+        )
     kind = _kind_of_dtype(spec["dtype"])
     more = {"type": kind, "required": True, "nullable": kind == "float"}
-    return [{"name": f"x{place}", **more} for place in range(int(shape[1]))]
+    return [{"name": f"x{place}", **more} for place in range(width)]
 
 
 def _kind_of_dtype(dtype: str) -> str:
@@ -310,9 +333,7 @@ def _names(told: Any) -> tuple[str, ...] | None:
 def _environment(files: Files, flavours: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "requirements.txt" in files:
-        lines = formats.read(files, "requirements.txt")[:MOST_BYTES].decode(errors="replace").splitlines()
-        pinned = (match for line in lines if (match := _PINNED.match(line.strip())))
-        found |= {match[1].lower(): match[2] for match in list(pinned)[:MOST_REQUIREMENTS]}
+        found |= pinned(formats.read(files, "requirements.txt"))
     python = flavours.get("python_function", {}).get("python_version")
     if isinstance(python, str) and _PYTHON.fullmatch(python):
         found["python"] = python

@@ -43,6 +43,7 @@ class Onnx:
     libraries: tuple[str, ...] = ("onnxruntime", "onnx", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
     runs_code = False
+    memory_mb = formats.MEMORY_MB
 
     def recognises(self, model: object) -> bool:
         return type(model).__name__ == "ModelProto" and hasattr(model, "SerializeToString")

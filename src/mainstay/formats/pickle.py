@@ -27,6 +27,7 @@ class Pickle:
     libraries: tuple[str, ...] = ("scikit-learn", "numpy", "scipy")
     match: Literal["minor", "not_older"] = "minor"
     runs_code = True
+    memory_mb = formats.MEMORY_MB
 
     def recognises(self, model: object) -> bool:
         return False  # a pickle may be brought along; none is ever made here

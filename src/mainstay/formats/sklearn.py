@@ -49,6 +49,7 @@ class Sklearn:
     libraries: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "scipy")
     match: Literal["minor", "not_older"] = "minor"
     runs_code = False
+    memory_mb = formats.MEMORY_MB
 
     def recognises(self, model: object) -> bool:
         kinds = type(model).__mro__

@@ -32,6 +32,7 @@ class Xgboost:
     libraries: tuple[str, ...] = ("xgboost", "numpy")
     match: Literal["minor", "not_older"] = "not_older"
     runs_code = False
+    memory_mb = formats.MEMORY_MB
 
     def recognises(self, model: object) -> bool:
         return type(model).__module__.split(".")[0] == "xgboost" and hasattr(model, "save_model")

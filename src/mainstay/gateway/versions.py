@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from mainstay import formats
 from mainstay.domain.errors import Corrupt, Invalid, MainstayError
-from mainstay.formats import limited
+from mainstay.formats import limited, mlmodel
 from mainstay.gateway.batching import Batcher
 from mainstay.gateway.validation import Schema
 
@@ -78,8 +78,9 @@ def load(variant: Mapping[str, Any], schema: Schema, fetch: Fetch) -> Loaded:
     model = formats.load(variant["format"], files, environment=variant.get("environment"), allow_pickle=allow_pickle)
     _check_columns(model.columns, schema)
     predict = _predictor(model, schema)
-    _check_golden(predict, schema, variant.get("golden"))
-    one_row_s = _measure(predict, schema, variant.get("golden"))
+    golden = variant.get("golden") or _own_example(files, schema)
+    _check_golden(predict, schema, golden)
+    one_row_s = _measure(predict, schema, golden)
     classes = None if model.classes is None else [_plain(label) for label in model.classes]
     batcher = Batcher(predict, one_row_s=one_row_s)
     return Loaded(digest=variant["digest"], schema=schema, batcher=batcher, classes=classes, one_row_s=one_row_s)
@@ -162,6 +163,18 @@ def _predictor(model: formats.Model, schema: Schema) -> Callable[[Sequence[Any]]
     return answer
 
 
+def _own_example(files: formats.Files, schema: Schema) -> dict[str, Any] | None:
+    """The rows that were logged beside the model to show how it is called: a made-up row may be one it cannot answer."""
+    if mlmodel.FILE not in files:
+        return None
+    try:
+        rows = mlmodel.example(files)
+        msgspec.convert(rows, type=list[schema.row_type])  # type: ignore[name-defined]
+    except (MainstayError, msgspec.ValidationError):
+        return None
+    return {"rows": rows} if rows else None
+
+
 def _golden_rows(golden: Mapping[str, Any] | None, schema: Schema) -> list[Any]:
     if not golden or not golden.get("rows"):
         return [schema.example()]
@@ -179,7 +192,7 @@ def _check_golden(predict: Callable[[Sequence[Any]], Any], schema: Schema, golde
         raise
     except Exception as error:
         raise Invalid(f"the model fails on its golden rows: {type(error).__name__}: {error}.") from error
-    if not golden or not golden.get("rows"):
+    if not golden or "scores" not in golden or not golden.get("rows"):
         return
     expected = np.asarray(golden["scores"], dtype=np.float64)
     if expected.shape != values.shape:

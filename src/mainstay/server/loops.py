@@ -18,6 +18,7 @@ from mainstay.domain.errors import Conflict
 from mainstay.lifecycle.governance import tokens
 from mainstay.lifecycle.monitoring import watch
 from mainstay.lifecycle.pipelines import leases
+from mainstay.lifecycle.pipelines.scheduling import backfills, schedules
 from mainstay.lifecycle.serving import watching
 from mainstay.lifecycle.tracking import runs
 from mainstay.lifecycle.triggers import following
@@ -115,6 +116,8 @@ def every_loop() -> list[Loop]:
         keep_house,
         close_records,
         end_lost_runs,
+        schedules.fire_due,
+        backfills.carry_on,
         watching.judge_releases,
         watching.move_rollouts,
         watch.loop,

@@ -3,7 +3,7 @@
 
 The bytes do not say which library made the table (the artifact's kind does), so the same rows from pandas and from
 Polars have one digest. Canonical: 64-bit-offset and view types become plain ones, dictionary indices 32 bits wide, no
-schema metadata, one chunk layout, zstd, row groups of 131,072, content-defined pages so that a small change moves few
+schema metadata, one chunk layout, zstd, row groups of 1,048,576, content-defined pages so that a small change moves few
 bytes. The file names the writer's version: an upgrade of pyarrow may change digests, never values.
 """
 
@@ -20,7 +20,7 @@ from mainstay.engine.platform import Blobs
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_GROUP = 131_072
+ROW_GROUP = 1 << 20  # as of snapshots, and compressed as those are: what a batch and its snapshot share is kept once
 _INDEX = b"mainstay.index"  # columns that were a pandas index
 _KINDS = {("pyarrow", "Table"): "arrow", ("pandas", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars"}
 _ALSO = {
@@ -93,7 +93,6 @@ def parquet(table: pa.Table) -> bytes:
         sink,
         row_group_size=ROW_GROUP,
         compression="zstd",
-        compression_level=3,
         version="2.6",
         use_content_defined_chunking=True,
     )

@@ -13,6 +13,7 @@ FURTHEST = 3
 # How an event reads in a sentence: "{verb} by {actor} on {day}".
 _VERBS = {
     "workspace.made": "made",
+    "store.collected": "collected",
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",
@@ -31,6 +32,7 @@ _VERBS = {
     "run.closed": "closed again",
     "run.deleted": "deleted",
     "run.restored": "restored",
+    "step.accepted": "result accepted",
     "model.created": "created",
     "version.registered": "registered",
     "version.marked": "marked",

@@ -56,7 +56,8 @@ def commit_steps(
     """Put executions of steps on record, all or none; each with what it read and made.
 
     Where an equal step was published before, by another run or a moment ago, its outputs are the ones that count: the
-    answer names them, and ``hit_of`` says whose they are. The same call of the same run, sent again, is answered with
+    answer names them, and ``hit_of`` says whose they are; with ``renew``, because the earlier result has expired, the new
+    ones count. The same call of the same run, sent again, is answered with
     its record.
 
     Args:
@@ -109,7 +110,8 @@ def _put(change: Change, parent: Run, new: Sequence[StepDone]) -> list[Step]:
         for step, run in zip(steps, own, strict=True)
         if step.cacheable and step.state == "succeeded"
     ]
-    first = results.publish(change, fresh) if fresh else {}
+    renewed = {step.key for step in steps if step.renew}
+    first = results.publish(change, fresh, renewed=renewed) if fresh else {}
     made = [
         _step(step, run, first.get(step.key) if step.cacheable and step.state == "succeeded" else None)
         for step, run in zip(steps, own, strict=True)

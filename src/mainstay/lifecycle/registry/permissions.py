@@ -102,7 +102,7 @@ def check_releasable(view: View, version: Version) -> Permission | None:
         raise Forbidden(
             f"version {version.id} can only be loaded by unpickling, which runs whatever is in its files. An admin may "
             f"allow it: `mainstay models allow {version.model}@{version.number} --reason …`; or log the model in a "
-            "format without pickle, such as skops.",
+            "format without pickle, such as skops or ONNX.",
             permission=ALLOW_PICKLE,
         )
     return found

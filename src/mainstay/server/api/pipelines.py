@@ -18,7 +18,7 @@ from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Step, StepDone
-from mainstay.lifecycle.pipelines import executions, graphs, leases, lines, results, work
+from mainstay.lifecycle.pipelines import acceptances, executions, graphs, leases, lines, results, work
 from mainstay.lifecycle.tracking import runs
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -49,10 +49,18 @@ class OneStepIn(Body):
     outputs: list[Output] = msgspec.field(default_factory=list)
     error: str | None = None
     cacheable: bool = False
+    renew: bool = False
 
     def done(self) -> StepDone:
         """As the station takes it."""
         return StepDone(**{name: getattr(self, name) for name in OneStepIn.__struct_fields__})
+
+
+class AcceptIn(Body):
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
 
 
 class StepIn(OneStepIn, kw_only=True):
@@ -119,6 +127,7 @@ class JobEndIn(Body):
 class Hit(msgspec.Struct):
     run_id: str
     outputs: list[Output]
+    at: datetime
 
 
 class Hits(msgspec.Struct):
@@ -314,6 +323,13 @@ def _written(store: Store, run_id: str, step: str | None, after: int) -> tuple[l
         return lines.of(view, run_id, step=step, after=after), lines.is_over(view, run_id)
 
 
+@routes.post("/steps/accept", permission="write", status=201)
+def accept(change: Change, body: AcceptIn) -> Hit:
+    """Let a stored result stand for a key whose code has changed, on somebody's word; it is a hit from then on."""
+    found = acceptances.accept(change, pipeline=body.pipeline, name=body.name, key=body.key, instead_of=body.instead_of)
+    return Hit(found.run_id, list(found.outputs), found.at)
+
+
 @routes.post("/jobs", permission="write", status=201)
 def ask(change: Change, body: JobIn) -> jobs.Job:
     """Ask for work, such as ``run_pipeline``; a worker will take it."""
@@ -384,7 +400,7 @@ def _lease_seconds(seconds: float) -> float:
 
 
 def _hits(view: View, keys: list[str]) -> dict[str, Hit]:
-    return {key: Hit(each.run_id, list(each.outputs)) for key, each in results.lookup(view, keys).items()}
+    return {key: Hit(each.run_id, list(each.outputs), each.at) for key, each in results.lookup(view, keys).items()}
 
 
 def _committed(step: Step) -> Committed:

@@ -10,7 +10,7 @@ import msgspec
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
-from mainstay.lifecycle.registry import aliases, cards, folders, lineage, models, permissions, search, versions
+from mainstay.lifecycle.registry import aliases, cards, folders, inputs, lineage, models, permissions, search, versions
 from mainstay.lifecycle.tracking import logs
 from mainstay.server.routes import Body, Routes
 from mainstay.store import Change, View
@@ -158,6 +158,10 @@ class Card(msgspec.Struct):
     markdown: str
 
 
+class Rules(msgspec.Struct):
+    items: list[dict[str, Any]]
+
+
 @routes.post("/models", permission="write", status=201)
 def create(change: Change, body: ModelIn) -> ModelOut:
     """Name a model, who answers for it, and how much harm a wrong answer can do."""
@@ -290,6 +294,12 @@ def list_versions(view: View, name: str, after: int | None = None, limit: int = 
 def show_version(view: View, name: str, number: int) -> VersionOut:
     """One version with its files, signature, lineage and releases."""
     return _version(view, versions.get(view, name, number))
+
+
+@routes.get("/models/{name}/versions/{number:int}/rules", permission="read")
+def show_rules(view: View, name: str, number: int) -> Rules:
+    """What the contracts of a version's data ask of its inputs: what refuses a value, and other names of them."""
+    return Rules(items=[rule.content() for rule in inputs.rules_of(view, versions.get(view, name, number))])
 
 
 @routes.get("/models/{name}/versions/{number:int}/card", permission="read")

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.errors import Invalid
@@ -18,7 +19,8 @@ from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions
-from mainstay.lifecycle.tracking import experiments, links, logs, runs, search
+from mainstay.lifecycle.tracking import experiments, links, logs, runs
+from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.routes import Body, Repeated, Routes, encode
 from mainstay.store import Change, Ingest, View, requests
 
@@ -174,6 +176,13 @@ class PointOut(msgspec.Struct):
     value: float | Infinite | None
 
 
+class SeriesOut(msgspec.Struct):
+    key: str
+    steps: list[int]
+    at_us: list[int]
+    values: list[float | Infinite | None]
+
+
 class History(msgspec.Struct):
     points: list[PointOut]
     next: str | None
@@ -268,7 +277,7 @@ def list_runs(
 ) -> Runs:
     """Runs, the newest first or in the order of ``order_by``, such as ``metrics.auc desc, name``. ``filter``: comparisons
     joined by ``and``, such as ``metrics.auc > 0.7 and params.depth = 6``. ``after`` is the ``next`` of the page before."""
-    found = search.find(
+    found = pages.find(
         view,
         kind=kind or None,
         experiment=experiment or None,
@@ -366,6 +375,17 @@ def show_metric(
         return History(points=_told(found), next=None)
     found = logs.history(view, run_id, key, after=_place(after) if after else None, limit=limit)
     return History(points=_told(found), next=_token(found[-1]) if len(found) == limit else None)
+
+
+@routes.get("/runs/{run_id}/points/{key:path}", permission="read")
+def show_points(view: View, run_id: str, key: str, since: int | None = None, until: int | None = None) -> SeriesOut:
+    """Every point of one metric at once, column by column; ``at_us`` counts microseconds since 1970. ``since`` and ``until`` are
+    steps, both included."""
+    found = logs.curve(view, run_id, key, since=since, until=until)
+    values: list[Any] = found.values.tolist()
+    if not np.isfinite(found.values).all():
+        values = [_value(value) for value in values]
+    return SeriesOut(key=key, steps=found.steps.tolist(), at_us=found.at.tolist(), values=values)
 
 
 def _told(found: list[Point]) -> list[PointOut]:
