@@ -34,12 +34,19 @@ if TYPE_CHECKING:
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
+    from mainstay.engine.references.delta import delta
+    from mainstay.engine.references.iceberg import iceberg
+    from mainstay.engine.references.source import source
+    from mainstay.engine.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
     from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
+    "delta": "mainstay.engine.references.delta",
+    "iceberg": "mainstay.engine.references.iceberg",
+    "source": "mainstay.engine.references.source",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -74,6 +81,7 @@ _ROOM_BY_NAME = {
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
+    "reproduce": "mainstay.engine.reproduction",
 }
 
 __all__ = [
@@ -85,11 +93,13 @@ __all__ = [
     "contract",
     "current_run",
     "dataset",
+    "delta",
     "diff",
     "explain",
     "feature_view",
     "feedback",
     "get_training",
+    "iceberg",
     "live",
     "log_artifact",
     "log_dict",
@@ -104,11 +114,13 @@ __all__ = [
     "predict",
     "register",
     "release",
+    "reproduce",
     "run",
     "schedule",
     "set_tags",
     "snapshot",
     "snapshots",
+    "source",
     "start_run",
     "step",
     "sweep",

@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
+    "resume": ("resume", "Carry on a run that failed, was interrupted, or lost its process."),
+    "debug": ("debug", "Call a step of a run again, here, on the inputs it had."),
+    "logs": ("logs", "What the steps of a run have written; --follow goes on."),
     "schedules": (
         "schedules",
         "Pipelines that run because it is time: list, show, next, add, apply, pause, resume, remove.",
@@ -39,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": (
         "datasets",
-        "Datasets and snapshots: list, show, add, alias, diff, users, rollback, verify, checkout, export.",
+        "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, verify, checkout, export.",
     ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (
@@ -63,10 +66,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "live": ("live", "What is live, as reported by what is loaded."),
     "why": ("why", "The chain behind a prediction, version, release, alert or snapshot."),
     "explain": ("explain", "Why the results of two runs or versions differ."),
+    "reproduce": ("reproduce", "Carry a run out again from its record and compare the results."),
     "diff": ("explain", "Two runs or versions beside each other: data, steps, parameters, environment, metrics."),
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
+    "webhooks": ("webhooks", "Webhooks: list, show, add, remove, test."),
     "import": ("imports", "Bring over what another tool has on record: mlflow."),
     "gc": ("gc", "Blobs that nothing refers to: count them, or take them away."),
     "jobs": ("jobs", "Work for workers: list, show."),

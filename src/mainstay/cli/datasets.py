@@ -46,6 +46,7 @@ CONTRACT = (
     Column("missing values", lambda column: "allowed" if column["nullable"] else "refused"),
     Column("range", lambda column: _range(column["minimum"], column["maximum"])),
     Column("aliases", lambda column: words.listed(column["aliases"])),
+    Column("further", lambda column: _further(column)),
     Column("categories", lambda column: _some(column["categories"]), "prose"),
 )
 REFUSALS = (
@@ -163,6 +164,30 @@ def alias(session: Session, as_json: bool, because: dict[str, Any], name: str, c
 
 
 @datasets.command()
+@click.argument("name")
+@click.argument("address")
+@click.option("--as", "system", type=click.Choice(["delta", "iceberg", "source"]), required=True, help="Who keeps it.")
+@click.option("--version", type=click.IntRange(0), help="Delta's version, or Iceberg's snapshot; default: the newest.")
+@reasoned(required=False)
+@connected
+def refer(
+    session: Session, as_json: bool, because: dict[str, Any], name: str, address: str, system: str, version: int | None
+) -> None:
+    """Take a table that stays where it is in as a snapshot, by reference.
+
+    ADDRESS is the place of a Delta table, the name of an Iceberg table in the default catalogue, or a Parquet or CSV file,
+    which nothing keeps: whatever comes of that carries a warning.
+    """
+    from mainstay.engine import references as systems
+
+    reference = systems.pin(system, address, version)
+    _ensure(session, name, None, "", because)
+    body = {"blob": session.put_blob(reference.manifest()), "format": "reference", "source": address}
+    taken = session.post(references.path("datasets", name, "snapshots"), body | because)
+    printing.answer(taken, as_json, _say_taken)
+
+
+@datasets.command()
 @click.argument("before")
 @click.argument("after")
 @click.option(
@@ -229,7 +254,7 @@ def _next_step(name: str, facts: dict[str, Any]) -> str:
 
 def _say_taken(snapshot: dict[str, Any]) -> None:
     known = " was there before: the very same content" if snapshot["is_known"] else ""
-    what = "rows" if snapshot["kind"] == "table" else "files"
+    what = "files" if snapshot["kind"] == "files" else "rows"
     printing.say(
         f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} {what}, digest {snapshot['digest']}"
     )
@@ -248,6 +273,7 @@ def _show(dataset: dict[str, Any]) -> None:
             ("rows", words.count(dataset["rows_total"])),
             ("names", words.value(dataset["refs"])),
             ("contract", f"version {contract['version']}" if contract else "none yet: the first snapshot makes it"),
+            *_whole(contract),
             ("used by", words.listed(dataset["used_by"])),
         ]
     )
@@ -256,18 +282,31 @@ def _show(dataset: dict[str, Any]) -> None:
     printing.print_table(dataset["refusals"], REFUSALS, title="refused")
 
 
+def _whole(contract: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What a contract asks of a batch as a whole."""
+    if contract is None:
+        return []
+    low, high = words.count(contract["rows_low"]), words.count(contract["rows_high"])
+    keys = [("keys", "; ".join(words.listed(key) for key in contract["keys"]))] if contract["keys"] else []
+    return [("rows of a batch", f"{low} to {high}, else {contract['on_rows']}"), *keys]
+
+
 def _show_snapshot(snapshot: dict[str, Any]) -> None:
     printing.print_facts(
         [
             ("snapshot", snapshot["id"]),
-            ("rows" if snapshot["kind"] == "table" else "files", words.count(snapshot["rows"])),
+            ("files" if snapshot["kind"] == "files" else "rows", words.count(snapshot["rows"])),
             ("size", words.size(snapshot["size"])),
             ("period", words.period(snapshot["period"])),
             ("source", snapshot["source"] or "unknown"),
             ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
             ("run", snapshot["run_id"] or "none"),
             ("made of", words.listed(snapshot["parents"])),
-            ("contract", f"version {snapshot['contract_version']}" if snapshot["kind"] == "table" else "none: files"),
+            (
+                "contract",
+                f"version {snapshot['contract_version']}" if snapshot["profile"] else f"none: {snapshot['kind']}",
+            ),
+            *_reference(snapshot["reference"]),
             ("used by", words.listed(snapshot["used_by"])),
             ("digest", snapshot["digest"]),
             *((f"warning {n}", warning["sentence"]) for n, warning in enumerate(snapshot["warnings"], 1)),
@@ -277,6 +316,13 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
+
+
+def _reference(reference: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if reference is None:
+        return []
+    pinned = "which keeps it" if reference["is_pinned"] else "which nothing keeps as it was"
+    return [("stays at", f"{reference['uri']} ({reference['system']}, version {reference['version']}, {pinned})")]
 
 
 def _show_users(found: dict[str, Any]) -> None:
@@ -299,6 +345,13 @@ def _newest(snapshots: list[dict[str, Any]]) -> str:
 
 def _range(low: Any, high: Any) -> str:
     return "any" if low is None and high is None else f"{words.value(low)} to {words.value(high)}"
+
+
+def _further(column: dict[str, Any]) -> str:
+    said = [name for name in ("unique",) if column[name]]
+    said += [f"{name} {column[name]}" for name in ("pattern", "freshness") if column[name]]
+    said += [f"else {column['on_violation']}"] if column["on_violation"] else []
+    return ", ".join(said)
 
 
 def _some(categories: list[str] | None, most: int = 8) -> str:

@@ -55,7 +55,7 @@ def checkout(session: Session, snapshot: str, folder: Path, *, told: Told = lamb
     """
     from mainstay.client.packing import source_of  # the store's code: only for who takes something out
 
-    found = session.get(f"/snapshots/{quote(snapshot, safe='@')}")
+    found = _here(session, snapshot)
     source = source_of(session)
     files = list(_files(found, source))
     waiting = [file for file in files if not _is_there(folder, file, source)]
@@ -90,7 +90,7 @@ def export(session: Session, snapshot: str, file: Path) -> dict[str, Any]:
         )
     if file.exists() or file.is_symlink():
         raise Conflict(f"{file.name} is there already; choose another name, or remove it.")
-    found: dict[str, Any] = session.get(f"/snapshots/{quote(snapshot, safe='@')}")
+    found = _here(session, snapshot)
     if found["kind"] != "table":
         raise Invalid(
             f"snapshot {found['id']} is made of files; `mainstay datasets checkout {found['id']} FOLDER` lays them out."
@@ -114,6 +114,15 @@ def copy(source: Path, target: Path) -> None:
             fcntl.ioctl(made.fileno(), _CLONE, given.fileno())
         except OSError:
             shutil.copyfileobj(given, made, 1 << 20)
+
+
+def _here(session: Session, snapshot: str) -> dict[str, Any]:
+    """A snapshot whose content is here. Raises Invalid: it is a reference."""
+    found: dict[str, Any] = session.get(f"/snapshots/{quote(snapshot, safe='@')}")
+    if found["kind"] == "reference":
+        place = found["reference"]["uri"]
+        raise Invalid(f"the rows of snapshot {found['id']} are not here, they are read where they are: {place}.")
+    return found
 
 
 def _files(snapshot: dict[str, Any], source: Source) -> Iterator[File]:

@@ -121,13 +121,15 @@ class ObjectBlobs:
     def size(self, digest: str) -> int | None:
         """See `Blobs.size`."""
         key = arriving.key(digest)
-        for _ in range(2):
-            if place := self.catalogue.find(digest):
-                return place.size if readings.stay(self.catalogue, digest) else None
-            if found := self._objects.look(key):
-                return found[0] if self._objects.hold(key, found[1]) else None
+        place, found = self.catalogue.find(digest), None
+        if place is None:
+            found = self._objects.look(key)
+        if place is None and found is None:
             self.catalogue.refresh()  # another process may have brought it
-        return None
+            place = self.catalogue.find(digest)
+        if place is not None:
+            return place.size if readings.stay(self.catalogue, digest) else None
+        return found[0] if found and self._objects.hold(key, found[1]) else None
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """See `Blobs.missing`."""
@@ -290,10 +292,7 @@ class ObjectShelf:
 
     def names(self) -> dict[str, float]:
         """See `Shelf.names`."""
-        held = self._objects.held()
-        return {
-            key.rpartition("/")[2]: max(written, held.get(key, 0)) for key, _, written in self._objects.listed("packs")
-        }
+        return {key.rpartition("/")[2]: written for key, _, written in self._objects.listed("packs")}
 
     def token(self) -> object:
         """See `Shelf.token`."""
