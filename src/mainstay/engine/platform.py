@@ -21,6 +21,14 @@ class Blobs(Protocol):
         """The bytes of ``digest``, verified."""
         ...
 
+    def put_folder(self, path: Path) -> str:
+        """Keep a folder, or one file, of any kind; the digest of the manifest that names its files."""
+        ...
+
+    def lay_folder(self, digest: str, folder: Path) -> None:
+        """Lay out in ``folder`` what `put_folder` kept."""
+        ...
+
     def blob_path(self, digest: str) -> Path:
         """A local, verified, read-only file with the bytes of ``digest``."""
         ...

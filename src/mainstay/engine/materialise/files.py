@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mainstay.domain import folders
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Invalid
 from mainstay.engine.materialise import Artifact, materialiser
@@ -24,7 +25,7 @@ from mainstay.engine.platform import Blobs
 class Files:
     """Any ``pathlib.Path`` that exists."""
 
-    kinds = ("file", "folder")
+    kinds = ("file", "folder", "files")  # "folder": one that is empty, or was kept before there were manifests
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, Path)
@@ -36,16 +37,20 @@ class Files:
             raise Invalid(
                 f"there is no file or folder {value.name!r}; return a Path to something the step has written."
             )
-        files = sorted(path for path in value.rglob("*") if path.is_file())
-        entries = {path.relative_to(value).as_posix(): [blobs.put_blob(path), path.stat().st_size] for path in files}
-        digest = blobs.put_blob(canonical_json({"files": entries}))
-        return Artifact(kind="folder", digest=digest, size=sum(size for _, size in entries.values()), rows=len(entries))
+        if not any(path.is_file() for path in value.rglob("*")):
+            return Artifact(kind="folder", digest=blobs.put_blob(canonical_json({"files": {}})), size=0, rows=0)
+        digest = blobs.put_folder(value)
+        root = folders.read_root(blobs.get_blob(digest))
+        return Artifact(kind="files", digest=digest, size=root.size, rows=root.files)
 
     def read(self, artifact: Artifact, blobs: Blobs, wanted: Any) -> Any:
         if artifact.kind == "file":
             return blobs.blob_path(artifact.digest)
         folder = Path(tempfile.mkdtemp(prefix="mainstay-folder-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if artifact.kind == "files":
+            blobs.lay_folder(artifact.digest, folder)
+            return folder
         for name, (digest, _) in json.loads(blobs.get_blob(artifact.digest))["files"].items():
             _lay(folder, name, blobs.blob_path(digest))
         return folder
