@@ -7,11 +7,11 @@ leaves no event. `Change` writes what is governed: it must `record` at least one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, Table
+from sqlalchemy import Connection, CursorResult, MetaData, Row, Table
 from sqlalchemy.sql import Executable
 
 from mainstay.domain.clock import Clock
@@ -44,6 +44,16 @@ class View:
         assert isinstance(result, CursorResult)
         found: list[Any] = list(result.cursor.fetchall())
         result.close()
+        return found
+
+    def scan(self, query: Executable) -> Iterator[Row[Any]]:
+        """Every row that answers ``query``, one after the other, where there may be more than memory holds."""
+        yield from self._connection.execute(query.execution_options(yield_per=5_000))
+
+    def reflected(self) -> MetaData:
+        """Every table that the database has, whoever made it."""
+        found = MetaData()
+        found.reflect(self._connection)
         return found
 
     def ask(self, prepared: Prepared, **values: Any) -> list[Any]:
@@ -141,3 +151,9 @@ class Change(Ingest):
         )
         self.recorded.append(entry)
         return entry
+
+    def record_all(self, events: Sequence[Event]) -> list[ledger.Entry]:
+        """Write many events, in their order, with the reason and because of the change."""
+        entries = ledger.append_all(self, events, actor=self.actor, reason=self.reason, because=self.because)
+        self.recorded.extend(entries)
+        return entries
