@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         start_run,
     )
     from mainstay.client.sdk import connect, feedback, live, predict, release, why
-    from mainstay.client.sweeps import sweep
+    from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
@@ -56,6 +56,7 @@ _ROOM_BY_NAME = {
     "log_table": "mainstay.client.recording",
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
+    "SweepCallback": "mainstay.client.sweeps",
     "sweep": "mainstay.client.sweeps",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
@@ -67,6 +68,7 @@ _ROOM_BY_NAME = {
 
 __all__ = [
     "Recording",
+    "SweepCallback",
     "__version__",
     "autolog",
     "connect",
