@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.lifecycle.tracking import tables
+from mainstay.lifecycle.tracking.metrics import tables as measured
 from mainstay.server.workspace import open_workspace
 from mainstay.store import Store
 
@@ -32,11 +33,11 @@ def seed(store: Store, runs: int = RUNS, points: int = POINTS) -> None:
         with store.ingest() as ingest:
             ingest.bulk_append(tables.runs, map(run, numbers))
             ingest.bulk_append(tables.run_params, (each for n in numbers for each in params(n)))
-            ingest.bulk_append(tables.run_metrics, (each for n in numbers for each in metrics(n)))
+            ingest.bulk_append(measured.run_metrics, (each for n in numbers for each in metrics(n)))
             ingest.bulk_append(tables.run_tags, map(tag, numbers))
     with store.ingest() as ingest:
-        series = tables.series_of(ingest, run_id(runs - 1), ["loss"])["loss"].series
-        tables.append_points(ingest, {series: list(curve(points))})
+        series = measured.series_of(ingest, run_id(runs - 1), ["loss"])["loss"].series
+        measured.append_points(ingest, [(series, 1, list(curve(points)))])
 
 
 def run_id(number: int) -> str:

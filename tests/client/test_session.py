@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+import mainstay
 from mainstay.client import session as sessions
 from mainstay.client.inprocess import InProcess
 from mainstay.client.session import Session, connect
@@ -339,3 +340,15 @@ def test_a_blob_that_is_not_there_is_not_found(embedded: Session) -> None:
     for ask in (embedded.get_blob, embedded.blob_path):
         with pytest.raises(NotFound, match="upload it first"):
             ask("0" * 64)
+
+
+def test_a_schedule_and_a_backfill_are_asked_for_from_python(embedded: Session) -> None:
+    sessions.use(embedded)
+    try:
+        made = mainstay.schedule("nightly", "flights.py:late", cron="0 3 * * *", params={"day": "{date}"}, reason="try")
+        asked = mainstay.backfill("flights.py:late", "2013-01-01", "2013-03-01", by="month", params={"day": "{since}"})
+    finally:
+        sessions.use(None)
+
+    assert embedded.get("/schedules/nightly")["schedule"] == made
+    assert asked["counts"] == {"waiting": 2}

@@ -45,6 +45,7 @@ COMMIT_FIELDS = set(
         "state",
         "error",
         "cacheable",
+        "renew",
     ]
 )
 VERSION_FIELDS = set(
@@ -65,6 +66,7 @@ class MemoryPlatform:
         self.models: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.accepted: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
         self.refuse_columns: set[str] = set()
 
@@ -151,6 +153,10 @@ class MemoryPlatform:
                 return {"hits": {key: self.cache[key] for key in body["keys"] if key in self.cache}}
             case ["steps", "commit"]:
                 return self._commit(body)
+            case ["steps", "accept"]:
+                self.accepted.append(body)
+                self.cache[body["key"]] = self.cache[body["instead_of"]]
+                return self.cache[body["key"]]
             case ["datasets"]:
                 self.datasets[body["name"]] = []
                 return {"name": body["name"]}

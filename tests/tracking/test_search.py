@@ -13,7 +13,8 @@ import pytest
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.tracking import Point
-from mainstay.lifecycle.tracking import logs, runs, search, tables
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.search import pages, tables
 from mainstay.store import Store, open_store
 
 AT = datetime(2013, 1, 1, tzinfo=UTC)
@@ -71,15 +72,15 @@ def test_a_search_finds_exactly_what_it_says(
     store: Store, four: list[str], wanted: dict[str, Any], expected: list[int]
 ) -> None:
     with store.view() as view:
-        found = search.find(view, **wanted)
+        found = pages.find(view, **wanted)
 
     assert [four.index(run.id) for run in found.runs] == expected
 
 
 def test_pages_are_neither_gapped_nor_repeated(store: Store, four: list[str]) -> None:
     with store.view() as view:
-        first = search.find(view, limit=2)
-        rest = search.find(view, limit=2, after=first.next)
+        first = pages.find(view, limit=2)
+        rest = pages.find(view, limit=2, after=first.next)
 
     assert [run.id for run in first.runs + rest.runs] == four[::-1]
     assert rest.next is None
@@ -103,12 +104,12 @@ def test_pages_are_neither_gapped_nor_repeated(store: Store, four: list[str]) ->
 )
 def test_a_filter_that_cannot_be_read_is_refused(store: Store, filter: str) -> None:
     with pytest.raises(Invalid, match="the filter"), store.view() as view:
-        search.find(view, filter=filter)
+        pages.find(view, filter=filter)
 
 
 def test_an_experiment_that_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(NotFound, match="no experiment 'none'"), store.view() as view:
-        search.find(view, experiment="none")
+        pages.find(view, experiment="none")
 
 
 def test_a_condition_on_a_metric_and_an_order_by_one_go_together_where_many_match(
@@ -117,7 +118,7 @@ def test_a_condition_on_a_metric_and_an_order_by_one_go_together_where_many_matc
     monkeypatch.setattr(tables, "FEW", 0)
 
     with store.view() as view:
-        found = search.find(view, experiment="Default", filter="metrics.auc > 0.55", order_by="metrics.auc desc")
+        found = pages.find(view, experiment="Default", filter="metrics.auc > 0.55", order_by="metrics.auc desc")
 
     assert [run.id for run in found.runs] == [four[2], four[1]]
 
@@ -227,19 +228,21 @@ def number_of(value: Any) -> float | None:
         return None
 
 
-@pytest.mark.parametrize("few", [0, 5_000])
+@pytest.mark.parametrize(("few", "many_"), [(-1, -1), (-1, 20_000), (5_000, 20_000)])
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_search_is_the_slow_search_page_by_page(
-    many: tuple[Store, list[dict[str, Any]]], order: str, few: int, monkeypatch: pytest.MonkeyPatch
+    many: tuple[Store, list[dict[str, Any]]], order: str, few: int, many_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Gathered, walked past sets of ids, or walked without them."""
     monkeypatch.setattr(tables, "FEW", few)
+    monkeypatch.setattr(tables, "MANY", many_)
     store, known = many
     for text, holds in FILTERS.items():
         for experiment, deleted in (("a", False), (None, None)):
             found, place = [], None
             while True:
                 with store.view() as view:
-                    page = search.find(
+                    page = pages.find(
                         view, experiment=experiment, filter=text, order_by=order, deleted=deleted, after=place, limit=7
                     )
                 found += [run.id for run in page.runs]
@@ -256,13 +259,13 @@ def test_every_search_is_the_slow_search_page_by_page(
 
 def test_the_token_of_another_order_is_refused(store: Store, four: list[str]) -> None:
     with store.view() as view:
-        place = search.find(view, order_by="metrics.auc", limit=1).next
+        place = pages.find(view, order_by="metrics.auc", limit=1).next
 
     with pytest.raises(Invalid, match="belongs to another search"), store.view() as view:
-        search.find(view, after=place)
+        pages.find(view, after=place)
 
 
 @pytest.mark.parametrize("order", ["metrics.", "auc", "metrics.auc up", "metrics.auc,", "datasets.name", "x" * 5_000])
 def test_an_order_that_cannot_be_read_is_refused(store: Store, order: str) -> None:
     with pytest.raises(Invalid, match="the order"), store.view() as view:
-        search.find(view, order_by=order)
+        pages.find(view, order_by=order)

@@ -52,14 +52,22 @@ class Empty(NamedTuple):
 
 # What a state means to somebody who glances at it: colour, icon and word together, so that none is the only sign.
 _TONES = {
-    "ok": ("✓", "green", "ok live succeeded cached done pass passed approved approve completed active released"),
+    "ok": (
+        "✓",
+        "green",
+        "ok live succeeded cached done pass passed approved approve completed active skipped released",
+    ),
     "watch": (
         "▲",
         "yellow",
         "watch warning waiting rolling running paused held judging leased queued pending acknowledged muted suggest "
-        "insufficient candidate",
+        "insufficient candidate asked",
     ),
-    "alert": ("✗", "red", "alert refused failed fail rejected reject rolled_back aborted open disabled retired"),
+    "alert": (
+        "✗",
+        "red",
+        "alert refused failed fail rejected reject rolled_back aborted cancelled open disabled retired",
+    ),
     "unknown": ("?", "magenta", "unknown"),
 }
 _TONE_BY_STATE = {state: (icon, colour) for icon, colour, states in _TONES.values() for state in states.split()}
@@ -158,6 +166,15 @@ def print_title(title: str) -> None:
     """A heading with room above it."""
     say()
     say(title, "bold")
+
+
+_DIFF_TONES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def print_diff(text: str | None) -> None:
+    """A unified difference without its head."""
+    for line in (text or "").splitlines()[2:]:
+        say(line, _DIFF_TONES.get(line[:1], "dim"))
 
 
 def print_wrapped(text: str, *, indent: str) -> None:

@@ -180,8 +180,9 @@ def _declare(stage: Stage) -> None:
     wanted = tomllib.loads((stage.folder / "mainstay.toml").read_text())
     owner, ana, why = stage.cast.owner, stage.cast.ana, {"reason": "as declared in mainstay.toml"}
     for kind, who, path in (("policy", owner, "/policies/{}"), ("deployment", ana, "/deployments"),
-                            ("monitor", ana, "/monitors"), ("trigger", ana, "/triggers")):  # fmt: skip
-        for name, body in wanted[kind].items():
+                            ("monitor", ana, "/monitors"), ("trigger", ana, "/triggers"),
+                            ("schedule", ana, "/schedules")):  # fmt: skip
+        for name, body in wanted.get(kind, {}).items():
             named = {} if "{}" in path else {"name": name}
             who.post(path.format(name), named | body | why)
 

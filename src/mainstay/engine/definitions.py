@@ -8,11 +8,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from mainstay.domain.errors import Invalid
 from mainstay.engine import roots, tracing
 from mainstay.engine.platform import Platform
+
+if TYPE_CHECKING:
+    from mainstay.engine.outlook import Outlook
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,6 +63,9 @@ class Definition(Generic[P, R]):
             raise Invalid(f"pipeline {self.name}: {error}; its parameters are {self.signature}.") from error
         bound.apply_defaults()
         return dict(bound.arguments)
+
+    def conclude(self, platform: Platform, run_id: str, outlook: Outlook) -> None:
+        """What is still to be told when every step is done, while the run goes on; nothing, for most."""
 
     def trace(self, platform: Platform | None, params: Mapping[str, Any]) -> tracing.Trace:
         """Call the function with refs in place of results; nothing is carried out."""

@@ -116,13 +116,15 @@ def execute(
     params: Mapping[str, Any] | None = None,
     because: int | None = None,
     reason: str | None = None,
+    tags: Mapping[str, str] | None = None,
     notify: Notify | None = None,
     executor: Executor | None = None,
 ) -> Execution:
     """Carry ``pipeline`` out and record it.
 
     Args:
-        because: sequence number of the event that caused it. reason: why, in words. notify: called as things happen.
+        because: sequence number of the event that caused it. reason: why, in words.
+        tags: of the run, such as the time that it is about. notify: called as things happen.
 
     Raises:
         StepFailed: a step raised. Invalid: the parameters, the trace or a step's result do not fit. In both cases the
@@ -131,13 +133,14 @@ def execute(
     began = time.monotonic()
     bound = pipeline.bind(params or {})
     closures = closures_of(pipeline)
-    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason)
+    run_id = recording.begin(pipeline, platform, bound, closures, because=because, reason=reason, tags=tags)
     tell = notify or (lambda notice: None)
     tell(Notice(what="run", label=pipeline.name, text=f"run {run_id}"))
     chosen = executor or Inline()
     try:
         work = _prepared(pipeline, platform, bound, closures, run_id, chosen, tell)
         _go(work)
+        pipeline.conclude(platform, run_id, work.outlook)
     # Whatever ends the run, Ctrl-C included, is recorded before it goes on its way.
     except BaseException as error:
         recording.finish(platform, run_id, "failed", _last_words(error))
@@ -193,7 +196,12 @@ def _prepared(
     outlook.settle_existing()
     outlook.foresee()  # for its one query: what it believes is not used
     executor.start(platform)
-    return _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    remarks = outlook.remarks()
+    for text in remarks:
+        notify(Notice(what="warning", label=pipeline.name, text=text))
+    work = _Work(pipeline=pipeline, platform=platform, run_id=run_id, outlook=outlook, executor=executor, notify=notify)
+    work.warnings += remarks
+    return work
 
 
 def _last_words(error: BaseException) -> str:
@@ -246,7 +254,6 @@ def _take_hit(work: _Work, forecast: Forecast, hit: Hit) -> None:
 def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None
     closures = work.outlook.closures
-    known = {*closures.of(node.step).files, *closures.of_entry().files}
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.executor.submit(
         StepCall(
@@ -255,7 +262,7 @@ def _submit(work: _Work, forecast: Forecast, node: StepNode) -> None:
             arguments=forecast.resolved.tree,
             seed=work.pipeline.seed,
             root=closures.root,
-            known=frozenset(known),
+            known=closures.known_files(node.step, forecast.resolved.tree.values()),
         )
     )
 

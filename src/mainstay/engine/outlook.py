@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
+from mainstay.domain.clock import utc_now
+from mainstay.domain.code import Change
 from mainstay.domain.digests import canonical_json
 from mainstay.engine import arguments, keys, snapshots
 from mainstay.engine.arguments import WHOLE, Bundle, Resolved
@@ -18,6 +22,7 @@ from mainstay.engine.history import History
 from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.keys import Closures, KeyParts
 from mainstay.engine.materialise import Artifact
+from mainstay.engine.past_sources import PastSources
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import ExistingNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
 from mainstay.engine.step_calls import outputs_from
@@ -36,7 +41,10 @@ class Missing(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """``why``: hit, new, code, input, param, environment, or unknown. ``assumes``: uncached steps that it relies on."""
+    """``why``: hit, new, code, unrelated, input, param, environment, expired, or unknown.
+
+    ``assumes``: uncached steps that it relies on.
+    """
 
     node: Node
     why: str
@@ -57,6 +65,7 @@ class Outlook:
     history: History
     hits: Hits
     seed: int
+    now: datetime = field(default_factory=lambda: utc_now())
     outputs: dict[int, Mapping[str, Artifact]] = field(default_factory=dict)
     named: dict[int, str] = field(default_factory=dict)
 
@@ -68,10 +77,18 @@ class Outlook:
             return Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}")
         parts = self.parts_of(node, resolved)
         hit = self.hits.of(parts.key) if parts.is_cacheable else None
+        if hit is not None and (told := self.expired(node, hit)):
+            return Forecast(node=node, why="expired", sentence=told, parts=parts, resolved=resolved)
         if hit is not None:
             return Forecast(node=node, why="hit", sentence="hit", parts=parts, resolved=resolved, hit=hit)
         why, sentence = self.why(node, parts)
         return Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved)
+
+    def expired(self, node: Node, hit: Hit) -> str | None:
+        """Why a stored result is too old, for a step whose results hold for a while."""
+        ttl = node.step.options.ttl_s if isinstance(node, StepNode) else None
+        age = (self.now - hit.at).total_seconds() if hit.at else 0.0
+        return f"source expired: read {_length(age)} ago, holds for {_length(ttl)}" if ttl and age > ttl else None
 
     def foresee(self) -> list[Forecast]:
         """All nodes, as far as can be told before anything runs; one query for all keys where the last run helps."""
@@ -125,6 +142,11 @@ class Outlook:
             return {"model": node.value, "metrics": node.metrics, "holdout": node.holdout}
         return {}
 
+    def remarks(self) -> list[str]:
+        """What the cached steps read that no key can hold, each with its line."""
+        steps = [node.step for node in self.trace.nodes if isinstance(node, StepNode) and node.step.options.cache]
+        return list(dict.fromkeys(text for step in dict.fromkeys(steps) for text in self.closures.of(step).remarks))
+
     def _result(self, ref: Ref) -> Artifact | Bundle:
         outputs = self.outputs.get(ref.node.number)
         if outputs is None:
@@ -162,10 +184,31 @@ class Outlook:
         before = self.history.before(node.label, parts.step)
         if before is None or before["key_parts"].get("step") != parts.step:
             return "new", "never run before" if parts.is_cacheable else _uncached(node, parts)
-        why, sentence = keys.difference(parts, before["key_parts"], self._rows())
+        why, sentence = keys.difference(parts, before["key_parts"], self._rows(), self._lines(before))
         if why != "new":
             return why, sentence
         return "new", "it failed the last time" if before.get("state") == "failed" else _uncached(node, parts)
+
+    def changes(self, node: Node, parts: KeyParts) -> list[Change]:
+        """The statements behind ``code``, with their differences."""
+        before = self.history.before(node.label, parts.step)
+        if before is None:
+            return []
+        changed = keys.parts_changed(parts, before["key_parts"])
+        found = (self.past.change(str(before.get("pipeline_run")), module, name) for module, name in changed)
+        return [change for change in found if change is not None]
+
+    @cached_property
+    def past(self) -> PastSources:
+        """The sources of earlier runs."""
+        return PastSources(blobs=self.platform, root=self.closures.root, digests=self.history.sources)
+
+    def _lines(self, before: Mapping[str, Any]) -> keys.Lines:
+        def lines(module: str, name: str) -> int | None:
+            change = self.past.change(str(before.get("pipeline_run")), module, name)
+            return change.lines if change else None
+
+        return lines
 
     def _rows(self) -> dict[str, int | None]:
         mine = {each.digest: each.rows for outputs in self.outputs.values() for each in outputs.values()}
@@ -184,6 +227,7 @@ class Belief:
             history=outlook.history,
             hits=outlook.hits,
             seed=outlook.seed,
+            now=outlook.now,
             outputs=dict(outlook.outputs),
             named=dict(outlook.named),
         )
@@ -205,13 +249,15 @@ class Belief:
             return set()
         parts = outlook.parts_of(node, resolved)
         known = outlook.hits.peek(parts.key) if parts.is_cacheable else None
+        expired = outlook.expired(node, known) if known else None
+        known = None if expired else known
         believed = known.outputs if known else self._recorded(node, parts)
-        if known is None and not parts.is_cacheable and believed is not None:
+        if known is None and (not parts.is_cacheable or expired) and believed is not None:
             assumes = (*assumes, node.label)
         self._assumes[node.number] = assumes
         if believed is not None:
             outlook.settle(node, believed)
-        why, sentence = ("hit", "hit") if known else outlook.why(node, parts)
+        why, sentence = ("expired", expired) if expired else ("hit", "hit") if known else outlook.why(node, parts)
         self.forecasts.append(
             Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved, hit=known, assumes=assumes)
         )
@@ -219,12 +265,23 @@ class Belief:
 
     def _recorded(self, node: Node, parts: KeyParts) -> Mapping[str, Artifact] | None:
         """What the last run recorded under the very same key. Believed only until the index has answered."""
+        known = self._outlook.hits.peek(parts.key)
+        if known and self._outlook.expired(node, known):
+            return known.outputs  # read again, it may well be the same
         if parts.is_cacheable and self._outlook.hits.is_asked(parts.key):
             return None
         before = self._outlook.history.before(node.label, parts.step)
         if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
             return None
         return outputs_from(list(before.get("outputs") or ())) or None
+
+
+def _length(seconds: float) -> str:
+    """Such as ``6 h``."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or (seconds >= size and seconds % size < 1):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _verb_parts(verb: str, resolved: Resolved, stated: Mapping[str, Any]) -> KeyParts:

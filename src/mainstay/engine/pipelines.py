@@ -39,6 +39,12 @@ class Pipeline(Definition[P, R]):
 
         return plan.make(self, platform, params=params)
 
+    def accept(self, platform: Platform, /, *, _reason: str, **params: Any) -> Plan:
+        """Let stored results stand where only unrelated code has changed; the plan after that."""
+        from mainstay.engine import plan
+
+        return plan.accept(self, platform, params=params, reason=_reason)
+
 
 @overload
 def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...

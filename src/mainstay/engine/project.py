@@ -22,6 +22,8 @@ from typing import Any
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
 from mainstay.engine import closure, roots, step_calls, steps
 from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.refreshes import Refresh
+from mainstay.engine.views import FeatureView
 
 _imported_roots: set[Path] = set()
 
@@ -46,6 +48,8 @@ def load(entry: str, *, folder: Path | None = None) -> Pipeline[..., Any]:
     told = f"its pipelines are {', '.join(there)}" if there else "it has no pipeline (a function marked @pipeline)"
     if found is None:
         raise NotFound(f"{file.name} has no function {function!r}; {told}.", entry=entry)
+    if isinstance(found, FeatureView):
+        return Refresh(found)
     if not isinstance(found, Pipeline):
         raise Invalid(f"{function!r} of {file.name} is not a pipeline; {told}.", entry=entry)
     return found
@@ -104,14 +108,16 @@ def _forget(root: Path) -> None:
 
 def _forget_spaces(root: Path) -> None:
     """Namespace packages have no file of their own."""
-    for name, module in list(sys.modules.items()):
-        paths = getattr(module, "__path__", None)
-        if (
-            paths is not None
-            and getattr(module, "__file__", None) is None
-            and any(Path(each).is_relative_to(root) for each in paths)
-        ):
-            del sys.modules[name]
+    # All are looked at before any goes: the path of an inner one is worked out from the outer one.
+    for name in [name for name, module in list(sys.modules.items()) if _is_space_in(module, root)]:
+        del sys.modules[name]
+
+
+def _is_space_in(module: types.ModuleType, root: Path) -> bool:
+    paths = getattr(module, "__path__", None)
+    if paths is None or getattr(module, "__file__", None) is not None:
+        return False
+    return any(Path(each).is_relative_to(root) for each in paths)
 
 
 # ── parameters from the command line ───────────────────────────────────────────────────────────────────────────────

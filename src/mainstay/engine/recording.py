@@ -43,6 +43,7 @@ def begin(
     *,
     because: int | None,
     reason: str | None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Open the run; its id."""
     packages = environment.lock()
@@ -56,7 +57,7 @@ def begin(
         "hardware": environment.hardware(),
         "seeds": {"pipeline": pipeline.seed},
     }
-    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason}
+    stated = {"experiment": pipeline.experiment, "because": because, "reason": reason, "tags": tags}
     return str(
         platform.post("/runs", body | {name: value for name, value in stated.items() if value is not None})["id"]
     )
@@ -101,6 +102,7 @@ def commit(
         "seconds": round(record.seconds, 6),
         "state": record.state,
         "cacheable": parts.is_cacheable and record.state == "succeeded",
+        "renew": record.why == "expired",
     }
     body |= {name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None}
     answer = platform.post("/steps/commit", body)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -27,9 +29,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a step is carried out; see ``step``."""
+    """How a step is carried out; see ``step``. ``ttl_s``: how old a stored result may be, in seconds."""
 
     cache: bool = True
+    ttl_s: float | None = None
     retries: int = 0
     retry_on: tuple[type[Exception], ...] = (Exception,)
     retry_wait_s: float = 1.0
@@ -72,6 +75,12 @@ class Step(Generic[P, R]):
         return f"{module}.{self.function.__qualname__}"
 
     @functools.cached_property
+    def has_source(self) -> bool:
+        """Whether the function's own code stands in a file; that of a REPL or of ``exec`` does not."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return bool(self.files) and (code is None or Path(code.co_filename).is_file())
+
+    @functools.cached_property
     def result_annotation(self) -> Any:
         """The annotation of the result; None if there is none or it cannot be evaluated."""
         return annotations_of(self.function).get("return")
@@ -82,7 +91,7 @@ def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
 def step(
     *,
-    cache: bool = True,
+    cache: bool | str | timedelta = True,
     retries: int = 0,
     retry_on: tuple[type[Exception], ...] = (Exception,),
     retry_wait_s: float = 1.0,
@@ -93,7 +102,7 @@ def step(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    cache: bool = True,
+    cache: bool | str | timedelta = True,
     retries: int = 0,
     retry_on: tuple[type[Exception], ...] = (Exception,),
     retry_wait_s: float = 1.0,
@@ -104,7 +113,7 @@ def step(
 
     Args:
         cache: False for a step that reads the outside world; it runs every time, and what follows is a hit if its bytes
-            are the same as before.
+            are the same as before. A length of time, such as ``"6h"``, for one whose result holds so long.
         retries: how often to try again after an exception of a type in ``retry_on``; waits ``retry_wait_s``, doubled
         each time.
         env: names of the environment variables that the step reads; their values become part of its key.
@@ -113,14 +122,38 @@ def step(
     if isinstance(env, str):
         raise Invalid(f"env is {env!r}; a list of names is expected, such as env=[{env!r}].")
     options = Options(
-        cache=cache, retries=retries, retry_on=retry_on, retry_wait_s=retry_wait_s, env=tuple(env), salt=salt
+        cache=cache is not False,
+        ttl_s=_lifetime(cache),
+        retries=retries,
+        retry_on=retry_on,
+        retry_wait_s=retry_wait_s,
+        env=tuple(env),
+        salt=salt,
     )
     place = _file_of_caller()
 
     def mark(function: Callable[..., Any]) -> Step[..., Any]:
-        return Step(_checked(function), options, files_of(function, place))
+        return Step(checked(function), options, files_of(function, place))
 
     return mark if function is None else mark(function)
+
+
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def _lifetime(cache: bool | str | timedelta) -> float | None:
+    if isinstance(cache, bool):
+        return None
+    found = _LENGTH.fullmatch(cache.strip()) if isinstance(cache, str) else None
+    if not isinstance(cache, timedelta) and found is None:
+        raise Invalid(
+            f'cache is {cache!r}; True, False or a length of time is expected, such as "6h" or timedelta(hours=6).'
+        )
+    seconds = cache.total_seconds() if isinstance(cache, timedelta) else float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
+    if seconds <= 0:
+        raise Invalid(f"cache is {cache!r}; a length of time above zero is expected, or False to run every time.")
+    return seconds
 
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -153,7 +186,12 @@ def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], k
     return Ref(node, (), step.result_annotation)
 
 
-def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, if it can be a step.
+
+    Raises:
+        Invalid: it cannot.
+    """
     if isinstance(function, Step):
         raise Invalid(f"{function.name} is a step already; write @step once.")
     if not inspect.isfunction(function) or function.__name__ == "<lambda>":

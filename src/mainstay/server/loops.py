@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from mainstay.lifecycle.governance import tokens
 from mainstay.lifecycle.monitoring import watch
+from mainstay.lifecycle.pipelines.scheduling import backfills, schedules
 from mainstay.lifecycle.serving import watching
 from mainstay.lifecycle.tracking import runs
 from mainstay.lifecycle.triggers import following
@@ -94,6 +95,8 @@ def every_loop() -> list[Loop]:
     return [
         keep_house,
         close_records,
+        schedules.fire_due,
+        backfills.carry_on,
         watching.judge_releases,
         watching.move_rollouts,
         watch.loop,

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import BigInteger, ColumnElement, Table, and_, exists, false, not_, or_, type_coerce
+
+from mainstay.store.schema import Instant
 
 # Patterns know no escape: a backslash is a character like any other, for which PostgreSQL must be told of another.
 _NO_ESCAPE = "\x1f"
+_MANY = 500  # ids in one question: databases have a limit for them
 
 _MEANINGS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "=": lambda column, value: column == value,
@@ -48,3 +51,22 @@ def behind(terms: Sequence[tuple[Any, bool]], place: Sequence[Any]) -> ColumnEle
         found.append(and_(*ties, further))
         ties.append(tie)
     return or_(false(), *found)
+
+
+def has(table: Table, own: ColumnElement[bool], key: str, operator: str, value: Any) -> ColumnElement[bool]:
+    """Whether what stands in a table of keys and values under ``key`` compares so; without the key nothing does, except
+    IS NULL. ``own`` tells whose rows count."""
+    there = exists().where(own, table.c.key == key)
+    if operator == "IS NULL":
+        return not_(there)
+    return there if operator == "IS NOT NULL" else there.where(compared(table.c.value, operator, value))
+
+
+def as_compared(column: Any) -> Any:
+    """A column as it is compared and sorted: moments as the numbers they are stored as."""
+    return type_coerce(column, BigInteger) if isinstance(column.type, Instant) else column
+
+
+def in_parts(identities: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Ids, as many at a time as one question may name."""
+    return (identities[first : first + _MANY] for first in range(0, len(identities), _MANY))

@@ -136,6 +136,15 @@ def finish(
     return get(ingest, identity)
 
 
+def withdraw(ingest: Ingest, identity: str, *, why: str) -> None:
+    """End a job that is not wanted any more: one that waits is not begun, and whoever works on it loses the lease."""
+    ingest.execute(
+        update(jobs)
+        .where(jobs.c.id == identity, jobs.c.state.in_(["queued", "leased"]))
+        .values(state="failed", error=why, finished_at=ingest.now(), leased_until=None)
+    )
+
+
 def reclaim(ingest: Ingest) -> None:
     """Put jobs whose lease ran out back into the queue; fail those that were tried often enough."""
     late = (jobs.c.state == "leased") & (jobs.c.leased_until < ingest.now())

@@ -21,8 +21,11 @@ LISTS = {
     ("alerts", "list"): "/alerts",
     ("triggers", "list"): "/triggers",
     ("decisions", "list"): "/decisions",
+    ("schedules", "list"): "/schedules",
+    ("backfills", "list"): "/backfills",
     ("jobs", "list"): "/jobs",
     ("people", "list"): "/people",
+    ("webhooks", "list"): "/webhooks",
     ("live",): "/live",
 }
 NEVER_EMPTY = {("people", "list"), ("experiments", "list")}  # a fresh workspace has its owner, and `Default`

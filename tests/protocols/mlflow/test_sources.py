@@ -12,7 +12,8 @@ import pytest
 from mainstay.domain.errors import Invalid
 from mainstay.domain.tracking import Artifact
 from mainstay.lifecycle.registry import models, versions
-from mainstay.lifecycle.tracking import experiments, logged_models, logs, runs
+from mainstay.lifecycle.tracking import experiments, logs, runs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.protocols.mlflow import sources
 from mainstay.store import Store, open_store
 

@@ -24,6 +24,8 @@ from typing import Any
 
 from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
 from mainstay.engine import execution, project, step_calls
+from mainstay.engine.execution import Execution
+from mainstay.engine.jobs import needless
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
 
@@ -153,15 +155,23 @@ def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, 
             f"entry {body['entry'][:120]!r} leads out of the project; name a file in it, as in flights.py:train."
         )
     pipeline = project.load(body["entry"], folder=folder)
+    params = _params(pipeline, body.get("params") or {})
+    unless = body.get("unless")
+    if unless is not None and (known := needless.find(pipeline, platform, params, unless["run"])):
+        return {"skipped": known.sentence, "run_id": known.run_id}
     done = execution.execute(
         pipeline,
         platform,
-        params=_params(pipeline, body.get("params") or {}),
+        params=params,
         because=body.get("because"),
         reason=body.get("reason"),
+        tags=body.get("tags"),
     )
+    return _told(done, body.get("register_as"))
+
+
+def _told(done: Execution, wanted: str | None) -> dict[str, Any]:
     versions = list(done.versions)
-    wanted = body.get("register_as")
     mine = [name for name in versions if wanted is None or name.rpartition("/")[0] == wanted]
     return {
         "run_id": done.run_id,

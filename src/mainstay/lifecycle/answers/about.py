@@ -23,7 +23,8 @@ from mainstay.lifecycle.registry import lineage, models, versions
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import deployments, prediction_log
-from mainstay.lifecycle.tracking import runs, search
+from mainstay.lifecycle.tracking import runs
+from mainstay.lifecycle.tracking.search import pages
 from mainstay.lifecycle.triggers import decisions, rules
 from mainstay.store import View, ledger
 
@@ -130,7 +131,7 @@ def _snapshot(view: View, name: str) -> Place:
 
 def _pipeline(view: View, name: str) -> Place:
     named = [Comparison("attribute", "name", "=", name)]
-    newest = next(iter(search.find(view, kind="pipeline", comparisons=named, limit=1).runs), None)
+    newest = next(iter(pages.find(view, kind="pipeline", comparisons=named, limit=1).runs), None)
     if newest is None:
         raise NotFound(f"no pipeline called {name!r} has run here; `mainstay run FILE.py:{name}` runs it.")
     place = _run(view, newest.id)

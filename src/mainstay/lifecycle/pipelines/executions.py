@@ -50,11 +50,13 @@ def commit_step(
     outputs: Sequence[Output] = (),
     error: str | None = None,
     cacheable: bool = False,
+    renew: bool = False,
 ) -> Step:
     """Put one execution of a step on record.
 
     Where an equal step was published before, by another run or a moment ago, its outputs are the ones that count: the
-    answer names them, and ``hit_of`` says whose they are. The same call of the same run, sent again, is answered with
+    answer names them, and ``hit_of`` says whose they are; with ``renew``, because the earlier result has expired, the new
+    ones count. The same call of the same run, sent again, is answered with
     its record.
 
     Raises:
@@ -82,7 +84,9 @@ def commit_step(
         error=error,
     )
     if cacheable and state == "succeeded":
-        first = results.publish(change, Published(key=key, run_id=run.id, outputs=tuple(outputs), at=ended))
+        first = results.publish(
+            change, Published(key=key, run_id=run.id, outputs=tuple(outputs), at=ended), renew=renew
+        )
         outputs, hit_of = first.outputs, hit_of if first.run_id == run.id else first.run_id
     step = Step(
         run_id=run.id,

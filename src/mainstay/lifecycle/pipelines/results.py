@@ -33,9 +33,10 @@ def lookup(view: View, keys: Sequence[str]) -> dict[str, Published]:
     return {found.key: found for found in tables.published(view, keys) if is_sound(view, found.outputs)} if keys else {}
 
 
-def publish(change: Change, new: Published) -> Published:
-    """Keep ``new``, unless a sound result stands under its key; the one that stands there afterwards."""
-    first = lookup(change, [new.key]).get(new.key)
+def publish(change: Change, new: Published, *, renew: bool = False) -> Published:
+    """Keep ``new``, unless a sound result stands under its key that need not be renewed; the one that stands there
+    afterwards."""
+    first = None if renew else lookup(change, [new.key]).get(new.key)
     if first is None:
         tables.put_published(change, new)
     return first or new

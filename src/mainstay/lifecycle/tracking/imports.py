@@ -16,7 +16,9 @@ from typing import NamedTuple
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.events.tracking import ExperimentImported, LoggedModelImported, RunImported
 from mainstay.domain.tracking import Artifact, Experiment, LoggedModel, Run, SeenDataset
-from mainstay.lifecycle.tracking import experiments, links, logged_models, logs, naming, runs, tables
+from mainstay.lifecycle.tracking import experiments, links, logs, naming, runs, tables
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
+from mainstay.lifecycle.tracking.logged_models import tables as logged_model_tables
 from mainstay.store import Change, View
 
 SOURCE_TAG = "mainstay.imported_from"
@@ -137,7 +139,7 @@ def logged_model(
         raise Invalid(
             f"model id {identity[:60]!r} is not one of MLflow's; 'm-' and 32 hexadecimal digits are expected."
         )
-    if tables.logged_model(change, identity) is None:
+    if logged_model_tables.logged_model(change, identity) is None:
         at = created_at or change.now()
         new = LoggedModel(
             id=identity,
@@ -150,7 +152,7 @@ def logged_model(
             created_at=at,
             updated_at=at,
         )
-        tables.put_logged_model(change, new)
+        logged_model_tables.put_logged_model(change, new)
     logged_models.put_params(change, identity, params)
     logged_models.put_tags(change, identity, {**tags, SOURCE_TAG: source})
     for file in files:
@@ -164,9 +166,14 @@ def brought(view: View, source: str, experiment: str) -> Brought:
     found = tables.experiment_named(view, experiment)
     if found is None:
         return Brought([], [])
-    return Brought(*tables.imported_into(view, SOURCE_TAG, source, found.id))
+    return Brought(
+        tables.imported_into(view, SOURCE_TAG, source, found.id),
+        logged_model_tables.imported_into(view, SOURCE_TAG, source, found.id),
+    )
 
 
 def count(view: View, source: str) -> dict[str, int]:
     """How much of ``source`` is on record here: experiments, runs, points, files and logged models; complete runs only."""
-    return tables.count_imported(view, SOURCE_TAG, source)
+    found = tables.count_imported(view, SOURCE_TAG, source)
+    models, files = logged_model_tables.count_imported(view, SOURCE_TAG, source)
+    return {**found, "files": found["files"] + files, "logged_models": models}

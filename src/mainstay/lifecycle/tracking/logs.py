@@ -23,7 +23,6 @@ from mainstay.domain.tracking import (
     MOST_POINTS,
     MOST_TAGS,
     Artifact,
-    ModelMetric,
     Point,
     Series,
     check_key,
@@ -32,10 +31,13 @@ from mainstay.domain.tracking import (
     same_params,
     unknown_run,
 )
-from mainstay.lifecycle.tracking import series as curves
 from mainstay.lifecycle.tracking import tables
-from mainstay.lifecycle.tracking.tables import Footing, Reading
-from mainstay.store import Ingest, View
+from mainstay.lifecycle.tracking.metrics import series as curves
+from mainstay.lifecycle.tracking.metrics import tables as measured
+from mainstay.lifecycle.tracking.metrics.points import Points, Reading
+from mainstay.lifecycle.tracking.metrics.tables import Standing
+from mainstay.lifecycle.tracking.tables import Footing
+from mainstay.store import Ingest, View, files
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -190,23 +192,16 @@ def put_readings(ingest: Ingest, run: str, footing: Footing, readings: Mapping[s
         steps = [step for step, _, _ in several]
         check_step(key, min(steps))
         check_step(key, max(steps))
-    newest = {key: max(several, key=_order) for key, several in readings.items()}
-    before = tables.series_of(ingest, run, readings)
-    begun = {key: one for key, one in newest.items() if key not in before}
-    series = before | (tables.begin_series(ingest, run, footing.experiment, begun) if begun else {})
-    tables.append_points(ingest, {series[key].series: several for key, several in readings.items()})
-    later = {
-        before[key].series: one
-        for key, one in newest.items()
-        if key in before and _order(one) > _order(before[key].latest)
-    }
-    if later:
-        tables.put_latest(ingest, later)
-
-
-def put_measured(ingest: Ingest, measured: Sequence[ModelMetric]) -> None:
-    """Keep which of a run's points were measured of a logged model, or on a dataset."""
-    tables.put_model_metrics(ingest, measured)
+    before = measured.series_of(ingest, run, readings)
+    now = {key: _standing(several, before.get(key)) for key, several in readings.items()}
+    if begun := {key: one for key, one in now.items() if key not in before}:
+        before |= measured.begin_series(ingest, run, footing.experiment, begun)
+    measured.append_points(
+        ingest,
+        ((before[key].series, now[key].points - len(several), several) for key, several in readings.items()),
+    )
+    if later := [one for key, one in now.items() if key not in begun]:
+        measured.put_standing(ingest, later)
 
 
 def put_tags(ingest: Ingest, run: str, footing: Footing, tags: Mapping[str, str]) -> None:
@@ -244,7 +239,7 @@ def add_artifact(ingest: Ingest, run: str, artifact: Artifact) -> Artifact:
     """
     must_run(ingest, run)
     check_artifact(ingest, artifact)
-    tables.put_artifact(ingest, run, artifact)
+    files.put(ingest, tables.run_artifacts, run, artifact)
     return artifact
 
 
@@ -269,7 +264,7 @@ def remove_artifacts(ingest: Ingest, run: str, path: str) -> int:
         NotFound: no such run. Closed: the run has ended.
     """
     must_run(ingest, run)
-    return tables.remove_artifacts(ingest, run, path)
+    return files.remove(ingest, tables.run_artifacts, run, path)
 
 
 def params_of(view: View, run: str, keys: Iterable[str]) -> dict[str, Any]:
@@ -284,18 +279,18 @@ def of(view: View, run: str) -> Logged:
 
 def artifacts_of(view: View, run: str, *, below: str = "") -> list[Artifact]:
     """The files of a run, by path; ``below``: only those in a folder, which ends in ``/``."""
-    return tables.artifacts_of(view, run, below=below)
+    return files.listed(view, tables.run_artifacts, run, below=below)
 
 
 def artifact_of(view: View, run: str, path: str) -> Artifact | None:
     """One file of a run."""
-    return tables.artifact(view, run, path)
+    return files.found(view, tables.run_artifacts, run, path)
 
 
 def of_runs(view: View, runs: Sequence[str]) -> dict[str, Logged]:
     """What each of many runs logged, in three queries."""
     params, tags = (tables.values_of_runs(view, what, runs) for what in ("params", "tags"))
-    latest = tables.latest_of_runs(view, runs)
+    latest = measured.latest_of_runs(view, runs)
     return {
         run: Logged(
             params=params[run], metrics={key: _number(one[2]) for key, one in latest[run].items()}, tags=tags[run]
@@ -312,7 +307,7 @@ def said_by_runs(view: View, runs: Sequence[str]) -> dict[str, tuple[dict[str, A
 
 def latest_of_runs(view: View, runs: Sequence[str]) -> dict[str, dict[str, Reading]]:
     """The latest reading of every metric of many runs, as it is stored."""
-    return tables.latest_of_runs(view, runs)
+    return measured.latest_of_runs(view, runs)
 
 
 def history(
@@ -330,14 +325,19 @@ def history(
         place = (step, (at - _EPOCH) // _MICROSECOND, None if math.isnan(value) else value)
     if tables.footing(view, run) is None:
         raise unknown_run(run)
-    found: list[Reading] = []
-    while len(found) < limit:
-        page = curves.readings(view, run, key, after=place, limit=limit)
-        found += curves.once(page, found[-1] if found else None)
-        if len(page) < limit:
-            break
-        place = page[-1]
-    return _points(key, found[:limit])
+    page, _ = curves.page(view, run, key, after=place, limit=limit)
+    return _points(key, page.readings())
+
+
+def curve(view: View, run: str, key: str, *, since: int | None = None, until: int | None = None) -> Points:
+    """Every point of one metric, as columns; ``since`` and ``until`` are steps, both included.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    if tables.footing(view, run) is None:
+        raise unknown_run(run)
+    return curves.of(view, run, key, since=since, until=until)
 
 
 def drawn(
@@ -350,7 +350,7 @@ def drawn(
     """
     if tables.footing(view, run) is None:
         raise unknown_run(run)
-    return _points(key, curves.extremes(view, run, key, most=most, since=since, until=until))
+    return _points(key, curves.extremes(view, run, key, most=most, since=since, until=until).readings())
 
 
 def _points(key: str, readings: Sequence[Reading]) -> list[Point]:
@@ -361,6 +361,18 @@ def _points(key: str, readings: Sequence[Reading]) -> list[Point]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _standing(several: Sequence[Reading], before: Standing | None) -> Standing:
+    """How a series stands with ``several`` readings more."""
+    try:
+        newest = max(several)
+    except TypeError:  # at the same moment a number and what is none: those tuples have no order of their own
+        newest = max(several, key=_order)
+    if before is None:
+        return Standing(0, newest, len(several))
+    latest = max(before.latest, newest, key=_order)
+    return Standing(before.series, latest, before.points + len(several))
 
 
 def _order(reading: Reading) -> tuple[int, int, bool, float]:

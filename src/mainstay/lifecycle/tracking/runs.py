@@ -9,14 +9,12 @@ late, from a client that cannot know better, amends the record, which is closed 
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from mainstay.domain import ids, states
-from mainstay.domain.digests import canonical_json, digest_of, sha256_hex
+from mainstay.domain.digests import canonical_json, digest_of
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.events.tracking import (
     RunAmended,
@@ -31,7 +29,8 @@ from mainstay.domain.events.tracking import (
 )
 from mainstay.domain.tracking import KINDS, LONGEST_NAME, Run, unknown_run
 from mainstay.lifecycle.tracking import experiments, logs, naming, tables
-from mainstay.store import Change, Ingest, View
+from mainstay.lifecycle.tracking.metrics import tables as measured
+from mainstay.store import Change, Ingest, View, files
 
 ENDS = ("succeeded", "failed", "killed")
 OPEN = ("running", "scheduled")
@@ -40,8 +39,6 @@ LONGEST_ERROR = 20_000
 LARGEST_RECORD = 1 << 20
 #: How long a record that was amended waits for more before it is closed again.
 AMENDED_FOR = timedelta(minutes=5)
-
-_NAN = float("nan")
 
 
 def start(
@@ -366,12 +363,12 @@ def environment_of(view: View, run: Run) -> dict[str, Any] | None:
 def digests(view: View, identity: str) -> dict[str, str]:
     """Digests of all that a run logged. The same as in its last ``run.finished`` or ``run.closed``, or the record was
     altered since."""
-    artifacts = [[a.path, a.digest, a.size, a.media_type] for a in tables.artifacts_of(view, identity)]
+    artifacts = [[a.path, a.digest, a.size, a.media_type] for a in files.listed(view, tables.run_artifacts, identity)]
     links = [[*link.end, *([link.step] if link.step is not None else [])] for link in tables.links_of(view, identity)]
-    series = tables.series_of(view, identity)
+    series = measured.series_of(view, identity)
     return {
         "params": digest_of(tables.params_of(view, identity)),
-        "metrics": digest_of([[key, _digest(tables.readings_of(view, one.series))] for key, one in series.items()]),
+        "metrics": digest_of([[key, measured.points_of(view, one.series).digest()] for key, one in series.items()]),
         "artifacts": digest_of(artifacts),
         "links": digest_of(sorted(links)),
         "steps": digest_of([[child.id, digests(view, child.id)] for child in steps(view, identity)]),
@@ -395,23 +392,6 @@ def check_record(what: str, value: Any) -> None:
         raise Invalid(f"the {what} of a run holds a number that is not finite; write it as text.") from error
     if size > LARGEST_RECORD:
         raise Invalid(f"the {what} of a run takes {size} bytes; at most {LARGEST_RECORD} are kept. Log an artifact.")
-
-
-def _digest(readings: Sequence[tables.Reading]) -> str:
-    """Of each reading once, in order: step and microseconds as 64-bit integers, the value as a double, all little-endian."""
-    once = [one for one, before in zip(readings, [None, *readings], strict=False) if one != before]
-    columns = (
-        array("q", [step for step, _, _ in once]),
-        array("q", [at for _, at, _ in once]),
-        array("d", [_NAN if value is None else value for _, _, value in once]),
-    )
-    return sha256_hex(b"".join(_little(column) for column in columns))
-
-
-def _little(column: array[Any]) -> bytes:
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column.tobytes()
 
 
 def _named(name: str) -> str:

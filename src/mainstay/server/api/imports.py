@@ -16,7 +16,8 @@ from mainstay.domain.errors import Invalid
 from mainstay.domain.registry import Alias
 from mainstay.domain.tracking import Artifact, SeenDataset
 from mainstay.lifecycle.registry import imports as registry_imports
-from mainstay.lifecycle.tracking import imports, logged_models, logs, runs
+from mainstay.lifecycle.tracking import imports, logs, runs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.routes import Body, Routes
 from mainstay.store import Change, View
 

@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from mainstay.domain.tracking import Artifact
-from mainstay.lifecycle.tracking import experiments, logged_models
+from mainstay.lifecycle.tracking import experiments
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.routes import Routes
 from mainstay.store import View
 

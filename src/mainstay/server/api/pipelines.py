@@ -16,7 +16,7 @@ from starlette.responses import Response
 from mainstay.domain import strict_json
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Pipeline, Step
-from mainstay.lifecycle.pipelines import executions, results, work
+from mainstay.lifecycle.pipelines import acceptances, executions, reproductions, results, work
 from mainstay.lifecycle.tracking import runs
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -47,6 +47,23 @@ class StepIn(Body):
     outputs: list[Output] = msgspec.field(default_factory=list)
     error: str | None = None
     cacheable: bool = False
+    renew: bool = False
+
+
+class AcceptIn(Body):
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
+
+
+class ReproductionIn(Body):
+    verdict: str
+    sentence: str
+    tolerance: float
+    is_rebuilt: bool = False
+    steps: list[dict[str, str]] = msgspec.field(default_factory=list)
+    environment: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
 class JobIn(Body):
@@ -76,6 +93,7 @@ class JobEndIn(Body):
 class Hit(msgspec.Struct):
     run_id: str
     outputs: list[Output]
+    at: datetime
 
 
 class Hits(msgspec.Struct):
@@ -143,7 +161,7 @@ def last_steps(view: View, name: str) -> Steps:
 def lookup(view: View, body: LookupIn) -> Hits:
     """The results that are there for some keys, each with every byte in place."""
     found = results.lookup(view, body.keys)
-    return Hits(hits={key: Hit(each.run_id, list(each.outputs)) for key, each in found.items()})
+    return Hits(hits={key: Hit(each.run_id, list(each.outputs), each.at) for key, each in found.items()})
 
 
 @routes.post("/steps/commit", permission="write", status=201)
@@ -164,8 +182,32 @@ def commit(change: Change, body: StepIn) -> Committed:
         outputs=body.outputs,
         error=body.error,
         cacheable=body.cacheable,
+        renew=body.renew,
     )
     return Committed(run_id=step.run_id, hit_of=step.hit_of, outputs=list(step.outputs))
+
+
+@routes.post("/steps/accept", permission="write", status=201)
+def accept(change: Change, body: AcceptIn) -> Hit:
+    """Let a stored result stand for a key whose code has changed, on somebody's word; it is a hit from then on."""
+    found = acceptances.accept(change, pipeline=body.pipeline, name=body.name, key=body.key, instead_of=body.instead_of)
+    return Hit(found.run_id, list(found.outputs), found.at)
+
+
+@routes.post("/runs/{run_id}/reproductions", permission="write", status=201)
+def reproduced(change: Change, run_id: str, body: ReproductionIn) -> dict[str, str]:
+    """Put on record that a run was carried out again from its record, and how alike the results were."""
+    reproductions.record(
+        change,
+        run=run_id,
+        verdict=body.verdict,
+        sentence=body.sentence,
+        tolerance=body.tolerance,
+        is_rebuilt=body.is_rebuilt,
+        steps=body.steps,
+        environment=body.environment,
+    )
+    return {"verdict": body.verdict}
 
 
 @routes.post("/jobs", permission="write", status=201)

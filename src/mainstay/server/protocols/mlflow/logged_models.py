@@ -11,7 +11,7 @@ import msgspec
 from mainstay.domain.errors import Invalid
 from mainstay.domain.search import LISTS, Comparison, Order
 from mainstay.domain.tracking import LONGEST_PARAM, LONGEST_TAG, LoggedModel, ModelMetric
-from mainstay.lifecycle.tracking import logged_models
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.protocols.mlflow import filters, wire
 from mainstay.server.protocols.mlflow.artifacts import model_uri
 from mainstay.server.protocols.mlflow.calls import Calls

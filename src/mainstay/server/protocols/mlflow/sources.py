@@ -17,7 +17,8 @@ from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import LONGEST_SOURCE, PROMPT, check_source
 from mainstay.domain.search import Comparison
 from mainstay.lifecycle.registry import aliases, folders, versions
-from mainstay.lifecycle.tracking import logged_models, logs, runs
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.store import View
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]+:/", re.IGNORECASE)

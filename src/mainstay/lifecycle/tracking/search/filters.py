@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Search: runs by a filter such as ``metrics.auc > 0.7 and params.depth = 6 and tags.team = 'growth'``, in an order such as
+"""Filters of runs such as ``metrics.auc > 0.7 and params.depth = 6 and tags.team = 'growth'``, and orders such as
 ``metrics.auc desc, started_at``.
 
-In: text from anybody, or comparisons that another grammar made. Out: a page of runs. The grammar is one line:
-comparisons joined by ``and``, nothing nested, so that no filter can cost more than its length. A run without the metric,
-parameter or tag does not match, whatever the comparison, except ``is null``; in an order it comes last. Keys with odd
-characters stand in backticks.
+In: text from anybody. Out: comparisons and terms of an order, each checked. The grammar is one line: comparisons joined by
+``and``, nothing nested, so that no filter can cost more than its length. Keys with odd characters stand in backticks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
 
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.search import EQUALITY, LISTS, ORDERED, PATTERNS, Comparison, Order
-from mainstay.domain.tracking import Run
-from mainstay.lifecycle.tracking import experiments, tables
-from mainstay.store import View
 
 LONGEST_FILTER = 4_000
 TEXTS = ("id", "name", "state", "kind", "actor", "user", "parent", "error")
@@ -45,53 +39,6 @@ _TOKEN = re.compile(
 _ITEM = re.compile(rf"\s*(?P<value>{_STRING}|[^\s'\",]+)\s*(?:,|$)")
 _ORDER = re.compile(rf"\s*{_FIELD}(?:\s+(?P<direction>asc|desc))?\s*(?P<rest>,|$)", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
-
-
-class Page(NamedTuple):
-    """Runs in order; ``next`` is the place behind which the following page begins, None where this is the last."""
-
-    runs: list[Run]
-    next: list[Any] | None
-
-
-def find(
-    view: View,
-    *,
-    experiment: str | None = None,
-    experiments_in: Sequence[int] | None = None,
-    filter: str = "",
-    order_by: str = "",
-    comparisons: Sequence[Comparison] = (),
-    orders: Sequence[Order] = (),
-    deleted: bool | None = False,
-    after: Sequence[Any] | None = None,
-    limit: int = 100,
-    **fixed: str | None,
-) -> Page:
-    """Runs that meet every condition, in order; by default the newest first.
-
-    Args:
-        experiments_in: numbers of the experiments to look in; or ``experiment``, by its name.
-        comparisons, orders: further conditions and terms, as another grammar has read them. Moments are microseconds.
-        deleted: those put away (True), those not (False), or both (None).
-        fixed: ``kind``, ``state``, ``parent`` of every run that is found.
-
-    Raises:
-        Invalid: the filter or the order cannot be read. NotFound: no such experiment.
-    """
-    if experiment is not None:
-        experiments_in = [experiments.named(view, experiment).id]
-    wanted: Mapping[str, Any] = {name: value for name, value in fixed.items() if value is not None}
-    found = tables.find_runs(
-        view,
-        tables.Scope(experiments_in, deleted, wanted),
-        [*parse(filter), *comparisons],
-        [*parse_order(order_by), *orders],
-        after=after,
-        limit=limit + 1,
-    )
-    page = found[:limit]
-    return Page([each.run for each in page], page[-1].place if page and len(found) > limit else None)
 
 
 def parse(text: str) -> list[Comparison]:

@@ -25,8 +25,9 @@ from mainstay.domain.tracking import (
     check_key,
     unknown_logged_model,
 )
-from mainstay.lifecycle.tracking import experiments, logs, naming, tables
-from mainstay.store import Ingest, View
+from mainstay.lifecycle.tracking import experiments, logs, naming
+from mainstay.lifecycle.tracking.logged_models import tables
+from mainstay.store import Ingest, View, files
 
 #: What a registered name could not have either: they separate the parts of an address.
 _SEPARATORS = frozenset("/:.%\"'")
@@ -90,6 +91,11 @@ def create(
     put_params(ingest, new.id, params or {})
     put_tags(ingest, new.id, tags or {})
     return new
+
+
+def put_measured(ingest: Ingest, measured: Sequence[ModelMetric]) -> None:
+    """Keep which points of a run were measured of a logged model, or on a dataset."""
+    tables.put_model_metrics(ingest, measured)
 
 
 def finalize(ingest: Ingest, identity: str, *, state: str) -> LoggedModel:
@@ -168,7 +174,7 @@ def add_artifact(ingest: Ingest, identity: str, artifact: Artifact) -> Artifact:
     """
     get(ingest, identity)
     logs.check_artifact(ingest, artifact)
-    tables.put_artifact(ingest, identity, artifact)
+    files.put(ingest, tables.logged_model_artifacts, identity, artifact)
     return artifact
 
 
@@ -179,7 +185,7 @@ def remove_artifacts(ingest: Ingest, identity: str, path: str) -> int:
         NotFound: no such model.
     """
     get(ingest, identity)
-    return tables.remove_artifacts(ingest, identity, path)
+    return files.remove(ingest, tables.logged_model_artifacts, identity, path)
 
 
 def get(view: View, identity: str, *, also_deleted: bool = False) -> LoggedModel:
@@ -204,12 +210,12 @@ def known(view: View, models: Sequence[LoggedModel]) -> list[Known]:
 
 def artifacts_of(view: View, identity: str, *, below: str = "") -> list[Artifact]:
     """The files of a model, by path; ``below``: only those in a folder, which ends in ``/``."""
-    return tables.artifacts_of(view, identity, below=below)
+    return files.listed(view, tables.logged_model_artifacts, identity, below=below)
 
 
 def artifact_of(view: View, identity: str, path: str) -> Artifact | None:
     """One file of a model."""
-    return tables.artifact(view, identity, path)
+    return files.found(view, tables.logged_model_artifacts, identity, path)
 
 
 def metrics_of(view: View, identity: str, run: str | None) -> dict[str, float]:
@@ -218,7 +224,7 @@ def metrics_of(view: View, identity: str, run: str | None) -> dict[str, float]:
     A run may measure several models, so what was measured of this one comes first; unless the run went on to a later step:
     a client that learns the model's id only at the end names the model with the first of many readings.
     """
-    readings = tables.latest_of_runs(view, [run])[run] if run else {}
+    readings = logs.latest_of_runs(view, [run])[run] if run else {}
     steps = {key: (step, value) for key, (step, _, value) in readings.items()}
     for one in tables.model_metrics(view, [identity])[identity]:  # in the order of steps
         if one.step >= steps.get(one.key, (one.step, None))[0]:

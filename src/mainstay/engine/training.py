@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two steps that follow a feature view: joined to labels, and cut down to what counts now.
+
+They are steps of this house in pipelines of others: keyed by this file, cached and recorded as any.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from mainstay.domain.clock import from_wire, to_wire
+from mainstay.engine.materialise.arrow import to_arrow
+from mainstay.engine.steps import step
+from mainstay.features import definitions, online, training
+
+
+@step
+def join_features(labels: Any, tables: list[Any], views: list[dict[str, Any]], time: str) -> pa.Table:
+    """``labels`` with the features of each view as of ``time``."""
+    made = [(definitions.from_json(view), to_arrow(table)) for view, table in zip(views, tables, strict=True)]
+    return training.joined(to_arrow(labels), made, time=time)
+
+
+@step
+def latest_rows(table: Any, view: dict[str, Any], watermark: str) -> pa.Table:
+    """Of each entity the row that counts at ``watermark``."""
+    return online.latest(definitions.from_json(view), to_arrow(table), watermark=from_wire(watermark))
+
+
+def now() -> str:
+    """A moment for a watermark."""
+    return to_wire(datetime.now(UTC))
