@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
+    "resume": ("resume", "Carry on a run that failed, was interrupted, or lost its process."),
+    "debug": ("debug", "Call a step of a run again, here, on the inputs it had."),
+    "logs": ("logs", "What the steps of a run have written; --follow goes on."),
     "schedules": (
         "schedules",
         "Pipelines that run because it is time: list, show, next, add, apply, pause, resume, remove.",

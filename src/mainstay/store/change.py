@@ -151,3 +151,9 @@ class Change(Ingest):
         )
         self.recorded.append(entry)
         return entry
+
+    def record_all(self, events: Sequence[Event]) -> list[ledger.Entry]:
+        """Write many events, in their order, with the reason and because of the change."""
+        entries = ledger.append_all(self, events, actor=self.actor, reason=self.reason, because=self.because)
+        self.recorded.extend(entries)
+        return entries

@@ -302,6 +302,10 @@ def put_run(change: Change, new: Run) -> None:
     change.insert(runs, **asdict(new))
 
 
+def put_runs(change: Change, new: Sequence[Run]) -> None:
+    change.bulk_append(runs, [vars(each) for each in new])
+
+
 def set_run(ingest: Ingest, identity: str, **values: Any) -> None:
     ingest.execute(update(runs).where(runs.c.id == identity).values(**values))
 
@@ -386,6 +390,15 @@ def links_of_runs(view: View, identities: Sequence[str]) -> dict[str, list[Link]
 def put_links(ingest: Ingest, identity: str, links: Sequence[Link]) -> None:
     first = ingest.scalar(select(func.count()).select_from(run_links).where(run_links.c.run == identity))
     rows = ({"run": identity, "place": first + n, **asdict(link)} for n, link in enumerate(links))
+    ingest.bulk_append(run_links, rows)
+
+
+def put_links_of_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
+    rows = [
+        {"run": run, "place": place, **asdict(link)}
+        for run, links in links_by_run.items()
+        for place, link in enumerate(links)
+    ]
     ingest.bulk_append(run_links, rows)
 
 

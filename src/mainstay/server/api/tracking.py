@@ -44,6 +44,13 @@ class TagsIn(Body):
     tags: dict[str, str]
 
 
+class RunLeaseIn(Body):
+    worker: str
+    seconds: float
+    executor: str
+    params: dict[str, str] | None = None
+
+
 class RunIn(Body):
     name: str
     id: str | None = None
@@ -56,6 +63,7 @@ class RunIn(Body):
     environment: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     hardware: dict[str, Any] | None = None
+    lease: RunLeaseIn | None = None  # of a pipeline: who carries it out
 
 
 class MetricIn(Body):
@@ -250,6 +258,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         environment=body.environment,
         seeds=body.seeds,
         hardware=body.hardware,
+        lease=None if body.lease is None else msgspec.structs.asdict(body.lease),
     )
     return _run(change, run)
 
