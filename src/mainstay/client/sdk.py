@@ -127,3 +127,9 @@ def why(subject: str, *, verify: bool = False) -> dict[str, Any]:
     """The chain behind a prediction id, or behind any ``kind:name``."""
     answer: dict[str, Any] = sessions.default().get(f"/why/{quote(subject, safe=':@/')}", verify=1 if verify else None)
     return answer
+
+
+def explain(a: str, b: str) -> dict[str, Any]:
+    """Why the results of two runs or versions differ: ids of runs, or versions such as ``flights-late/3``."""
+    answer: dict[str, Any] = sessions.default().get("/diff", a=a, b=b)
+    return answer

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mainstay.lifecycle.answers import about, find, home, live, users, why
+from mainstay.lifecycle.answers import about, explain, find, home, live, users, why
 from mainstay.server.routes import Routes
 from mainstay.store import View
 
@@ -44,6 +44,18 @@ def show_why(view: View, subject: str, verify: bool = False) -> WhyOut:
     found = why.ask(view, subject, verify=verify)
     took = round((time.perf_counter() - began) * 1000, 1)
     return WhyOut(subject=found.subject, steps=found.steps, edges=found.edges, chain_ok=found.chain_ok, ms=took)
+
+
+@routes.get("/runs/{run_a}/explain/{run_b}", permission="read")
+def explain_runs(view: View, run_a: str, run_b: str) -> explain.Explanation:
+    """Why the results of two runs differ: the first parts of their steps' keys that do, and what became of the columns."""
+    return explain.ask(view, run_a, run_b)
+
+
+@routes.get("/diff", permission="read")
+def show_diff(view: View, a: str, b: str) -> explain.Explanation:
+    """The same for any two of runs and versions, by id or as ``flights-late/3``."""
+    return explain.ask(view, a, b)
 
 
 @routes.get("/about", permission="read")
