@@ -81,7 +81,11 @@ def take(
         platform.get(f"/datasets/{dataset}")
     except NotFound:
         platform.post("/datasets", {"name": dataset, "owner": platform.get("/me")["actor"], "description": ""})
-    return from_json(platform.post(path, body), batch.kind)
+    try:
+        return from_json(platform.post(path, body), batch.kind)
+    except Invalid as refusal:
+        _keep_bad_rows(platform, run_id, dataset, refusal)
+        raise
 
 
 def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
@@ -91,6 +95,15 @@ def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
     return Taken(
         id=snapshot["id"], digest=snapshot["digest"], artifact=artifact, is_known=bool(snapshot.get("is_known"))
     )
+
+
+def _keep_bad_rows(platform: Platform, run_id: str, dataset: str, refusal: Invalid) -> None:
+    """Let the run that made a refused batch hold its first bad rows, where whoever looks at the run will look for them."""
+    digest = refusal.facts.get("rows_blob")
+    if digest:
+        size = len(platform.get_blob(digest))
+        bad = {"path": f"refused/{dataset}.json", "digest": digest, "size": size, "media_type": "application/json"}
+        platform.post(f"/runs/{run_id}/artifacts", bad)
 
 
 def _file(path: Path, platform: Platform) -> Batch:
