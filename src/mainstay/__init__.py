@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mainstay.engine.references.delta import delta
     from mainstay.engine.references.iceberg import iceberg
     from mainstay.engine.references.source import source
+    from mainstay.engine.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
     from mainstay.engine.views import feature_view, get_training
@@ -80,6 +81,7 @@ _ROOM_BY_NAME = {
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
+    "reproduce": "mainstay.engine.reproduction",
 }
 
 __all__ = [
@@ -112,6 +114,7 @@ __all__ = [
     "predict",
     "register",
     "release",
+    "reproduce",
     "run",
     "schedule",
     "set_tags",

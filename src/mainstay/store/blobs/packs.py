@@ -9,7 +9,7 @@ business.
 
 ::
 
-    "mainstay pack 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
+    "MAINSTAY PACK 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from mainstay.domain.errors import Corrupt
 
-MAGIC = b"mainstay pack 1\n"
+MAGIC = b"MAINSTAY PACK 1\n"
 SIZE = 64 << 20
 BYTES, RECIPE = 0, 1
 _SEEN_S = 600
