@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
+    from mainstay.engine.references.delta import delta
+    from mainstay.engine.references.iceberg import iceberg
+    from mainstay.engine.references.source import source
     from mainstay.engine.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
+    "delta": "mainstay.engine.references.delta",
+    "iceberg": "mainstay.engine.references.iceberg",
+    "source": "mainstay.engine.references.source",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -84,11 +90,13 @@ __all__ = [
     "connect",
     "contract",
     "current_run",
+    "delta",
     "diff",
     "explain",
     "feature_view",
     "feedback",
     "get_training",
+    "iceberg",
     "live",
     "log_artifact",
     "log_dict",
@@ -109,6 +117,7 @@ __all__ = [
     "set_tags",
     "snapshot",
     "snapshots",
+    "source",
     "start_run",
     "step",
     "sweep",

@@ -65,6 +65,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "The ledger: list, verify."),
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
+    "webhooks": ("webhooks", "Webhooks: list, show, add, remove, test."),
     "import": ("imports", "Bring over what another tool has on record: mlflow."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),

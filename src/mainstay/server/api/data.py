@@ -18,7 +18,8 @@ from starlette.responses import FileResponse, Response
 from mainstay.domain.clock import from_wire
 from mainstay.domain.data import Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
 from mainstay.domain.errors import Corrupt, NotFound
-from mainstay.lifecycle.data import contracts, datasets, lineage, refusals, snapshots
+from mainstay.domain.references import Reference
+from mainstay.lifecycle.data import contracts, datasets, lineage, references, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
 from mainstay.server import uploads
 from mainstay.server.api.contracts import ContractOut, shape
@@ -96,6 +97,7 @@ class SnapshotOut(msgspec.Struct, kw_only=True):
     warnings: list[Problem]
     used_by: list[str]
     is_known: bool
+    reference: Reference | None  # where its rows are, if they are not here
     profile: dict[str, Any] | None
     profile_unknown: str | None  # why there is no profile to show
 
@@ -340,6 +342,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         warnings=list(snapshot.warnings),
         used_by=list(dict.fromkeys(users)),
         is_known=snapshot.is_known,
+        reference=references.of(view.blobs, snapshot),
         profile={"columns": columns} if columns is not None else None,
         profile_unknown=unknown,
     )

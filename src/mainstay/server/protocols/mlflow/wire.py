@@ -301,6 +301,8 @@ _MISSED = {
     "run": "Run with id={} not found",
     "experiment": "No Experiment with id={} exists",
     "logged_model": "Logged model with ID '{}' not found.",
+    "webhook": "Webhook with ID {} not found",
+    "evaluation_set": "Evaluation dataset with id '{}' not found",
 }
 _MILLISECOND = timedelta(milliseconds=1)
 _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`(?: - at `\$\.?(?P<path>.*)`)?")
