@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker: leases jobs from the control plane, carries them out one at a time, and answers.
 
-In: ``run_pipeline``, ``judge_release`` and ``reproduce`` jobs. Out: a result, or one sentence. While it works it renews its lease; a
-lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
+In: ``run_pipeline``, ``judge_release`` and ``reproduce`` jobs. Out: a result, or one sentence. While it works it renews its
+lease; a lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
 SIGTERM it stops the pipeline it is running and leaves the job to the next worker when the lease runs out.
 """
 
