@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mainstay.client.autologging import autolog
+    from mainstay.client.datasets import dataset
     from mainstay.client.recording import (
         Recording,
         current_run,
@@ -71,6 +72,7 @@ _ROOM_BY_NAME = {
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
     "sweep": "mainstay.client.sweeps",
+    "dataset": "mainstay.client.datasets",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
     "diff": "mainstay.client.sdk",
@@ -95,6 +97,7 @@ __all__ = [
     "connect",
     "contract",
     "current_run",
+    "dataset",
     "delta",
     "diff",
     "explain",

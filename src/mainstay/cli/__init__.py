@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "open": ("open", "Sign in with a browser: print (and open) a link that works once."),
     "run": ("run", "Run a pipeline: FILE.py:FUNCTION and its parameters."),
     "plan": ("plan", "Say what a run would do, and why, without doing it."),
+    "resume": ("resume", "Carry on a run that failed, was interrupted, or lost its process."),
+    "debug": ("debug", "Call a step of a run again, here, on the inputs it had."),
+    "logs": ("logs", "What the steps of a run have written; --follow goes on."),
     "schedules": (
         "schedules",
         "Pipelines that run because it is time: list, show, next, add, apply, pause, resume, remove.",
@@ -37,7 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runs", "Runs: list, show, compare, candidate, sync."),
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
-    "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias, diff, users, rollback."),
+    "datasets": (
+        "datasets",
+        "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, verify, checkout, export.",
+    ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
     "models": (
         "models",
@@ -67,6 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tokens": ("tokens", "Tokens: list, create, revoke."),
     "webhooks": ("webhooks", "Webhooks: list, show, add, remove, test."),
     "import": ("imports", "Bring over what another tool has on record: mlflow."),
+    "gc": ("gc", "Blobs that nothing refers to: count them, or take them away."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),

@@ -90,6 +90,24 @@ def pick(ref: Ref, outputs: Outputs, blobs: Blobs) -> Artifact | Bundle:
     return _inside(ref, found, rest, blobs) if rest else found
 
 
+def width(ref: Ref, found: Artifact | Bundle, blobs: Blobs) -> int:
+    """How many items a result has.
+
+    Raises:
+        Invalid: it is no list and no tuple.
+    """
+    if isinstance(found, Bundle):
+        if all(name.isdigit() for name in found.artifacts):
+            return len(found.artifacts)
+        kind = f"the results {', '.join(found.artifacts)}"
+    else:
+        value = materialise.read(found, blobs) if found.kind == "json" else None
+        if isinstance(value, (list, tuple)):
+            return len(value)
+        kind = f"one {found.kind if value is None else type(value).__name__}"
+    raise Invalid(f".map goes over {ref.label}, which is {kind}; a step that gives a list or a tuple is expected.")
+
+
 def load(value: Any, blobs: Blobs, wanted: Any = None) -> Any:
     """The value for a call: artifacts are read, everything else stays."""
     if isinstance(value, Artifact):

@@ -37,10 +37,13 @@ class Hits:
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
-            found = self.platform.post("/steps/lookup", {"keys": batch})["hits"]
-            for key in batch:
-                hit = found.get(key)
-                self._known[key] = _hit(hit) if hit else None
+            self.learn(batch, self.platform.post("/steps/lookup", {"keys": batch})["hits"])
+
+    def learn(self, keys: Iterable[str], found: Mapping[str, Any]) -> None:
+        """Take the index's answer about ``keys``."""
+        for key in keys:
+            hit = found.get(key)
+            self._known[key] = _hit(hit) if hit else None
 
     def of(self, key: str) -> Hit | None:
         """The stored result of ``key``."""

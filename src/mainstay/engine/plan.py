@@ -81,11 +81,11 @@ def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[
         seed=pipeline.seed,
     )
     outlook.settle_existing()
-    return Plan(
-        pipeline=pipeline.name,
-        items=tuple(_item(outlook, each) for each in outlook.foresee()),
-        remarks=tuple(outlook.remarks()),
-    )
+    items = [_item(outlook, each) for each in outlook.foresee()]
+    if trace.wanted is not None:
+        told = f"unknown: the pipeline goes on by the value of {trace.wanted.label}"
+        items.append(Item(label="(the rest)", why="unknown", sentence=told, key=None))
+    return Plan(pipeline=pipeline.name, items=tuple(items), remarks=tuple(outlook.remarks()))
 
 
 def accept(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[str, Any], reason: str) -> Plan:

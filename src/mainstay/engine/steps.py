@@ -13,7 +13,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainstay.domain.errors import Invalid
 from mainstay.engine import edges, named_results, tracing
-from mainstay.engine.refs import Ref, StepNode
+from mainstay.engine.refs import MapNode, Ref, StepNode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +38,9 @@ class Options:
     retry_wait_s: float = 1.0
     env: tuple[str, ...] = ()
     salt: str = ""
+    timeout: float | None = None  # seconds
+    isolate: bool = False
+    cpus: int = 1
 
 
 @dataclass(eq=False)
@@ -58,6 +61,29 @@ class Step(Generic[P, R]):
         if trace is None:
             return self.function(*args, **kwargs)
         return _traced(self, trace, args, kwargs)  # type: ignore[return-value]
+
+    def map(self, items: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """One call for each of ``items``, which take the first parameter's place; the other arguments go to every call.
+
+        Inside a pipeline ``items`` may be the result of a step that gives a list or a tuple: how many calls there are is
+        known once that has run. Outside of one it is a list of plain calls.
+        """
+        trace = tracing.current()
+        if trace is None or not isinstance(items, Ref):
+            return [self(item, *args, **kwargs) for item in items]
+        first = next(iter(self.signature.parameters))
+        fixed = {name: value for name, value in self.bind(items, *args, **kwargs).items() if name != first}
+        node = trace.add(MapNode, label=f"{self.name} (map)", step=self, items=items, first=first, arguments=fixed)
+        return Ref(node)
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Every argument of a call by name, defaults filled in. Raises Invalid: they do not fit."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise Invalid(f"step {self.name}: {error}; its parameters are {self.signature}.") from error
+        bound.apply_defaults()
+        return dict(bound.arguments)
 
     def __repr__(self) -> str:
         return f"<step {self.name}>"
@@ -107,6 +133,9 @@ def step(
     retry_wait_s: float = 1.0,
     env: Iterable[str] = (),
     salt: str = "",
+    timeout: float | timedelta | None = None,
+    isolate: bool = False,
+    resources: Mapping[str, int] | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     function: Callable[..., Any] | None = None,
@@ -118,6 +147,9 @@ def step(
     retry_wait_s: float = 1.0,
     env: Iterable[str] = (),
     salt: str = "",
+    timeout: float | timedelta | None = None,
+    isolate: bool = False,
+    resources: Mapping[str, int] | None = None,
 ) -> Any:
     """Make ``function`` a step: ``@step`` or ``@step(cache=False)``.
 
@@ -128,6 +160,9 @@ def step(
         each time.
         env: names of the environment variables that the step reads; their values become part of its key.
         salt: any text; changing it runs the step again.
+        timeout: seconds (or a timedelta) that one try may take; then its process is ended, and it may be tried again.
+        isolate: carry it out in a fresh process, whatever the executor: what it leaves behind, or how it dies, harms nobody.
+        resources: ``{"cpus": 2}`` takes that many places of the executor while it runs.
     """
     if isinstance(env, str):
         raise Invalid(f"env is {env!r}; a list of names is expected, such as env=[{env!r}].")
@@ -139,6 +174,9 @@ def step(
         retry_wait_s=retry_wait_s,
         env=tuple(env),
         salt=salt,
+        timeout=_seconds(timeout),
+        isolate=isolate,
+        cpus=_cpus(resources or {}),
     )
     place = _file_of_caller()
 
@@ -205,13 +243,9 @@ def _annotations_one_by_one(function: Callable[..., Any], is_full: bool) -> dict
 
 
 def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ref:
-    try:
-        bound = step.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise Invalid(f"step {step.name}: {error}; its parameters are {step.signature}.") from error
-    bound.apply_defaults()
-    edges.check(step, bound.arguments, step.annotations)
-    node = trace.add(StepNode, label=step.name, step=step, arguments=dict(bound.arguments))
+    arguments = step.bind(*args, **kwargs)
+    edges.check(step, arguments, step.annotations)
+    node = trace.add(StepNode, label=step.name, step=step, arguments=arguments)
     return Ref(node, (), step.result_annotation)
 
 
@@ -237,6 +271,22 @@ def files_of(function: Callable[..., Any], place: Path | None = None) -> tuple[P
     named = (getattr(each, "__code__", None) for each in (inner, function))
     found = [Path(code.co_filename) for code in named if code is not None] + ([place] if place else [])
     return tuple(dict.fromkeys(path.resolve() for path in found if path.is_file()))
+
+
+def _seconds(timeout: float | timedelta | None) -> float | None:
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is not None and not seconds > 0:
+        raise Invalid(f"timeout is {timeout!r}; a number of seconds above 0 is expected.")
+    return None if seconds is None else float(seconds)
+
+
+def _cpus(resources: Mapping[str, int]) -> int:
+    if unknown := sorted(set(resources) - {"cpus"}):
+        raise Invalid(f'resources names {unknown[0]!r}; "cpus" is known, such as resources={{"cpus": 2}}.')
+    cpus = resources.get("cpus", 1)
+    if not isinstance(cpus, int) or cpus < 1:
+        raise Invalid(f"resources asks for {cpus!r} cpus; a whole number from 1 is expected.")
+    return cpus
 
 
 def _file_of_caller() -> Path | None:

@@ -62,6 +62,20 @@ class RunReproduced(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunResumed(Event):
+    """A pipeline's run goes on where it stood: another process carries it out now."""
+
+    kind = "run.resumed"
+    run: str
+    before: str
+    worker: str
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepAccepted(Event):
     """Somebody said that a stored result still holds, although code of the step's files has changed."""
 

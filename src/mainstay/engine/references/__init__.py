@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 class System(Protocol):
     """A place where tables live."""
 
+    def pin(self, address: str, version: int | None) -> Reference:
+        """The table at ``address``, in that version or the newest one. Raises Invalid: there is none."""
+        ...
+
     def open(self, reference: Reference) -> ds.Dataset | pa.RecordBatchReader:
         """The rows of that very version. Raises Conflict: it is another table by now, or that version is gone."""
         ...
@@ -42,6 +46,18 @@ def system(name: str) -> Any:
         return kind
 
     return put
+
+
+def pin(name: str, address: str, version: int | None = None) -> Reference:
+    """A reference as `ms.delta`, `ms.iceberg` and `ms.source` make it, by the system's name.
+
+    Raises:
+        Invalid: there is no such system, or no such table there; a version where nobody counts any.
+    """
+    _discovered()
+    if name not in _systems:
+        raise Invalid(f"nothing here reads tables of {name!r}; known are {', '.join(sorted(_systems))}.")
+    return _systems[name].pin(address, version)
 
 
 def open_(reference: Reference) -> ds.Dataset | pa.RecordBatchReader:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class Delta:
     """The table's id is compared: another table at the same place has versions of the same numbers."""
 
+    def pin(self, address: str, version: int | None) -> Reference:
+        return delta(address, version=version)
+
     def open(self, reference: Reference) -> ds.Dataset:
         try:
             table = _table(reference.uri, int(reference.version))

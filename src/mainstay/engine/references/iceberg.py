@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Iceberg:
     """Read by its metadata file alone, without any catalogue."""
 
+    def pin(self, address: str, version: int | None) -> Reference:
+        return iceberg(address, snapshot=version)
+
     def open(self, reference: Reference) -> pa.RecordBatchReader:
         try:
             from pyiceberg.exceptions import ValidationError

@@ -25,6 +25,11 @@ _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 class Source:
     """The file's mark is compared before it is read."""
 
+    def pin(self, address: str, version: int | None) -> Reference:
+        if version is not None:
+            raise Invalid(f"the file at {address} has no versions, so there is no {version}; leave the version out.")
+        return source(address)
+
     def open(self, reference: Reference) -> ds.Dataset:
         try:
             if _mark(reference.uri) != reference.table:

@@ -231,7 +231,7 @@ class Walk:
                     ),
                 ],
                 href=f"/snapshots/{snapshot.id}",
-                verified=self._check(lambda: [self.view.blobs.read(part.digest) for part in snapshot.parts]),
+                verified=self._check(lambda: snapshots.verify(self.view, snapshot)),
             )
         )
         if snapshot.run_id:

@@ -235,6 +235,16 @@ class Damage:
     sentence: str
 
 
+def verify(view: View, snapshot: Snapshot) -> None:
+    """Hash again whatever the digest of ``snapshot`` covers.
+
+    Raises:
+        Corrupt: a part or the manifest is gone or damaged.
+    """
+    for damage in damages(view.blobs, snapshot):
+        raise Corrupt(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
+
+
 def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
     """Hash again whatever the digest of ``snapshot`` covers, and its profile: what is damaged."""
     kept = [

@@ -30,6 +30,6 @@ def accept(change: Change, *, pipeline: str, name: str, key: str, instead_of: st
     if found is None:
         raise NotFound(f"step {name!r} has no stored result under {instead_of[:12]!r} to accept; run it once.")
     accepted = replace(found, key=key)
-    tables.put_published(change, accepted)
+    tables.put_published(change, [accepted])
     change.record(StepAccepted(pipeline=pipeline, name=name, key=key, instead_of=instead_of, run=found.run_id))
     return accepted

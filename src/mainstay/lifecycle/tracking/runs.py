@@ -9,9 +9,9 @@ late, from a client that cannot know better, amends the record, which is closed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.domain import ids, states
 from mainstay.domain.digests import canonical_json, digest_of
@@ -39,6 +39,16 @@ LONGEST_ERROR = 20_000
 LARGEST_RECORD = 1 << 20
 #: How long a record that was amended waits for more before it is closed again.
 AMENDED_FOR = timedelta(minutes=5)
+
+
+class StepRun(NamedTuple):
+    """A step that has ended, as `insert_steps` writes it down."""
+
+    name: str
+    state: str
+    started_at: datetime
+    ended_at: datetime
+    error: str | None
 
 
 def start(
@@ -171,6 +181,16 @@ def reopen(change: Change, identity: str) -> Run:
     run = get_active(change, identity)
     if run.kind not in REOPENED:
         raise Invalid(f"run {identity} is that of a {run.kind}, and what it made is final; run the pipeline again.")
+    return go_on(change, identity)
+
+
+def go_on(change: Change, identity: str) -> Run:
+    """`reopen` for a run of any kind: for rooms that know what it means for theirs.
+
+    Raises:
+        NotFound: no such run. Conflict: it goes on already. Invalid: it is put away.
+    """
+    run = get_active(change, identity)
     states.check_move(states.RUN, f"run {identity}", run.state, "running")
     tables.set_run(change, identity, state="running", ended_at=None, closed_at=None, amended_at=None, error=None)
     if run.state in ENDS:
@@ -318,6 +338,37 @@ def insert(
     )
     tables.put_run(change, new)
     return new
+
+
+def insert_steps(change: Change, parent: Run, steps: Sequence[StepRun]) -> list[Run]:
+    """Write down steps of a pipeline's run that have ended; the caller records the events that tell of them.
+
+    Raises:
+        Invalid: an unusable name.
+    """
+    made = [
+        Run(
+            id=ids.uuid7(),
+            experiment=parent.experiment,
+            name=_named(step.name),
+            kind="step",
+            parent=parent.id,
+            state=step.state,
+            actor=change.actor,
+            started_at=step.started_at,
+            ended_at=step.ended_at,
+            reason=change.reason,
+            because=change.because,
+            code=None,
+            environment=None,
+            seeds=None,
+            hardware=None,
+            error=step.error and step.error[:LONGEST_ERROR],
+        )
+        for step in steps
+    ]
+    tables.put_runs(change, made)
+    return made
 
 
 def exists(view: View, identity: str) -> bool:

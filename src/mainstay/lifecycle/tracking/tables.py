@@ -35,7 +35,7 @@ from mainstay.domain.digests import canonical_json
 from mainstay.domain.search import Comparison, Order
 from mainstay.domain.tracking import Experiment, Link, Run, SeenDataset
 from mainstay.lifecycle.tracking.metrics.tables import count_points, run_metrics
-from mainstay.store import Change, Ingest, Instant, Json, View, metadata, pages
+from mainstay.store import Change, Ingest, Instant, Json, Prepared, View, metadata, pages
 from mainstay.store.conditions import as_compared, compared, has, in_parts
 from mainstay.store.pages import Term
 
@@ -267,16 +267,16 @@ class Footing(NamedTuple):
 
 
 def footing(view: View, identity: str) -> Footing | None:
-    row = view.first(_FOOTING, {"wanted": identity})
-    if row is None:
+    found = view.ask(_FOOTING, wanted=identity)
+    if not found:
         return None
-    closed_at = row.outer_closed_at if row.kind == "step" else row.closed_at
-    return Footing(row.experiment, closed_at is None, row.deleted_at is not None)
+    [(experiment, kind, closed_at, deleted_at, outer_closed_at)] = found
+    return Footing(experiment, (outer_closed_at if kind == "step" else closed_at) is None, deleted_at is not None)
 
 
 _outer = runs.alias("outer")
 
-_FOOTING = (
+_FOOTING = Prepared(
     select(
         runs.c.experiment,
         runs.c.kind,
@@ -300,6 +300,10 @@ def amended_before(view: View, moment: datetime) -> list[str]:
 
 def put_run(change: Change, new: Run) -> None:
     change.insert(runs, **asdict(new))
+
+
+def put_runs(change: Change, new: Sequence[Run]) -> None:
+    change.bulk_append(runs, [vars(each) for each in new])
 
 
 def set_run(ingest: Ingest, identity: str, **values: Any) -> None:
@@ -386,6 +390,15 @@ def links_of_runs(view: View, identities: Sequence[str]) -> dict[str, list[Link]
 def put_links(ingest: Ingest, identity: str, links: Sequence[Link]) -> None:
     first = ingest.scalar(select(func.count()).select_from(run_links).where(run_links.c.run == identity))
     rows = ({"run": identity, "place": first + n, **asdict(link)} for n, link in enumerate(links))
+    ingest.bulk_append(run_links, rows)
+
+
+def put_links_of_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
+    rows = [
+        {"run": run, "place": place, **asdict(link)}
+        for run, links in links_by_run.items()
+        for place, link in enumerate(links)
+    ]
     ingest.bulk_append(run_links, rows)
 
 

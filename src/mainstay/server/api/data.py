@@ -63,6 +63,7 @@ class RollbackIn(Body):
 class SnapshotBrief(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -79,6 +80,7 @@ class SnapshotBrief(msgspec.Struct, kw_only=True):
 class SnapshotOut(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -210,7 +212,10 @@ def show(view: View, name: str) -> DatasetOut:
 
 @routes.post("/datasets/{name}/snapshots", permission="write", status=201)
 def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
-    """Make a snapshot of an uploaded Parquet or CSV file. 422: it breaks the contract; the facts list every problem."""
+    """Make a snapshot of an uploaded Parquet or CSV file, or of a manifest of files.
+
+    422: it breaks the contract; the facts list every problem.
+    """
     if body.run_id is not None:
         runs.get(change, body.run_id)
     taken = snapshots.take(
@@ -304,6 +309,7 @@ def _brief(snapshot: Snapshot) -> SnapshotBrief:
     return SnapshotBrief(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,
@@ -324,6 +330,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
     return SnapshotOut(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,

@@ -44,6 +44,13 @@ class TagsIn(Body):
     tags: dict[str, str]
 
 
+class RunLeaseIn(Body):
+    worker: str
+    seconds: float
+    executor: str
+    params: dict[str, str] | None = None
+
+
 class RunIn(Body):
     name: str
     id: str | None = None
@@ -56,6 +63,7 @@ class RunIn(Body):
     environment: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     hardware: dict[str, Any] | None = None
+    lease: RunLeaseIn | None = None  # of a pipeline: who carries it out
 
 
 class MetricIn(Body):
@@ -250,6 +258,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         environment=body.environment,
         seeds=body.seeds,
         hardware=body.hardware,
+        lease=None if body.lease is None else msgspec.structs.asdict(body.lease),
     )
     return _run(change, run)
 
@@ -454,7 +463,7 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "reason": run.reason,
         "because": run.because,
         "params": logged.params,
-        "metrics": {key: _value(value) for key, value in logged.metrics.items()},
+        "metrics": {key: _value(logged.metrics[key]) for key in sorted(logged.metrics, key=_is_of_machine)},
         "tags": logged.tags,
         "code": run.code,
         "error": run.error,
@@ -462,6 +471,11 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "closed_at": run.closed_at,
         "deleted_at": run.deleted_at,
     }
+
+
+def _is_of_machine(metric: str) -> bool:
+    """How the machine fared comes last: it is seldom what somebody looks for."""
+    return metric.startswith("system/")
 
 
 def _end(link: Link) -> End:
