@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiments": ("experiments", "Experiments: list."),
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": ("datasets", "Datasets and snapshots: list, show, add, alias."),
+    "features": ("features", "Feature views: list, show, materialise, replay."),
     "models": (
         "models",
         "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, Unavailable
-from mainstay.engine import arguments, history, keys, recording, registration, roots, snapshots, step_calls
+from mainstay.engine import (
+    arguments,
+    history,
+    keys,
+    recording,
+    registration,
+    roots,
+    snapshots,
+    step_calls,
+    view_versions,
+)
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.definitions import Definition
 from mainstay.engine.executors import Executor
@@ -361,6 +371,7 @@ def _register(work: _Work, forecast: Forecast) -> tuple[dict[str, Artifact], boo
         features=node.features,
         nullable=node.nullable,
         description=node.description,
+        views_behind=lambda inputs: view_versions.behind(work.platform, work.outlook, node.value, inputs),
         declared=roots.section(work.outlook.closures.root, "model", node.model),
     )
     version = registration.carry_out(work.platform, asked)

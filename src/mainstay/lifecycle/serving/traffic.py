@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mainstay.domain.release import WHOLE, Counts, Rollout
 from mainstay.domain.serving import Gateway
+from mainstay.lifecycle.data.features import views
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import judging, releases, rollouts
 from mainstay.lifecycle.release import tables as release_tables
@@ -25,7 +26,8 @@ SILENT_AFTER = timedelta(seconds=15)
 
 def generation(view: View) -> int:
     """A number that rises whenever the routing table may have changed: the newest event that can change it."""
-    newest = [ledger.search(view, kind=kind, limit=1) for kind in ("rollout.*", "deployment.*")]
+    changing = ("rollout.*", "deployment.*", "view.materialised")
+    newest = [ledger.search(view, kind=kind, limit=1) for kind in changing]
     return max((found[0].seq for found in newest if found), default=0)
 
 
@@ -161,6 +163,7 @@ def _variant(view: View, release: Any, role: str, share_bp: int) -> dict[str, An
         "number": release.number,
         "role": role,
         "share_bp": share_bp,
+        "views": [views.routed(view, pin) for pin in version.signature.get("views", [])],
         "golden": _golden(view, version.evaluation_blob, tuple(c["name"] for c in version.signature["inputs"])),
     }
 
