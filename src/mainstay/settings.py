@@ -133,6 +133,29 @@ SETTINGS = (
         sentence="Whether runs of scripts are only written to disk, until `mainstay runs sync` delivers them.",
     ),
     Setting(
+        name="executor",
+        kind=str,
+        default="inline",
+        sentence="Where the steps of pipelines run unless a pipeline or `--executor` says otherwise: inline, processes or ray.",
+    ),
+    Setting(
+        name="workers",
+        kind=int,
+        default=0,
+        least=0,
+        most=4096,
+        sentence="How many steps an executor works on at once; 0: one for each processor.",
+    ),
+    Setting(
+        name="ray_address",
+        kind=str,
+        default="",
+        sentence=(
+            "Address of the Ray cluster that the executor `ray` uses, such as `ray://head:10001`; "
+            "by default `RAY_ADDRESS`, else a cluster of its own on this machine."
+        ),
+    ),
+    Setting(
         name="capture_code",
         kind=bool,
         default=True,

@@ -37,7 +37,7 @@ def seed(store: Store, runs: int = RUNS, points: int = POINTS) -> None:
             ingest.bulk_append(tables.run_tags, map(tag, numbers))
     with store.ingest() as ingest:
         series = measured.series_of(ingest, run_id(runs - 1), ["loss"])["loss"].series
-        measured.append_points(ingest, {series: list(curve(points))})
+        measured.append_points(ingest, [(series, 1, list(curve(points)))])
 
 
 def run_id(number: int) -> str:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mainstay.domain.errors import Invalid, MainstayError, Malformed, TooLarge
 from mainstay.lifecycle.data import batches
 from mainstay.lifecycle.data.batches import Limits
+from mainstay.measures import columns
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -44,7 +45,7 @@ def test_every_width_of_a_kind_becomes_one_type(tmp_path: Path) -> None:
 
     table = read(tmp_path, parquet(given), "parquet")
 
-    assert [batches.type_of(field.type) for field in table.schema] == ["integer", "number", "text", "time", "text"]
+    assert [columns.type_of(field.type) for field in table.schema] == ["integer", "number", "text", "time", "text"]
     assert table.to_pylist()[0] == {"a": 1, "b": 1.5, "c": "x", "d": moment, "e": "x"}
     assert table["b"].null_count == 1
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from mainstay.domain.data import Contract, Problem, Refused, Snapshot
+from mainstay.domain.contracts import Contract
+from mainstay.domain.data import Problem, Refused, Snapshot
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.lifecycle.data import contracts, renames, snapshots
 from mainstay.store import Store

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from pathlib import Path
@@ -28,11 +29,11 @@ RUN_FIELDS = set(
         "hardware",
         "because",
         "reason",
+        "lease",
     ]
 )
 COMMIT_FIELDS = set(
     [
-        "pipeline_run",
         "name",
         "key",
         "key_parts",
@@ -45,6 +46,7 @@ COMMIT_FIELDS = set(
         "state",
         "error",
         "cacheable",
+        "renew",
     ]
 )
 VERSION_FIELDS = set(
@@ -65,6 +67,7 @@ class MemoryPlatform:
         self.models: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.accepted: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
         self.refuse_columns: set[str] = set()
 
@@ -105,6 +108,8 @@ class MemoryPlatform:
                 }
             case ["runs", identity]:
                 return self._known(self.runs, identity, "run")
+            case ["runs", identity, "lease"]:
+                return {"run_id": identity, **self._known(self.runs, identity, "run")["lease"]}
             case ["datasets", name]:
                 return {"name": name, "snapshots": self._known(self.datasets, name, "dataset")[::-1]}
             case ["snapshots", name]:
@@ -149,8 +154,23 @@ class MemoryPlatform:
                 return run
             case ["steps", "lookup"]:
                 return {"hits": {key: self.cache[key] for key in body["keys"] if key in self.cache}}
-            case ["steps", "commit"]:
-                return self._commit(body)
+            case ["steps", "commit-all"]:
+                return self._commit_all(body)
+            case ["runs", identity, "alive"]:
+                return self._known(self.runs, identity, "run")["lease"]
+            case ["runs", identity, "lines"]:
+                self._known(self.runs, identity, "run")["lines"] += body["lines"]
+                return {"last": len(self.runs[identity]["lines"])}
+            case ["runs", identity, "resume"]:
+                run = self._known(self.runs, identity, "run")
+                if run["state"] == "succeeded":
+                    raise Conflict(f"run {identity} has succeeded")
+                run |= {"state": "running", "error": None, "lease": {**run["lease"], "worker": body["worker"]}}
+                return run["lease"]
+            case ["steps", "accept"]:
+                self.accepted.append(body)
+                self.cache[body["key"]] = self.cache[body["instead_of"]]
+                return self.cache[body["key"]]
             case ["datasets"]:
                 self.datasets[body["name"]] = []
                 return {"name": body["name"]}
@@ -226,14 +246,23 @@ class MemoryPlatform:
             "steps": [],
             "error": None,
             "state": "running",
+            "lines": [],
         }
         run = blank | facts | {"id": uuid7()}
         self.runs[run["id"]] = run
         return run
 
-    def _commit(self, body: dict[str, Any]) -> dict[str, Any]:
-        self._check_fields(body, COMMIT_FIELDS)
+    def _commit_all(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, {"pipeline_run", "worker", "blobs", "steps", "lookup"})
+        for content in body["blobs"]:
+            self.put_blob(base64.b64decode(content))
         parent = self._known(self.runs, body["pipeline_run"], "run")
+        assert parent["lease"]["worker"] == body["worker"]
+        steps = [self._commit(parent, step) for step in body["steps"]]
+        return {"steps": steps, "hits": {key: self.cache[key] for key in body["lookup"] if key in self.cache}}
+
+    def _commit(self, parent: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        self._check_fields(body, COMMIT_FIELDS)
         assert parent["state"] == "running"
         for output in body["outputs"]:
             if output["kind"] not in ("version", "snapshot"):
@@ -241,8 +270,9 @@ class MemoryPlatform:
         run = self._insert_run(name=body["name"], kind="step", parent=parent["id"], state=body["state"])
         parent["steps"].append({**body, "run_id": run["id"]})
         if body["cacheable"] and body["state"] == "succeeded":
-            self.cache[body["key"]] = {"run_id": run["id"], "outputs": body["outputs"]}
-        return {"run_id": run["id"]}
+            self.cache.setdefault(body["key"], {"run_id": run["id"], "outputs": body["outputs"]})
+            return {"run_id": run["id"], "outputs": self.cache[body["key"]]["outputs"]}
+        return {"run_id": run["id"], "outputs": body["outputs"]}
 
     def _snapshot(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         self._check_fields(body, SNAPSHOT_FIELDS)

@@ -577,7 +577,7 @@ def test_a_project_file_that_a_step_opens_counts_once_it_has_been_seen(platform,
         @step
         def target() -> str:
             (Path(__file__).parent / "out.txt").write_text("x")
-            return (Path(__file__).parent / "rates.csv").read_text()
+            return (Path(__file__).parent / "".join(["rates", ".csv"])).read_text()
 
         @pipeline
         def flow():
@@ -603,7 +603,7 @@ def test_the_plan_names_the_function_that_changed(platform, make_project):
     project.load().run(platform)
     project.edit("late/deepest.py", "kg - 1", "kg - 2")
 
-    assert project.load().plan(platform).items[0].sentence == "code: late.deepest.last"
+    assert project.load().plan(platform).items[0].sentence == "code: late.deepest.last (1 line)"
 
 
 def test_the_matrix_is_as_large_as_it_claims():

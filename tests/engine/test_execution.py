@@ -173,7 +173,7 @@ def test_after_a_failure_is_mended_only_the_rest_runs(platform, make_project):
 
 def test_losing_the_control_plane_between_bytes_and_commit_leaves_nothing_half_done(platform, make_project):
     flow = make_project(flights=FLOW).load()
-    platform.fail["/steps/commit"] = 1
+    platform.fail["/steps/commit-all"] = 1
 
     with pytest.raises(Unavailable):
         flow.run(platform, until="2013-01-31")

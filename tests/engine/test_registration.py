@@ -100,8 +100,7 @@ def test_the_same_pipeline_again_registers_nothing_and_says_so(platform, flow):
 
 
 def test_a_run_that_died_after_the_registry_answered_finds_its_version(platform, flow):
-    """The commit of the register verb is the seventh."""
-    platform.post = _die_at_commit(platform, 7)
+    platform.post = _die_at_commit(platform, "register late")
     with pytest.raises(Unavailable):
         flow.run(platform)
     assert len(platform.models["late"]["versions"]) == 1
@@ -113,12 +112,12 @@ def test_a_run_that_died_after_the_registry_answered_finds_its_version(platform,
     assert len(platform.models["late"]["versions"]) == 1
 
 
-def _die_at_commit(platform, number):
-    post, seen = platform.post, []
+def _die_at_commit(platform, name):
+    post = platform.post
 
     def dying(path, body=None):
-        seen.append(path)
-        if path == "/steps/commit" and seen.count(path) == number:
+        if path == "/steps/commit-all" and any(step["name"] == name for step in body["steps"]):
+            platform.post = post
             raise Unavailable("gone")
         return post(path, body)
 

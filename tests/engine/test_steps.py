@@ -89,7 +89,7 @@ def lambda_free(function):
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        (lambda ref: bool(ref), "cannot decide by it.*decide inside a step, or by a parameter"),
+        (lambda ref: bool(ref), "cannot decide by it.*decide by its .value, .* inside a step, or by a parameter"),
         (lambda ref: len(ref), "cannot take its length"),
         (lambda ref: float(ref), "cannot turn it into a number"),
         (lambda ref: ref > 1, "cannot compare it"),

@@ -105,7 +105,7 @@ def test_the_end_of_a_run_records_the_digests_of_all_it_logged(store: Store, run
         found = runs.digests(view, run)
     assert {name: event.body[name] for name in found} == found
     with store.ingest() as tamper:
-        measured.append_points(tamper, {measured.series_of(tamper, run)["auc"].series: [(1, 0, 0.9)]})
+        measured.append_points(tamper, [(measured.series_of(tamper, run)["auc"].series, 1, [(1, 0, 0.9)])])
     with store.view() as view:
         now = runs.digests(view, run)
     assert {name for name in found if now[name] != found[name]} == {"metrics"}

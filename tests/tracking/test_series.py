@@ -59,3 +59,16 @@ def test_what_cannot_be_drawn_is_refused(store: Store, run: str, web: httpx.Clie
     web.post(f"/runs/{made}/log", json={"metrics": [{"key": "a/b", "value": n, "step": n} for n in range(100)]})
     answer = web.get(f"/runs/{made}/metrics/a/b", params={"points": 10, "since": 20}).json()
     assert len(answer["points"]) <= 10 and answer["points"][0]["step"] >= 20 and answer["next"] is None
+
+
+def test_points_go_out_column_by_column_as_they_came_in(web: httpx.Client) -> None:
+    made = web.post("/runs", json={"name": "columns"}).json()["id"]
+    sent = {"key": "a/b", "steps": [2, 1, 3], "at_us": [20, 10, 30], "values": [0.5, "NaN", "-Infinity"]}
+    web.post(f"/runs/{made}/points", json={"series": [sent, sent]})
+
+    whole = web.get(f"/runs/{made}/points/a/b").json()
+    part = web.get(f"/runs/{made}/points/a/b", params={"since": 2, "until": 2}).json()
+
+    assert whole == {"key": "a/b", "steps": [1, 2, 3], "at_us": [10, 20, 30], "values": [None, 0.5, "-Infinity"]}
+    assert (part["steps"], part["values"]) == ([2], [0.5])
+    assert web.get(f"/runs/{'0' * 32}/points/a").status_code == 404

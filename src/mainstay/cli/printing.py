@@ -168,6 +168,15 @@ def print_title(title: str) -> None:
     say(title, "bold")
 
 
+_DIFF_TONES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def print_diff(text: str | None) -> None:
+    """A unified difference without its head."""
+    for line in (text or "").splitlines()[2:]:
+        say(line, _DIFF_TONES.get(line[:1], "dim"))
+
+
 def print_wrapped(text: str, *, indent: str) -> None:
     """Prose behind ``indent``: wrapped on a terminal, whole in a pipe."""
     if not is_terminal():

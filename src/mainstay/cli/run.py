@@ -29,6 +29,8 @@ PASSES_ON = {"ignore_unknown_options": True}
 @click.argument("entry", metavar=ENTRY)
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="[--PARAMETER VALUE]...")
 @click.option("-p", "--param", "named", multiple=True, metavar="NAME=VALUE", help="A parameter, however it is called.")
+@click.option("--executor", metavar="NAME", help="Where steps run: inline, processes or ray.")
+@click.option("--workers", type=click.IntRange(1), help="How many steps at once; by default one a processor.")
 @click.option("--traceback", "with_traceback", is_flag=True, help="If a step fails, show where in its code.")
 @reasoned(required=False)
 @connected_to_work
@@ -39,36 +41,47 @@ def run(
     entry: str,
     rest: tuple[str, ...],
     named: tuple[str, ...],
+    executor: str | None,
+    workers: int | None,
     with_traceback: bool,
 ) -> None:
     """Run a pipeline and record it.
 
     Its parameters are options, such as --until 2013-02-01 --depth 8, and become values by its annotations.
     """
-    from mainstay.engine import execution, project
+    from mainstay.engine import execution, executors, project
 
     given = parameters.read(rest, named)
-    with _stopped_by_sigterm(), _output_for_people(as_json):
+    with stopped_by_sigterm(), output_for_people(as_json):
         pipeline = project.load(entry)
         params = project.parameters(pipeline, parameters.negated(given, list(pipeline.signature.parameters)))
-        try:
-            with progress.Steps() as steps:
-                done = execution.execute(
-                    pipeline,
-                    session,
-                    params=params,
-                    reason=because["reason"] or None,
-                    because=because.get("because"),
-                    notify=steps.tell,
-                )
-        except MainstayError as error:
-            if with_traceback and error.__cause__ is not None:
-                traceback.print_exception(error.__cause__)
-            raise
-    printing.answer(_document(done), as_json, lambda told: printing.say(str(told["summary"])))
+        chosen = executors.make(executor or pipeline.executor, workers=workers)
+        with shown(with_traceback), progress.Steps() as steps:
+            done = execution.execute(
+                pipeline,
+                session,
+                params=params,
+                reason=because["reason"] or None,
+                because=because.get("because"),
+                notify=steps.tell,
+                executor=chosen,
+            )
+    printing.answer(document(done), as_json, lambda told: printing.say(str(told["summary"])))
 
 
-def _document(done: Execution) -> dict[str, Any]:
+@contextlib.contextmanager
+def shown(with_traceback: bool) -> Iterator[None]:
+    """If asked for, where in its code a step failed, before its one sentence."""
+    try:
+        yield
+    except MainstayError as error:
+        if with_traceback and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        raise
+
+
+def document(done: Execution) -> dict[str, Any]:
+    """An execution as ``--json`` prints it."""
     return {
         "run_id": done.run_id,
         "pipeline": done.pipeline,
@@ -93,7 +106,7 @@ def _document(done: Execution) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _output_for_people(as_json: bool) -> Iterator[None]:
+def output_for_people(as_json: bool) -> Iterator[None]:
     """Where standard output is for a document, whatever the steps print goes to standard error."""
     if not as_json:
         yield
@@ -103,7 +116,7 @@ def _output_for_people(as_json: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """End by an exception, so that the run is recorded as interrupted and not left running for ever."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

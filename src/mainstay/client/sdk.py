@@ -110,7 +110,26 @@ def live() -> list[dict[str, Any]]:
     return list(sessions.default().get("/live")["items"])
 
 
+def diff(before: str, after: str, *, key: str | Sequence[str] = ()) -> dict[str, Any]:
+    """What is different between two snapshots (``flights@2``, ``flights@current``): schema, rows, each column's values.
+
+    Args:
+        key: the columns that name a row, to be told which rows came, went or changed; by default those that the contract
+            calls a key or unique.
+    """
+    path = f"/snapshots/{quote(before, safe='@')}/diff/{quote(after, safe='@')}"
+    named = [key] if isinstance(key, str) else list(key)
+    answer: dict[str, Any] = sessions.default().get(path, **({"key": named} if named else {}))
+    return answer
+
+
 def why(subject: str, *, verify: bool = False) -> dict[str, Any]:
     """The chain behind a prediction id, or behind any ``kind:name``."""
     answer: dict[str, Any] = sessions.default().get(f"/why/{quote(subject, safe=':@/')}", verify=1 if verify else None)
+    return answer
+
+
+def explain(a: str, b: str) -> dict[str, Any]:
+    """Why the results of two runs or versions differ: ids of runs, or versions such as ``flights-late/3``."""
+    answer: dict[str, Any] = sessions.default().get("/diff", a=a, b=b)
     return answer

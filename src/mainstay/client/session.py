@@ -38,8 +38,8 @@ class Session:
         self.workspace = workspace
         self.gateway_url = gateway_url
         self._before_close: list[Callable[[], None]] = []
-        self._cache = cache
-        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.cache = cache
+        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, path: str, **params: Any) -> Any:
         """The answer to a read."""
@@ -76,13 +76,13 @@ class Session:
 
     def blob_path(self, digest: str) -> Path:
         """A local, verified file with the bytes; fetched once and kept."""
-        kept = self._cache / digest
+        kept = self.cache / digest
         if not (kept.exists() and _hash_file(kept) == digest):
             self._fetch(digest, kept)
         return kept
 
     def _fetch(self, digest: str, kept: Path) -> None:
-        handle, fresh = tempfile.mkstemp(dir=self._cache)
+        handle, fresh = tempfile.mkstemp(dir=self.cache)
         try:
             with open(handle, "wb") as file:
                 self.wire.stream_to(f"/api/blobs/{digest}", file.write)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets, their snapshots, and the contract that each further batch must satisfy."""
+"""Datasets, their snapshots, and the record of batches that were refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from typing import Any, Literal
 from mainstay.domain.errors import Invalid
 from mainstay.domain.names import check_name, parse_numbered
 
-# What a column can hold. ``time`` is an instant in UTC, ``local_time`` a clock reading without a zone; ``number`` a
-# double.
-TYPES = ("integer", "number", "text", "boolean", "time", "local_time", "date")
-
-Fault = Literal["missing", "unknown", "type", "all_null", "null", "range", "category", "rows"]
+Fault = Literal[
+    "missing",
+    "unknown",
+    "type",
+    "all_null",
+    "null",
+    "unique",
+    "pattern",
+    "freshness",
+    "range",
+    "category",
+    "rows",
+    "mutable",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +51,7 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A column of a snapshot: its name and one of `TYPES`."""
+    """A column of a snapshot: its name and one of `contracts.TYPES`."""
 
     name: str
     type: str
@@ -55,52 +64,6 @@ class Part:
     digest: str
     rows: int
     size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """What a contract asks of one column.
-
-    A value outside ``minimum`` and ``maximum``, or one that ``categories`` does not list, is a warning; all else
-    refuses. ``aliases`` are other names under which the column may arrive.
-    """
-
-    name: str
-    type: str
-    nullable: bool
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] | None = None
-    aliases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.type not in TYPES:
-            raise Invalid(f"column {self.name!r} has type {self.type!r}; the types are {', '.join(TYPES)}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contract:
-    """What the columns of a dataset must satisfy; a change is a new version.
-
-    A batch without rows is always refused; fewer rows than ``rows_low`` or more than ``rows_high`` is a warning.
-    """
-
-    dataset: str
-    version: int
-    columns: tuple[Column, ...]
-    rows_low: int
-    rows_high: int
-    digest: str
-    created_at: datetime
-    actor: str
-
-    def column(self, name: str) -> Column | None:
-        """The rule for the column called ``name``."""
-        return next((column for column in self.columns if column.name == name), None)
-
-    def content(self) -> dict[str, Any]:
-        """What the digest covers."""
-        return contract_content(self.columns, self.rows_low, self.rows_high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +98,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """An immutable state of a dataset.
+    """An immutable state of a dataset: a ``table``, or ``files``, which are counted as its rows and have no columns.
 
     ``digest`` names the manifest: schema, rows and parts. ``given`` is the blob as it was handed in; ``profile`` and
     ``spec`` are blobs too. ``warnings`` are what the contract found odd without refusing. ``is_known``: the content
@@ -144,6 +107,7 @@ class Snapshot:
 
     dataset: str
     number: int
+    kind: str
     digest: str
     rows: int
     size: int
@@ -168,8 +132,8 @@ class Snapshot:
 
     @property
     def blob(self) -> str:
-        """The Parquet file; a snapshot has one part until datasets are stored in several."""
-        return self.parts[0].digest
+        """The Parquet file; a snapshot has one part until datasets are stored in several. Of files: the manifest."""
+        return self.parts[0].digest if self.parts else self.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,24 +174,6 @@ class Ref:
     number: int
     moved_at: datetime
     actor: str
-
-
-def contract_content(columns: tuple[Column, ...], rows_low: int, rows_high: int) -> dict[str, Any]:
-    """The JSON that a contract's digest covers."""
-    plain = [{key: list(v) if isinstance(v, tuple) else v for key, v in asdict(column).items()} for column in columns]
-    return {"columns": plain, "rows": {"low": rows_low, "high": rows_high}}
-
-
-def read_column(data: dict[str, Any]) -> Column:
-    """A column's rule from its JSON form."""
-    categories = data.get("categories")
-    return Column(
-        **{
-            **data,
-            "categories": None if categories is None else tuple(categories),
-            "aliases": tuple(data.get("aliases") or ()),
-        }
-    )
 
 
 def parse_snapshot(text: str) -> tuple[str, int]:

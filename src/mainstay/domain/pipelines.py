@@ -68,6 +68,28 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepDone:
+    """One execution of a step, as the engine tells of it.
+
+    ``cacheable``: others may take its outputs; ``renew``: in place of an earlier result, which has expired.
+    """
+
+    name: str
+    key: str
+    key_parts: dict[str, Any]
+    why: str
+    state: str
+    seconds: float
+    hit_of: str | None = None
+    upstream: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    error: str | None = None
+    cacheable: bool = False
+    renew: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Published:
     """The outputs that stand for a key: those of the first run that committed it."""
 
@@ -75,3 +97,71 @@ class Published:
     run_id: str
     outputs: tuple[Output, ...]
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Who carries a pipeline's run out, and until when that counts without another sign of life.
+
+    ``params``: what it was asked with, in canonical texts, so that it can go on elsewhere; None: something in it is no
+    plain value. ``outline``: what it means to do, as far as that was known when it began. ``running``: steps under way.
+    """
+
+    run_id: str
+    worker: str
+    leased_until: datetime | None
+    executor: str
+    params: dict[str, str] | None
+    outline: tuple[dict[str, Any], ...]
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line that a step wrote. ``stream``: out, err or log; ``seq`` counts within the run of the pipeline."""
+
+    seq: int
+    step: str
+    stream: str
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphNode:
+    """One step or verb of a run. ``state``: waiting, running, succeeded, cached or failed; ``kind``: step, snapshot,
+    register or map. What is None is not known yet."""
+
+    name: str
+    kind: str
+    state: str
+    run_id: str | None = None
+    why: str | None = None
+    hit_of: str | None = None
+    key: str | None = None
+    started_at: datetime | None = None
+    seconds: float | None = None
+    error: str | None = None
+    rows: int | None = None
+    outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphEdge:
+    """``target`` uses what ``source`` made; ``rows`` of the table that passes, if it is one."""
+
+    source: str
+    target: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A pipeline's run as nodes and edges, in the order of work."""
+
+    run_id: str
+    pipeline: str
+    state: str
+    executor: str | None
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]

@@ -24,23 +24,36 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import modules
+from mainstay.engine import data_files, modules, reach
 from mainstay.engine.modules import Import, Module, Part
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+# In Python's order: a compiled module beside a source of the same name is the one that is imported.
+_SUFFIXES = (*_EXTENSIONS, ".py", ".pyc")
 _SHORT = 12  # digits of a part's digest: enough to tell versions of one part apart
 _OURS = "mainstay"
+_DECLARE = "declare it with @step(env=[…]), or its value does not count"
+_SNAPSHOT = "make it a snapshot or use @step(cache=False), or its content does not count"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Closure:
-    """``parts``: module label → part name → short digest. ``imports``: third-party top-level names."""
+    """``parts``: module label → part name → short digest. ``imports``: third-party top-level names.
+
+    ``variables`` of the environment and ``data``, labels of files, are what the code names itself. ``remarks`` tell
+    what it reads that cannot count. ``idle``: parts that count, though nothing on the way names them.
+    """
 
     digest: str
     parts: dict[str, dict[str, str]]
     files: tuple[Path, ...]
     imports: tuple[str, ...]
     is_dynamic: bool
+    variables: frozenset[str] = frozenset()
+    data: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    idle: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: dict[Path, str] = field(default_factory=dict)  # module by file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +70,7 @@ class _Walk:
     root: Path
     folders: tuple[Path, ...]
     names: set[str]
+    begin: frozenset[str] = frozenset()
     modules: dict[Path, Module] = field(default_factory=dict)
     locations: dict[Path, Located] = field(default_factory=dict)
     included: dict[Path, set[int]] = field(default_factory=dict)
@@ -66,16 +80,18 @@ class _Walk:
     is_dynamic: bool = False
 
 
-def of(files: Iterable[Path], *, root: Path, names: Iterable[str] = ()) -> Closure:
-    """The closure of ``files``; ``names`` are the functions in them that count for certain.
+def of(files: Iterable[Path], *, root: Path, names: Iterable[str] = (), imports: Iterable[Import] = ()) -> Closure:
+    """The closure of ``files``, and of ``imports`` made from the root; ``names`` are functions that count for certain.
 
     Raises:
         Invalid: a file in the closure cannot be parsed.
     """
     files = tuple(path.resolve() for path in files)
-    walk = _Walk(root=root.resolve(), folders=search_folders(root, files), names=set(names))
+    walk = _Walk(root=root.resolve(), folders=search_folders(root, files), names=set(names), begin=frozenset(names))
     for path in files:
         _visit_with_parents(walk, module_name(path, walk.root), path)
+    for each in imports:
+        _follow(walk, each, Located(name="__main__", file=None))
     while _wake(walk):
         pass
     return _closed(walk)
@@ -86,7 +102,7 @@ def search_folders(root: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     root = root.resolve()
     beside = [package_parent(path, root) for path in files] + [path.parent for path in files]
     on_path = [Path(entry).resolve() for entry in sys.path if entry]
-    inside = [entry for entry in on_path if entry.is_relative_to(root) and not _is_installed(entry)]
+    inside = [entry for entry in on_path if entry.is_relative_to(root) and not is_installed(entry)]
     return tuple(dict.fromkeys([*beside, root, root / "src", *inside]))
 
 
@@ -127,7 +143,7 @@ def _source_of(name: str, module: Any) -> str | None:
     if not isinstance(file, str) or not file.endswith(".py") or name.partition(".")[0] == _OURS:
         return None
     path = Path(file).resolve()
-    return None if _is_installed(path) else str(path)
+    return None if is_installed(path) else str(path)
 
 
 # ── following ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,6 +266,8 @@ def _locate(walk: _Walk, name: str) -> Located | None:
         if parent:
             above = _locate(walk, parent)
             walk.known[name] = _in_folders(name, last, above.folders) if above else None
+        elif name == _OURS:  # a step of this house stands beside all of it, which is no project's own code
+            walk.known[name] = None
         else:
             walk.known[name] = _in_folders(name, name, walk.folders) or _elsewhere(name)
     return walk.known[name]
@@ -259,9 +277,10 @@ def _in_folders(name: str, last: str, folders: Iterable[Path]) -> Located | None
     spaces: list[Path] = []
     for folder in folders:
         package = folder / last
-        if (package / "__init__.py").is_file():
-            return Located(name=name, file=package / "__init__.py", folders=(package,))
-        for suffix in (".py", *_EXTENSIONS):
+        for suffix in _SUFFIXES:
+            if (file := package / f"__init__{suffix}").is_file():
+                return Located(name=name, file=file, folders=(package,))
+        for suffix in _SUFFIXES:
             if (file := folder / f"{last}{suffix}").is_file():
                 return Located(name=name, file=file)
         if package.is_dir():
@@ -280,7 +299,7 @@ def _elsewhere(name: str) -> Located | None:
     if spec is None or spec.origin is None or not spec.has_location:
         return None
     file = Path(spec.origin).resolve()
-    if _is_installed(file) or file.suffix not in (".py", *_EXTENSIONS):
+    if is_installed(file) or file.suffix not in (".py", *_EXTENSIONS):
         return None
     return Located(name=name, file=file, folders=tuple(Path(each) for each in spec.submodule_search_locations or ()))
 
@@ -301,7 +320,8 @@ def _installed_folders() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(sysconfig.get_path(kind)).resolve() for kind in kinds))
 
 
-def _is_installed(path: Path) -> bool:
+def is_installed(path: Path) -> bool:
+    """Whether ``path`` belongs to Python or to an installed package."""
     if "site-packages" in path.parts or "dist-packages" in path.parts:
         return True
     return any(path.is_relative_to(folder) for folder in _installed_folders())
@@ -326,7 +346,36 @@ def _closed(walk: _Walk) -> Closure:
         files=tuple(sorted(walk.modules)),
         imports=tuple(sorted(walk.imports)),
         is_dynamic=walk.is_dynamic,
+        labels={path: _label(path, walk) for path in walk.modules},
+        idle=reach.idle(_included(walk), walk.begin),
+        **_outside(walk),
     )
+
+
+def _included(walk: _Walk) -> dict[str, list[Part]]:
+    return {
+        _label(path, walk): [module.parts[place] for place in sorted(walk.included[path])]
+        for path, module in walk.modules.items()
+    }
+
+
+def _outside(walk: _Walk) -> dict[str, Any]:
+    """What the parts that count read besides: variables, files by label, and remarks on what cannot count."""
+    variables: set[str] = set()
+    data: set[str] = set()
+    remarks: dict[str, None] = {}
+    for path, module in walk.modules.items():
+        for part in (module.parts[place] for place in sorted(walk.included[path])):
+            variables |= part.outside.variables
+            for line in part.outside.unsure:
+                remarks[f"{path.name}:{line} reads a variable of the environment by a computed name; {_DECLARE}"] = None
+            for read in part.outside.reads:
+                label = data_files.label_of(read, path, walk.root)
+                if label is None:
+                    remarks[f"{path.name}:{read.line} {read.call}({read.text}) is read by no input; {_SNAPSHOT}"] = None
+                else:
+                    data.add(label)
+    return {"variables": frozenset(variables), "data": tuple(sorted(data)), "remarks": tuple(remarks)}
 
 
 def _label(path: Path, walk: _Walk) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import roots, tracing
+from mainstay.engine import refs, roots, tracing
 from mainstay.engine.platform import Platform
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Definition(Generic[P, R]):
     seed: int
     experiment: str | None
     file: Path | None
+    executor: str | None = None
     signature: inspect.Signature = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,9 +68,23 @@ class Definition(Generic[P, R]):
     def conclude(self, platform: Platform, run_id: str, outlook: Outlook) -> None:
         """What is still to be told when every step is done, while the run goes on; nothing, for most."""
 
-    def trace(self, platform: Platform | None, params: Mapping[str, Any]) -> tracing.Trace:
-        """Call the function with refs in place of results; nothing is carried out."""
+    def trace(
+        self,
+        platform: Platform | None,
+        params: Mapping[str, Any],
+        values: Mapping[tuple[str, tuple[str, ...]], Any] | None = None,
+    ) -> tracing.Trace:
+        """Call the function with refs in place of results; nothing is carried out.
+
+        ``values``: what is known of results that it asks for by ``.value``; it ends at the first one that is not known.
+        """
         bound = self.bind(params)
-        with tracing.opened(tracing.Trace(pipeline=self.name, platform=platform)) as trace:
-            self.function(**bound)  # type: ignore[call-arg]
+        with (
+            refs.values_known(values or {}),
+            tracing.opened(tracing.Trace(pipeline=self.name, platform=platform)) as trace,
+        ):
+            try:
+                self.function(**bound)  # type: ignore[call-arg]
+            except refs.ValueWanted as asked:
+                trace.wanted = asked.ref
         return trace

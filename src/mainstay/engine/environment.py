@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import random
@@ -106,9 +107,31 @@ def _distributions() -> Mapping[str, list[str]]:
     return {name: sorted(set(distributions)) for name, distributions in found.items()}
 
 
+def versions_now(distributions: Iterable[str]) -> dict[str, str]:
+    """Version by name of distributions as a key names them; of one that is not here, ``absent``."""
+    found: dict[str, str] = {}
+    for name in distributions:
+        try:
+            found[name] = _version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ABSENT
+    return found
+
+
+def is_installed(name: str) -> bool:
+    """Whether a distribution provides the top-level module ``name``."""
+    return name in _distributions()
+
+
 @cache
 def _version(distribution: str) -> str:
-    return importlib.metadata.version(distribution)
+    """The version; of one that was installed from a repository also the commit, which moves while the version stands."""
+    found = importlib.metadata.distribution(distribution)
+    try:
+        commit = json.loads(found.read_text("direct_url.json") or "{}").get("vcs_info", {}).get("commit_id")
+    except (ValueError, AttributeError):
+        commit = None
+    return f"{found.version}@{commit[:12]}" if isinstance(commit, str) else found.version
 
 
 @cache

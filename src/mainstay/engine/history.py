@@ -9,7 +9,7 @@ index does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mainstay.engine.platform import Platform
@@ -20,12 +20,13 @@ _READ = 3  # runs read in full: a run that failed early says nothing about later
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Stored calls by label, the newest; any one call and all extra files by step; row counts by digest."""
+    """Stored calls by label, the newest; any one call and all extra files by step; row counts by digest; sources by run."""
 
     by_label: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     by_step: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extras_by_step: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rows: Mapping[str, int | None] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def before(self, label: str, step: str) -> Mapping[str, Any] | None:
         """The stored call with this label, else any stored call of the same step."""
@@ -42,15 +43,18 @@ def of(platform: Platform, pipeline: str, *, besides: str | None = None) -> Hist
     mine = [run["id"] for run in runs if run["name"] == pipeline and run["id"] != besides]
     steps: dict[str, Mapping[str, Any]] = {}
     rows: dict[str, int | None] = {}
+    sources: dict[str, str] = {}
     for identity in mine[:_READ]:
         run = platform.get(f"/runs/{identity}")
+        if digest := (run.get("code") or {}).get("sources_digest"):
+            sources[identity] = digest
         for step in run.get("steps") or ():
             if step.get("key_parts"):
                 steps.setdefault(step["name"], step)
             rows |= {each["digest"]: each.get("rows") for each in step.get("outputs") or ()}
         if run.get("state") == "succeeded":
             break
-    return _indexed(steps, rows)
+    return replace(_indexed(steps, rows), sources=sources)
 
 
 def _indexed(steps: Mapping[str, Mapping[str, Any]], rows: Mapping[str, int | None]) -> History:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
+from mainstay.domain.clock import from_wire
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
 from mainstay.engine.step_calls import outputs_from
@@ -15,10 +18,11 @@ _BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A stored result and the run of the step that made it."""
+    """A stored result, the run of the step that made it, and when; None: just now."""
 
     run_id: str
     outputs: dict[str, Artifact]
+    at: datetime | None = None
 
 
 @dataclass(kw_only=True)
@@ -33,10 +37,13 @@ class Hits:
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
-            found = self.platform.post("/steps/lookup", {"keys": batch})["hits"]
-            for key in batch:
-                hit = found.get(key)
-                self._known[key] = Hit(run_id=hit["run_id"], outputs=outputs_from(hit["outputs"])) if hit else None
+            self.learn(batch, self.platform.post("/steps/lookup", {"keys": batch})["hits"])
+
+    def learn(self, keys: Iterable[str], found: Mapping[str, Any]) -> None:
+        """Take the index's answer about ``keys``."""
+        for key in keys:
+            hit = found.get(key)
+            self._known[key] = _hit(hit) if hit else None
 
     def of(self, key: str) -> Hit | None:
         """The stored result of ``key``."""
@@ -54,3 +61,8 @@ class Hits:
     def is_asked(self, key: str) -> bool:
         """Whether the index has answered about ``key``."""
         return key in self._known
+
+
+def _hit(told: Mapping[str, Any]) -> Hit:
+    at = told.get("at")
+    return Hit(run_id=told["run_id"], outputs=outputs_from(told["outputs"]), at=from_wire(at) if at else None)

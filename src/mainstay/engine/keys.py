@@ -8,14 +8,14 @@ difference between two runs can be told in words (``difference``), before a run 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import closure, environment
+from mainstay.domain.digests import digest_of
+from mainstay.engine import cells, closure, data_files, environment, modules
 from mainstay.engine.arguments import Resolved
 from mainstay.engine.closure import Closure
 from mainstay.engine.materialise import json
@@ -39,7 +39,8 @@ class KeyParts:
     salt: str
     extras: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
-    is_cacheable: bool = True  # not part of the key
+    idle: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # not part of the key: see ``reach``
+    is_cacheable: bool = True  # nor is this
     doubt: str | None = None  # why not
 
     @cached_property
@@ -73,6 +74,7 @@ class KeyParts:
             "salt": self.salt,
             "extras": list(self.extras),
             "files": dict(self.files),
+            "idle": {name: list(parts) for name, parts in self.idle.items()},
         }
 
 
@@ -83,6 +85,7 @@ class Closures:
     root: Path
     entry: Path | None
     _known: dict[tuple[tuple[Path, ...], str, tuple[str, ...]], Closure] = field(default_factory=dict)
+    _doubts: dict[str, str] = field(default_factory=dict)
 
     def of(self, step: Step[..., Any], extras: Iterable[str] = ()) -> Closure:
         """The closure of ``step``; with modules found by computed names, also all that the pipeline can reach."""
@@ -92,13 +95,39 @@ class Closures:
             self._known[place] = self._walk(step, extras)
         return self._known[place]
 
+    def known_files(self, step: Step[..., Any], given: Iterable[Any] = ()) -> frozenset[Path]:
+        """Files and folders whose use is no news: the step's closure, the pipeline's, data that the code names, and paths
+        that the call was given."""
+        own = self.of(step)
+        named = (self.root / name for name in own.data)
+        return frozenset({*own.files, *self.of_entry().files, *named, *_paths_in(given)})
+
+    def doubt(self, step: Step[..., Any]) -> str | None:
+        """Why the step cannot have a closure, as soon as it was asked for."""
+        return self._doubts.get(step.name)
+
     def _walk(self, step: Step[..., Any], extras: tuple[str, ...]) -> Closure:
+        if not step.has_source:
+            return self._of_cell(step)
         files = [*step.files, *(self.root / name for name in extras if (self.root / name).is_file())]
         name = step.function.__qualname__.partition(".")[0]
         found = closure.of(files, root=self.root, names=[name])
-        if found.is_dynamic and self.entry is not None:
-            found = closure.of([*files, self.entry, *self.of_entry().files], root=self.root, names=[name])
-        return found
+        if self.entry is None:
+            return found
+        if found.is_dynamic:
+            return closure.of([*files, self.entry, *self.of_entry().files], root=self.root, names=[name])
+        # What the pipeline imports for its effect alone: no import leads there from the step.
+        acting = [path for path in self.of_entry().files if path not in found.files and _acts(path)]
+        return closure.of([*files, *acting], root=self.root, names=[name]) if acting else found
+
+    def _of_cell(self, step: Step[..., Any]) -> Closure:
+        try:
+            if cells.has_cell(step.function):
+                return cells.closure_of(step.function, self.root)
+            self._doubts[step.name] = "its source is not in a file"
+        except cells.Doubt as doubt:
+            self._doubts[step.name] = str(doubt)
+        return closure.of(step.files, root=self.root)
 
     def of_entry(self) -> Closure:
         """Everything the pipeline's own file can reach, every function in it included."""
@@ -110,6 +139,20 @@ class Closures:
         return self._known[place]
 
 
+def _paths_in(values: Iterable[Any]) -> Iterator[Path]:
+    for value in values:
+        if isinstance(value, Path):
+            yield value.resolve()
+        elif isinstance(value, (list, tuple)):
+            yield from _paths_in(value)
+        elif isinstance(value, dict):
+            yield from _paths_in(value.values())
+
+
+def _acts(path: Path) -> bool:
+    return path.suffix != ".py" or modules.read(path).acts
+
+
 def for_call(
     step: Step[..., Any], resolved: Resolved, closures: Closures, *, seed: int, extras: Iterable[str] = ()
 ) -> KeyParts:
@@ -117,27 +160,24 @@ def for_call(
     extras = tuple(sorted(set(extras)))
     code = [name for name in extras if name.endswith(".py")]
     found = closures.of(step, code)
+    data = sorted({*found.data, *(name for name in extras if not name.endswith(".py"))})
     captured, doubt = _captured(step)
-    if not step.files:
-        doubt = "its source is not in a file"
+    doubt = closures.doubt(step) or doubt
     return KeyParts(
         step=step.name,
         closure=found.digest,
         modules=found.parts,
         inputs={path: artifact.digest for path, artifact in resolved.inputs.items()},
         params={**resolved.params, **captured},
-        environment=environment.part(found.imports, step.options.env),
+        environment=environment.part(found.imports, {*step.options.env, *found.variables}),
         seed=seed,
         salt=step.options.salt,
         extras=extras,
-        files={name: _file_digest(closures.root / name) for name in extras if not name.endswith(".py")},
+        files={name: data_files.digest(name, closures.root) for name in data},
+        idle=found.idle,
         is_cacheable=step.options.cache and doubt is None,
         doubt=doubt,
     )
-
-
-def _file_digest(path: Path) -> str:
-    return sha256_hex(path.read_bytes()) if path.is_file() else environment.ABSENT
 
 
 def _captured(step: Step[..., Any]) -> tuple[dict[str, str], str | None]:
@@ -155,29 +195,42 @@ def _captured(step: Step[..., Any]) -> tuple[dict[str, str], str | None]:
 
 # ── telling the difference ─────────────────────────────────────────────────────────────────────────────────────────
 
+Lines = Callable[[str, str], int | None]
+"""How many lines of a module's statement differ from what they were; None: not known."""
+
 
 def difference(
-    now: KeyParts, before: Mapping[str, Any], rows: Mapping[str, int | None] | None = None
+    now: KeyParts,
+    before: Mapping[str, Any],
+    rows: Mapping[str, int | None] | None = None,
+    lines: Lines = lambda module, name: None,
 ) -> tuple[str, str]:
-    """Why ``now`` is not ``before``: the kind (``code``, ``param``, ``input``, ``environment``, ``new``) and a
-    sentence.
+    """Why ``now`` is not ``before``: the kind and a sentence.
+
+    Kinds are ``code``, ``param``, ``input``, ``environment``, ``new``; and ``unrelated`` where nothing but code has
+    changed that no name leads to from the step (see ``reach``).
 
     Args:
         before: stored key parts of an earlier call of the step. rows: row counts by digest, where known.
+        lines: how much of a statement has changed.
     """
+    changed = parts_changed(now, before)
     found = [
-        *(("code", text) for text in _code(now, before)),
+        *(("code", text) for text in [*(_told(*each, lines) for each in changed), *_other_code(now, before, changed)]),
         *(("param", text) for text in _params(now, before)),
         *(("input", text) for text in _inputs(now, before, rows or {})),
         *(("environment", text) for text in _environment(now, before)),
     ]
     if not found:
         return "new", "no stored result"
+    if len(found) == len(changed) and all(_is_idle(module, name, now, before) for module, name in changed):
+        modules = _listed(sorted({module for module, _ in changed}))
+        return "unrelated", f"code: only unrelated code of {modules} changed ({_listed([text for _, text in found])})"
     kind = found[0][0]
     same = [text for each, text in found if each == kind]
     others = sorted({each for each, _ in found} - {kind})
     more = f" (and {', '.join(others)})" if others else ""
-    lead = "" if kind == "param" else f"{kind}: "
+    lead = "" if kind == "param" else "env " if kind == "environment" else f"{kind}: "
     return kind, lead + _listed(same) + more
 
 
@@ -186,14 +239,31 @@ def _listed(texts: list[str]) -> str:
     return ", ".join(texts[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _code(now: KeyParts, before: Mapping[str, Any]) -> list[str]:
+def parts_changed(now: KeyParts, before: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Statements that are not what they were, as (module, name)."""
     old: Mapping[str, Mapping[str, str]] = before.get("modules", {})
     found = []
     for module in sorted({*now.modules, *old}):
         here, there = now.modules.get(module, {}), old.get(module, {})
-        found += [f"{module}.{name}" for name in dict.fromkeys([*here, *there]) if here.get(name) != there.get(name)]
-    if not found and now.closure != before.get("closure"):
-        found = ["order of statements"]
+        found += [(module, name) for name in dict.fromkeys([*here, *there]) if here.get(name) != there.get(name)]
+    return found
+
+
+def _told(module: str, name: str, lines: Lines) -> str:
+    count = lines(module, name)
+    return f"{module}.{name}" + (f" ({count} {'line' if count == 1 else 'lines'})" if count else "")
+
+
+def _is_idle(module: str, name: str, now: KeyParts, before: Mapping[str, Any]) -> bool:
+    """Whether no name leads to the statement, as it is and as it was."""
+    old: Mapping[str, Iterable[str]] = before.get("idle", {})
+    was_there, is_there = name in before.get("modules", {}).get(module, {}), name in now.modules.get(module, {})
+    was_idle = not was_there or name in old.get(module, ())
+    return was_idle and (not is_there or name in now.idle.get(module, ()))
+
+
+def _other_code(now: KeyParts, before: Mapping[str, Any], changed: list[tuple[str, str]]) -> list[str]:
+    found = [] if changed or now.closure == before.get("closure") else ["order of statements"]
     old_files: Mapping[str, str] = before.get("files", {})
     found += [name for name in sorted({*now.files, *old_files}) if now.files.get(name) != old_files.get(name)]
     return found + (["salt"] if now.salt != before.get("salt", "") else [])

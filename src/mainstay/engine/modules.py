@@ -10,12 +10,15 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mainstay.domain import code
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid
+from mainstay.engine import effects, reads
+from mainstay.engine.reads import Outside, Place
 
 # Calls that import by name; with a literal they can be followed, with anything else they cannot.
 IMPORTERS = frozenset({"import_module", "__import__"})
@@ -38,7 +41,7 @@ REFLECTION = frozenset(
 DOCSTRING_READERS = frozenset({"__doc__", "getdoc"})
 SOURCE_READERS = frozenset({"getsource", "getsourcelines", "findsource", "linecache"})
 # A file changed so recently that a second change could carry the same time stamp is parsed again.
-_RACY_NS = 2_000_000_000
+RACY_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,11 @@ class Import:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A top-level statement. ``may_rest``: a step or pipeline that counts only if something mentions its name."""
+    """A top-level statement. ``may_rest``: a step or pipeline that counts only if something mentions its name.
+
+    ``may_idle``: a definition or a constant, which does nothing unless it is named. ``renames``: names that it imports
+    as others, as (the new name, the old one).
+    """
 
     name: str
     digest: str
@@ -61,14 +68,18 @@ class Part:
     mentions: frozenset[str]
     is_dynamic: bool
     may_rest: bool
+    outside: Outside = reads.NOTHING
+    may_idle: bool = False
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A parsed file; ``raw`` is the digest of its bytes."""
+    """A parsed file; ``raw`` is the digest of its bytes. ``acts``: importing it changes others."""
 
     parts: tuple[Part, ...]
     raw: str
+    acts: bool = False
 
 
 _memo: dict[str, tuple[tuple[int, ...], Module]] = {}
@@ -86,7 +97,7 @@ def read(path: Path) -> Module:
     if known and known[0] == stamp:
         return known[1]
     module = parse(path.read_bytes(), path.name)
-    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _RACY_NS:
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > RACY_NS:
         _memo[str(path)] = (stamp, module)
     return module
 
@@ -98,11 +109,12 @@ def parse(source: bytes, name: str) -> Module:
     except (SyntaxError, ValueError) as error:
         raise Invalid(f"{name} cannot be parsed as Python: {error}; correct it and run again.") from error
     body = tree.body[1:] if ast.get_docstring(tree, clean=False) is not None else tree.body
-    parts = tuple(_part(statement) for statement in body)
+    places, acts = reads.known_places(tree), effects.acts(tree)
+    parts = tuple(_part(statement, places) for statement in body)
     if len(body) < len(tree.body):
         doc = sha256_hex(ast.dump(tree.body[0]).encode())
         parts = (_constant_part("docstring", doc), *parts)
-    return Module(parts=parts, raw=sha256_hex(source))
+    return Module(parts=parts, raw=sha256_hex(source), acts=acts)
 
 
 def _constant_part(name: str, digest: str) -> Part:
@@ -117,41 +129,25 @@ def _constant_part(name: str, digest: str) -> Part:
     )
 
 
-def _part(statement: ast.stmt) -> Part:
+def _part(statement: ast.stmt, places: Mapping[str, Place]) -> Part:
     with_docs = sha256_hex(ast.dump(statement).encode())
     imports, is_dynamic = _imports(statement)
     may_rest = _may_rest(statement)
-    _drop_docstrings(statement)
+    code.without_docstrings(statement)
     # The block that only a script runs starts pipelines by name; steps do not depend on that.
     mentions = frozenset() if _is_main_block(statement) else frozenset(_mentions(statement))
     return Part(
-        name=_name(statement),
+        name=code.name_of(statement),
         digest=sha256_hex(ast.dump(statement).encode()),
         digest_with_docs=with_docs,
         imports=imports,
         mentions=mentions,
         is_dynamic=is_dynamic,
         may_rest=may_rest,
+        outside=reads.of(statement, places),
+        may_idle=may_rest or _may_idle(statement),
+        renames=_renames(statement),
     )
-
-
-def _name(statement: ast.stmt) -> str:
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return statement.name
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return "imports"
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    names = [each.id for target in targets if target for each in ast.walk(target) if isinstance(each, ast.Name)]
-    return names[0] if names else "module body"
-
-
-def _drop_docstrings(statement: ast.stmt) -> None:
-    for node in ast.walk(statement):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
 
 
 def _imports(statement: ast.stmt) -> tuple[tuple[Import, ...], bool]:
@@ -251,3 +247,28 @@ def _may_rest(statement: ast.stmt) -> bool:
     return word in ("step", "pipeline") and not any(
         isinstance(each, ast.Call) for default in defaults for each in ast.walk(default)
     )
+
+
+def _may_idle(statement: ast.stmt) -> bool:
+    """A plain function, a plain class, or names for values that call nothing."""
+    if isinstance(statement, ast.FunctionDef):
+        return not statement.decorator_list and not _calls(
+            [*statement.args.defaults, *filter(None, statement.args.kw_defaults)]
+        )
+    if isinstance(statement, ast.ClassDef):
+        is_plain = not (statement.decorator_list or statement.bases or statement.keywords)
+        return is_plain and all(isinstance(each, (ast.Pass, ast.Expr)) or _may_idle(each) for each in statement.body)
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return all(isinstance(each, ast.Name) for each in targets) and not _calls([statement.value])
+    return False
+
+
+def _calls(nodes: Iterable[ast.AST | None]) -> bool:
+    return any(isinstance(each, (ast.Call, ast.Await)) for node in nodes if node for each in ast.walk(node))
+
+
+def _renames(statement: ast.stmt) -> tuple[tuple[str, str], ...]:
+    if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return ()
+    return tuple((alias.asname, alias.name) for alias in statement.names if alias.asname)

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
+from mainstay.domain.clock import utc_now
+from mainstay.domain.code import Change
 from mainstay.domain.digests import canonical_json
-from mainstay.engine import arguments, keys, snapshots
+from mainstay.engine import arguments, keys, refs, snapshots
 from mainstay.engine.arguments import WHOLE, Bundle, Resolved
 from mainstay.engine.history import History
 from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.keys import Closures, KeyParts
 from mainstay.engine.materialise import Artifact
+from mainstay.engine.past_sources import PastSources
 from mainstay.engine.platform import Platform
-from mainstay.engine.refs import ExistingNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
+from mainstay.engine.refs import ExistingNode, MapNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
 from mainstay.engine.step_calls import outputs_from
 from mainstay.engine.tracing import Trace
 
@@ -36,7 +41,10 @@ class Missing(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """``why``: hit, new, code, input, param, environment, or unknown. ``assumes``: uncached steps that it relies on."""
+    """``why``: hit, new, code, unrelated, input, param, environment, expired, or unknown.
+
+    ``assumes``: uncached steps that it relies on.
+    """
 
     node: Node
     why: str
@@ -57,28 +65,41 @@ class Outlook:
     history: History
     hits: Hits
     seed: int
-    outputs: dict[int, Mapping[str, Artifact]] = field(default_factory=dict)
-    named: dict[int, str] = field(default_factory=dict)
+    now: datetime = field(default_factory=lambda: utc_now())
+    outputs: dict[float, Mapping[str, Artifact]] = field(default_factory=dict)
+    named: dict[float, str] = field(default_factory=dict)
 
-    def forecast(self, node: Node) -> Forecast:
-        """Key and verdict of one node, by what is known now."""
+    def forecast(self, node: Node, judged: tuple[Resolved, KeyParts] | None = None) -> Forecast:
+        """Key and verdict of one node, by what is known now; ``judged``: what `judge` said of it, if it was asked."""
         try:
-            resolved = self.resolve(node)
+            resolved, parts = judged or self.judge(node)
         except Missing as missing:
             return Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}")
-        parts = self.parts_of(node, resolved)
         hit = self.hits.of(parts.key) if parts.is_cacheable else None
+        if hit is not None and (told := self.expired(node, hit)):
+            return Forecast(node=node, why="expired", sentence=told, parts=parts, resolved=resolved)
         if hit is not None:
             return Forecast(node=node, why="hit", sentence="hit", parts=parts, resolved=resolved, hit=hit)
         why, sentence = self.why(node, parts)
         return Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved)
+
+    def judge(self, node: Node) -> tuple[Resolved, KeyParts]:
+        """Arguments and key of one node, by what is known now. Raises Missing: not enough is."""
+        resolved = self.resolve(node)
+        return resolved, self.parts_of(node, resolved)
+
+    def expired(self, node: Node, hit: Hit) -> str | None:
+        """Why a stored result is too old, for a step whose results hold for a while."""
+        ttl = node.step.options.ttl_s if isinstance(node, StepNode) else None
+        age = (self.now - hit.at).total_seconds() if hit.at else 0.0
+        return f"source expired: read {_length(age)} ago, holds for {_length(ttl)}" if ttl and age > ttl else None
 
     def foresee(self) -> list[Forecast]:
         """All nodes, as far as can be told before anything runs; one query for all keys where the last run helps."""
         asked: set[str] = set()
         while True:
             believed, wanted = Belief(self), set()
-            for node in self.trace.nodes:
+            for node in self.trace.in_order():
                 wanted |= believed.add(node)
             if wanted <= asked:
                 return believed.forecasts
@@ -87,14 +108,18 @@ class Outlook:
 
     def resolve(self, node: Node) -> Resolved:
         """The node's arguments. Raises Missing: one is the result of a node that has none yet."""
-        return arguments.resolve(self.arguments_of(node), self._result, self.platform)
+        return arguments.resolve(self.arguments_of(node), self.result, self.platform)
 
     def settle_existing(self) -> None:
         """Snapshots that were there before need no work."""
         for node in self.trace.nodes:
             if isinstance(node, ExistingNode):
-                taken = snapshots.from_json(node.snapshot)
-                self.outputs[node.number], self.named[node.number] = {WHOLE: taken.artifact}, taken.id
+                self.settle_one(node)
+
+    def settle_one(self, node: ExistingNode) -> None:
+        """A snapshot that was there before is known from the beginning."""
+        taken = snapshots.from_json(node.snapshot)
+        self.outputs[node.number], self.named[node.number] = {WHOLE: taken.artifact}, taken.id
 
     def settle(self, node: Node, outputs: Mapping[str, Artifact]) -> None:
         """Take ``outputs``, stored or fresh, as the node's results."""
@@ -110,22 +135,48 @@ class Outlook:
     def snapshots_behind(self, value: Any) -> list[str]:
         """Ids of the snapshots that ``value`` was made from, in the order of the calls, each once."""
         found: dict[str, None] = {}
-        for node in _ancestors(value):
+        for node in self._ancestors(value):
             if isinstance(node, (SnapshotNode, ExistingNode)) and node.number in self.named:
                 found[self.named[node.number]] = None
         return list(found)
 
     def arguments_of(self, node: Node) -> Mapping[str, Any]:
-        """Everything the node was called with that may hold refs."""
-        if isinstance(node, StepNode):
-            return node.arguments
-        if isinstance(node, SnapshotNode):
-            return {"table": node.value}
-        if isinstance(node, RegisterNode):
-            return {"model": node.value, "metrics": node.metrics, "holdout": node.holdout}
-        return {}
+        """Everything the node was called with that may hold refs; a map that has grown is the list of its calls."""
+        given = _given(node)
+        return refs.unfolded(given, self.trace.calls) if self.trace.calls else given
 
-    def _result(self, ref: Ref) -> Artifact | Bundle:
+    def remarks(self) -> list[str]:
+        """What the cached steps read that no key can hold, each with its line."""
+        steps = [node.step for node in self.trace.nodes if isinstance(node, StepNode) and node.step.options.cache]
+        return list(dict.fromkeys(text for step in dict.fromkeys(steps) for text in self.closures.of(step).remarks))
+
+    def width_of(self, node: MapNode) -> int | None:
+        """How many calls a map makes; None while what it goes over is not known.
+
+        Raises:
+            Invalid: it goes over something that is no list.
+        """
+        try:
+            found = self.resolve(node).tree["items"]
+        except Missing:
+            return None
+        return arguments.width(node.items, found, self.platform)
+
+    def _ancestors(self, value: Any) -> list[Node]:
+        """Nodes that ``value`` depends on, in the order of their calls."""
+        found: dict[float, Node] = {}
+        # A list of what is left, not recursion: a chain of a thousand steps is a fair pipeline.
+        left = [ref.node for ref in refs_in([refs.unfolded(value, self.trace.calls)])]
+        while left:
+            node = left.pop()
+            if node.number not in found:
+                found[node.number] = node
+                if isinstance(node, (StepNode, SnapshotNode, MapNode)):
+                    left += [ref.node for ref in refs_in(dict(self.arguments_of(node)))]
+        return [found[number] for number in sorted(found)]
+
+    def result(self, ref: Ref) -> Artifact | Bundle:
+        """What a ref stands for. Raises Missing: it is not known yet."""
         outputs = self.outputs.get(ref.node.number)
         if outputs is None:
             raise Missing(ref.node.label)
@@ -162,14 +213,45 @@ class Outlook:
         before = self.history.before(node.label, parts.step)
         if before is None or before["key_parts"].get("step") != parts.step:
             return "new", "never run before" if parts.is_cacheable else _uncached(node, parts)
-        why, sentence = keys.difference(parts, before["key_parts"], self._rows())
+        why, sentence = keys.difference(parts, before["key_parts"], self._rows(), self._lines(before))
         if why != "new":
             return why, sentence
         return "new", "it failed the last time" if before.get("state") == "failed" else _uncached(node, parts)
 
+    def changes(self, node: Node, parts: KeyParts) -> list[Change]:
+        """The statements behind ``code``, with their differences."""
+        before = self.history.before(node.label, parts.step)
+        if before is None:
+            return []
+        changed = keys.parts_changed(parts, before["key_parts"])
+        found = (self.past.change(str(before.get("pipeline_run")), module, name) for module, name in changed)
+        return [change for change in found if change is not None]
+
+    @cached_property
+    def past(self) -> PastSources:
+        """The sources of earlier runs."""
+        return PastSources(blobs=self.platform, root=self.closures.root, digests=self.history.sources)
+
+    def _lines(self, before: Mapping[str, Any]) -> keys.Lines:
+        def lines(module: str, name: str) -> int | None:
+            change = self.past.change(str(before.get("pipeline_run")), module, name)
+            return change.lines if change else None
+
+        return lines
+
     def _rows(self) -> dict[str, int | None]:
         mine = {each.digest: each.rows for outputs in self.outputs.values() for each in outputs.values()}
         return {**self.history.rows, **mine}
+
+
+def _given(node: Node) -> Mapping[str, Any]:
+    if isinstance(node, StepNode):
+        return node.arguments
+    if isinstance(node, SnapshotNode):
+        return {"table": node.value}
+    if isinstance(node, RegisterNode):
+        return {"model": node.value, "metrics": node.metrics, "holdout": node.holdout}
+    return {"items": node.items} if isinstance(node, MapNode) else {}
 
 
 class Belief:
@@ -184,15 +266,19 @@ class Belief:
             history=outlook.history,
             hits=outlook.hits,
             seed=outlook.seed,
+            now=outlook.now,
             outputs=dict(outlook.outputs),
             named=dict(outlook.named),
         )
-        self._assumes: dict[int, tuple[str, ...]] = {}
+        self._assumes: dict[float, tuple[str, ...]] = {}
 
     def add(self, node: Node) -> set[str]:
         """Judge the next node; the keys that ought to be asked for."""
         outlook = self._outlook
         if isinstance(node, ExistingNode):
+            return set()
+        if isinstance(node, MapNode):
+            self._add_map(node)
             return set()
         upstream = [each.node.number for each in refs_in(list(outlook.arguments_of(node).values()))]
         assumes = tuple(dict.fromkeys(name for number in upstream for name in self._assumes.get(number, ())))
@@ -205,26 +291,48 @@ class Belief:
             return set()
         parts = outlook.parts_of(node, resolved)
         known = outlook.hits.peek(parts.key) if parts.is_cacheable else None
+        expired = outlook.expired(node, known) if known else None
+        known = None if expired else known
         believed = known.outputs if known else self._recorded(node, parts)
-        if known is None and not parts.is_cacheable and believed is not None:
+        if known is None and (not parts.is_cacheable or expired) and believed is not None:
             assumes = (*assumes, node.label)
         self._assumes[node.number] = assumes
         if believed is not None:
             outlook.settle(node, believed)
-        why, sentence = ("hit", "hit") if known else outlook.why(node, parts)
+        why, sentence = ("expired", expired) if expired else ("hit", "hit") if known else outlook.why(node, parts)
         self.forecasts.append(
             Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved, hit=known, assumes=assumes)
         )
         return {parts.key} if parts.is_cacheable else set()
 
+    def _add_map(self, node: MapNode) -> None:
+        """A map whose items are known grows here, and its calls follow; of any other the width is unknown."""
+        width = self._outlook.width_of(node)
+        if width is None:
+            told = f"unknown width: a call for each item of {node.items.label}"
+            self.forecasts.append(Forecast(node=node, why="unknown", sentence=told))
+        else:
+            self._outlook.trace.grow(node, width)
+
     def _recorded(self, node: Node, parts: KeyParts) -> Mapping[str, Artifact] | None:
         """What the last run recorded under the very same key. Believed only until the index has answered."""
+        known = self._outlook.hits.peek(parts.key)
+        if known and self._outlook.expired(node, known):
+            return known.outputs  # read again, it may well be the same
         if parts.is_cacheable and self._outlook.hits.is_asked(parts.key):
             return None
         before = self._outlook.history.before(node.label, parts.step)
         if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
             return None
         return outputs_from(list(before.get("outputs") or ())) or None
+
+
+def _length(seconds: float) -> str:
+    """Such as ``6 h``."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size or (seconds >= size and seconds % size < 1):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _verb_parts(verb: str, resolved: Resolved, stated: Mapping[str, Any]) -> KeyParts:
@@ -248,22 +356,6 @@ def _uncached(node: Node, parts: KeyParts) -> str:
     if isinstance(node, StepNode) and not node.step.options.cache:
         return "not cached: it reads the outside world"
     return "no stored result"
-
-
-def _ancestors(value: Any) -> list[Node]:
-    """Nodes that ``value`` depends on, in the order of their calls."""
-    found: dict[int, Node] = {}
-    # A list of what is left, not recursion: a chain of a thousand steps is a fair pipeline.
-    left = [ref.node for ref in refs_in([value])]
-    while left:
-        node = left.pop()
-        if node.number not in found:
-            found[node.number] = node
-            if isinstance(node, StepNode):
-                left += [ref.node for ref in refs_in(node.arguments)]
-            elif isinstance(node, SnapshotNode):
-                left += [ref.node for ref in refs_in([node.value])]
-    return [found[number] for number in sorted(found)]
 
 
 def upstream_of(arguments_of: Iterable[Any]) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mainstay.domain.code import Change
+from mainstay.domain.errors import Invalid
 from mainstay.engine import execution, history
 from mainstay.engine.definitions import Definition
 from mainstay.engine.hits import Hits
@@ -16,13 +18,19 @@ from mainstay.engine.platform import Platform
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One step or verb. ``why``: hit, new, code, input, param, environment, unknown; ``sentence`` says it to people."""
+    """One step or verb.
+
+    ``why``: hit, new, code, unrelated, input, param, environment, expired, unknown; ``sentence`` says it to people.
+    ``changes``: the statements that are not what they were. ``stands_for``: the key whose stored result may be accepted.
+    """
 
     label: str
     why: str
     sentence: str
     key: str | None
     assumes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    stands_for: str | None = None
 
     @property
     def is_hit(self) -> bool:
@@ -32,10 +40,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Items in the order of work."""
+    """Items in the order of work. ``remarks``: what the steps read that no key can hold."""
 
     pipeline: str
     items: tuple[Item, ...]
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """One line an item, and a summary."""
@@ -72,10 +81,33 @@ def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[
         seed=pipeline.seed,
     )
     outlook.settle_existing()
-    return Plan(pipeline=pipeline.name, items=tuple(_item(each) for each in outlook.foresee()))
+    items = [_item(outlook, each) for each in outlook.foresee()]
+    if trace.wanted is not None:
+        told = f"unknown: the pipeline goes on by the value of {trace.wanted.label}"
+        items.append(Item(label="(the rest)", why="unknown", sentence=told, key=None))
+    return Plan(pipeline=pipeline.name, items=tuple(items), remarks=tuple(outlook.remarks()))
 
 
-def _item(forecast: Forecast) -> Item:
+def accept(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[str, Any], reason: str) -> Plan:
+    """Let stored results stand wherever only unrelated code has changed, with ``reason`` on record; the plan after that.
+
+    Raises:
+        Invalid: there is nothing to accept.
+    """
+    made = make(pipeline, platform, params=params)
+    if not any(item.stands_for for item in made.items):
+        raise Invalid(f"there is nothing to accept in {made.pipeline}: no step would run for unrelated code alone.")
+    # What follows a step is known only once its own result is: so one after the other, until there is none left.
+    while item := next((item for item in made.items if item.stands_for), None):
+        body = {"pipeline": made.pipeline, "name": item.label, "key": item.key, "instead_of": item.stands_for}
+        platform.post("/steps/accept", body | {"reason": reason})
+        made = make(pipeline, platform, params=params)
+    return made
+
+
+def _item(outlook: Outlook, forecast: Forecast) -> Item:
+    is_unrelated = forecast.why == "unrelated" and not forecast.assumes
+    before = outlook.history.before(forecast.node.label, forecast.parts.step) if forecast.parts else None
     sentence = forecast.sentence
     if forecast.assumes and forecast.node.label not in forecast.assumes:
         sentence += f", if {' and '.join(forecast.assumes)} gives the same bytes again"
@@ -85,4 +117,6 @@ def _item(forecast: Forecast) -> Item:
         sentence=sentence,
         key=forecast.parts.key if forecast.parts else None,
         assumes=forecast.assumes,
+        changes=tuple(outlook.changes(forecast.node, forecast.parts)) if forecast.parts and not forecast.hit else (),
+        stands_for=before.get("key") if is_unrelated and before else None,
     )

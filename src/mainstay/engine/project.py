@@ -108,14 +108,16 @@ def _forget(root: Path) -> None:
 
 def _forget_spaces(root: Path) -> None:
     """Namespace packages have no file of their own."""
-    for name, module in list(sys.modules.items()):
-        paths = getattr(module, "__path__", None)
-        if (
-            paths is not None
-            and getattr(module, "__file__", None) is None
-            and any(Path(each).is_relative_to(root) for each in paths)
-        ):
-            del sys.modules[name]
+    # All are looked at before any goes: the path of an inner one is worked out from the outer one.
+    for name in [name for name, module in list(sys.modules.items()) if _is_space_in(module, root)]:
+        del sys.modules[name]
+
+
+def _is_space_in(module: types.ModuleType, root: Path) -> bool:
+    paths = getattr(module, "__path__", None)
+    if paths is None or getattr(module, "__file__", None) is not None:
+        return False
+    return any(Path(each).is_relative_to(root) for each in paths)
 
 
 # ── parameters from the command line ───────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,9 @@ before.
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,7 @@ from mainstay.engine.keys import Closures
 from mainstay.engine.materialise import Artifact, json
 from mainstay.engine.outlook import SNAPSHOT, Forecast, Outlook, upstream_of
 from mainstay.engine.platform import Platform
+from mainstay.engine.pulse import LEASE_S
 from mainstay.engine.refs import ExistingNode, Ref, SnapshotNode
 from mainstay.engine.step_log import StepLog
 
@@ -41,11 +45,13 @@ def begin(
     bound: Mapping[str, Any],
     closures: Closures,
     *,
+    worker: str,
+    executor: str,
     because: int | None,
     reason: str | None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Open the run; its id."""
+    """Open the run, leased to ``worker``; its id."""
     packages = environment.lock()
     lock = platform.put_blob(environment.lock_text(packages))
     body: dict[str, Any] = {
@@ -56,11 +62,54 @@ def begin(
         "environment": {"digest": lock, "python": environment.python_minor(), "packages": dict(packages)},
         "hardware": environment.hardware(),
         "seeds": {"pipeline": pipeline.seed},
+        "lease": {"worker": worker, "seconds": LEASE_S, "executor": executor, "params": _asked(bound)},
     }
     stated = {"experiment": pipeline.experiment, "because": because, "reason": reason, "tags": tags}
     return str(
         platform.post("/runs", body | {name: value for name, value in stated.items() if value is not None})["id"]
     )
+
+
+def go_on(platform: Platform, run_id: str, *, worker: str, executor: str) -> Mapping[tuple[str, str], dict[str, Any]]:
+    """Take over a run that stands still; its steps that are on record as done, by name and key.
+
+    Raises:
+        Conflict: somebody carries it out, or it has succeeded. NotFound: no such run, or not one that can go on.
+    """
+    body = {"worker": worker, "seconds": LEASE_S, "executor": executor}
+    holder = str(platform.get(f"/runs/{run_id}/lease")["worker"])
+    if _is_gone(holder):
+        body["instead_of"] = holder
+    platform.post(f"/runs/{run_id}/resume", body)
+    steps = platform.get(f"/runs/{run_id}").get("steps") or ()
+    return {(each["name"], each["key"]): each for each in steps if each["state"] in ("succeeded", "cached")}
+
+
+def worker_name() -> str:
+    """Who carries a run out: the machine, the process, and a word that no later process of that number has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _is_gone(worker: str) -> bool:
+    """Whether a process of this machine is surely no more; of any other machine nothing is known."""
+    host, _, rest = worker.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdecimal():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _asked(bound: Mapping[str, Any]) -> dict[str, str] | None:
+    """Parameters so that they can be read again exactly; None: one of them is no plain value."""
+    try:
+        return {name: json.dumps(value).decode() for name, value in bound.items()}
+    except json.Unplain:
+        return None
 
 
 def _shown(value: Any) -> Any:
@@ -84,14 +133,11 @@ def finish(platform: Platform, run_id: str, state: str, error: str | None = None
         platform.post(f"/runs/{run_id}/finish", body)
 
 
-def commit(
-    platform: Platform, run_id: str, outlook: Outlook, forecast: Forecast, record: Record
-) -> tuple[str, Mapping[str, Artifact]]:
-    """Record one step: its run's id, and the outputs that count: those of whoever published this key first."""
+def body_of(outlook: Outlook, forecast: Forecast, record: Record) -> dict[str, Any]:
+    """One step, as the control plane takes it."""
     parts = forecast.parts
     assert parts is not None
     body: dict[str, Any] = {
-        "pipeline_run": run_id,
         "name": forecast.node.label,
         "key": parts.key,
         "key_parts": parts.to_json(),
@@ -102,11 +148,11 @@ def commit(
         "seconds": round(record.seconds, 6),
         "state": record.state,
         "cacheable": parts.is_cacheable and record.state == "succeeded",
+        "renew": record.why == "expired",
     }
-    body |= {name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None}
-    answer = platform.post("/steps/commit", body)
-    told = answer.get("outputs")
-    return str(answer["run_id"]), step_calls.outputs_from(told) if told else record.outputs
+    return body | {
+        name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None
+    }
 
 
 def send_log(platform: Platform, run_id: str, log: StepLog) -> None:

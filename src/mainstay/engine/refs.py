@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Node:
     """One thing a pipeline will do. ``number`` counts from 0 in the order of the calls, and of work."""
 
-    number: int
+    number: float  # a whole one, but for the calls of a map
     label: str  # unique within the trace, for people: "flights.features", "flights.features (2)"
 
 
@@ -66,6 +68,39 @@ class RegisterNode(Node):
     description: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MapNode(Node):
+    """One call of ``step`` for each item of ``items``, the result of a step; how many is known once that is there.
+
+    ``first`` names the parameter that takes the item, ``arguments`` are those of every call.
+    """
+
+    step: Step[..., Any]
+    items: Ref
+    first: str
+    arguments: Mapping[str, Any]
+
+    def call(self, place: int) -> StepNode:
+        """The call for the item at ``place``. Its number leaves room for whatever is called after the map."""
+        arguments = {
+            name: self.arguments.get(name) for name in self.step.signature.parameters if name in self.arguments
+        }
+        given = {self.first: self.items[place], **arguments}
+        number = self.number + (place + 1) * _ITEM
+        return StepNode(number=number, label=f"{self.step.name} [{place}]", step=self.step, arguments=given)
+
+
+_ITEM = 2.0**-20  # the calls of a map stand between the map and the node after it
+
+
+class ValueWanted(BaseException):
+    """A pipeline's function asked for the value of a result; not an Exception, so that its own ``except`` lets it pass."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(ref.label)
+        self.ref = ref
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Ref:
     """The result of ``node``, or the part of it that ``path`` names."""
@@ -81,6 +116,19 @@ class Ref:
     def label(self) -> str:
         """The call, and the part of its result, in words."""
         return self.node.label + "".join(f"[{part!r}]" for part in self.path)
+
+    @property
+    def value(self) -> Any:
+        """The result itself: the run carries out what it takes, then the pipeline's function is called again with it.
+
+        So what a pipeline's function does besides calling steps may happen more than once.
+        """
+        known = _known_values.get()
+        if known is None:
+            self._refuse("ask for its value", "do that while a pipeline is run")
+        if (self.node.label, self.path) not in known:
+            raise ValueWanted(self)
+        return known[self.node.label, self.path]
 
     def __getitem__(self, name: str | int) -> Ref:
         if not isinstance(name, (str, int)):
@@ -107,7 +155,7 @@ class Ref:
         return iter([self[name] for name in names])
 
     def __bool__(self) -> NoReturn:
-        self._refuse("decide by it", "decide inside a step, or by a parameter of the pipeline")
+        self._refuse("decide by it", "decide by its .value, which waits for it, inside a step, or by a parameter")
 
     def __len__(self) -> NoReturn:
         self._refuse("take its length")
@@ -131,6 +179,22 @@ class Ref:
             f"cannot {act}: {self!r} is a reference, its value is known only when the run is carried out; {instead}.",
             step=self.node.label,
         )
+
+
+# The values that a pipeline's function has asked for so far, by label and path; None: no pipeline is being traced.
+_known_values: ContextVar[Mapping[tuple[str, tuple[str, ...]], Any] | None] = ContextVar(
+    "mainstay_values", default=None
+)
+
+
+@contextmanager
+def values_known(values: Mapping[tuple[str, tuple[str, ...]], Any]) -> Iterator[None]:
+    """Inside the block, `Ref.value` answers with ``values`` or raises `ValueWanted`."""
+    token = _known_values.set(values)
+    try:
+        yield
+    finally:
+        _known_values.reset(token)
 
 
 def part_names(annotation: Any) -> tuple[str, ...] | None:
@@ -168,6 +232,28 @@ def _part_annotation(annotation: Any, name: str | int) -> Any:
         return typing.get_type_hints(annotation).get(names[place])
     except NameError:  # a forward reference to something that only a type checker imports
         return None
+
+
+def unfolded(value: Any, calls: Mapping[float, list[StepNode]]) -> Any:
+    """``value`` with the refs to each map that has grown replaced by the refs to its calls."""
+    if isinstance(value, Ref):
+        return _unfolded(value, calls[value.node.number]) if value.node.number in calls else value
+    if isinstance(value, Mapping):
+        return {key: unfolded(item, calls) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(unfolded(item, calls) for item in value)
+    return value
+
+
+def _unfolded(ref: Ref, calls: list[StepNode]) -> Any:
+    results = [Ref(node, (), node.step.result_annotation) for node in calls]
+    if not ref.path:
+        return results
+    place, rest = ref.path[0], ref.path[1:]
+    if not place.lstrip("-").isdigit() or not -len(results) <= int(place) < len(results):
+        raise Invalid(f"{ref.node.label} has {len(results)} calls; {place!r} is not one of them.")
+    chosen = results[int(place)]
+    return Ref(chosen.node, rest) if rest else chosen
 
 
 def refs_in(value: Any) -> Iterator[Ref]:

@@ -20,12 +20,13 @@ from typing import Any
 
 from mainstay.client import recording as client_recording
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import arguments, environment, materialise, step_log, steps, tracing, watch
+from mainstay.engine import arguments, environment, materialise, step_log, step_output, steps, tracing, tries, watch
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Blobs
 from mainstay.engine.refs import part_names
 from mainstay.engine.step_log import StepLog
+from mainstay.engine.step_output import Say
 from mainstay.engine.steps import Step
 
 
@@ -43,7 +44,10 @@ class StepCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """``error`` is one sentence, ``cause`` the exception behind it; both None after success."""
+    """``error`` is one sentence, ``cause`` the exception behind it; both None after success.
+
+    ``pause``: after so many seconds it may be tried again.
+    """
 
     seconds: float
     log: StepLog
@@ -52,29 +56,40 @@ class Outcome:
     attempts: int = 1
     error: str | None = None
     cause: BaseException | None = None
+    pause: float | None = None
 
 
-def carry_out(call: StepCall, blobs: Blobs) -> Outcome:
-    """Read the arguments, call the function (again, if it may be retried), store the results."""
+def carry_out(call: StepCall, blobs: Blobs, say: Say | None = None) -> Outcome:
+    """Read the arguments, call the function (again, if it may be retried), store the results.
+
+    ``say`` is told what the step writes, line by line.
+    """
+    began, attempts = time.monotonic(), 0
+    with step_output.told(call.label, say):
+        while True:
+            attempts += 1
+            outcome = attempt(call, blobs, attempts)
+            if outcome.pause is None:
+                return dataclasses.replace(outcome, seconds=time.monotonic() - began)
+            time.sleep(outcome.pause)
+
+
+def attempt(call: StepCall, blobs: Blobs, attempts: int = 1) -> Outcome:
+    """One try, the ``attempts``-th; whether there may be another is part of the outcome."""
     began = time.monotonic()
     log = StepLog(blobs=blobs)
     with watch.opened_files() as seen, _told_by_sdk(log), tracing.suspended():
-        attempts = 0
         try:
-            while True:
-                attempts += 1
-                try:
-                    outputs = store(_called(call, blobs), call.step, blobs)
-                    break
-                except call.step.options.retry_on as error:
-                    if attempts > call.step.options.retries or isinstance(error, MainstayError):
-                        raise
-                    log.metrics.clear()
-                    time.sleep(call.step.options.retry_wait_s * 2 ** (attempts - 1))
+            outputs = store(_called(call, blobs), call.step, blobs)
         # The step is a guest: whatever it raises is recorded, and the run ends in order.
         except Exception as error:
             return Outcome(
-                seconds=time.monotonic() - began, log=log, attempts=attempts, error=sentence(error), cause=error
+                seconds=time.monotonic() - began,
+                log=log,
+                attempts=attempts,
+                error=sentence(error),
+                cause=error,
+                pause=tries.pause(call.step.options, attempts, error),
             )
     found = watch.extras(seen, root=call.root, known=set(call.known))
     return Outcome(seconds=time.monotonic() - began, log=log, outputs=outputs, extras=tuple(found), attempts=attempts)
@@ -121,17 +136,25 @@ def store(result: Any, step: Step[..., Any], blobs: Blobs) -> dict[str, Artifact
             return {name: materialise.write(item, blobs) for name, item in zip(fields, result, strict=True)}
         if type(result) is dict and result and all(isinstance(name, str) for name in result):
             return {name: materialise.write(item, blobs) for name, item in result.items()}
-        if type(result) is tuple and result:
+        if type(result) in (tuple, list) and result:
             return {str(place): materialise.write(item, blobs) for place, item in enumerate(result)}
     return {WHOLE: materialise.write(result, blobs)}
 
 
-def _called(call: StepCall, blobs: Blobs) -> Any:
+def called(call: StepCall, blobs: Blobs, around: Callable[[Callable[[], Any]], Any] = lambda inner: inner()) -> Any:
+    """What the step returns on its arguments, outside of any run; ``around`` is given the call, to carry it out."""
+    with _told_by_sdk(StepLog(blobs=blobs)), tracing.suspended():
+        return _called(call, blobs, around)
+
+
+def _called(call: StepCall, blobs: Blobs, around: Callable[[Callable[[], Any]], Any] | None = None) -> Any:
     function = call.step.function
     wanted = {name: _plain(annotation) for name, annotation in steps.annotations_of(function).items()}
     loaded = {name: arguments.load(value, blobs, wanted.get(name)) for name, value in call.arguments.items()}
     bound = inspect.BoundArguments(call.step.signature, loaded)
     environment.seed_everything(call.seed, call.step.name)
+    if around is not None:
+        return around(lambda: function(*bound.args, **bound.kwargs))
     return function(*bound.args, **bound.kwargs)
 
 

@@ -20,9 +20,9 @@ from mainstay.engine.platform import Blobs
 
 @dataclass(kw_only=True)
 class StepLog:
-    """Collected in the order of the calls."""
+    """Collected in the order of the calls. ``blobs`` is None where it has come from another process."""
 
-    blobs: Blobs
+    blobs: Blobs | None
     params: dict[str, Any] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
@@ -48,6 +48,7 @@ def params(log: StepLog, values: Mapping[str, Any]) -> None:
 
 def artifact(log: StepLog, path: str, content: Any) -> None:
     """Keep ``content`` (bytes, text, a Path, or anything a step may return) as the file ``path`` of the step's run."""
+    assert log.blobs is not None, "a step logs where it runs"
     if isinstance(content, str):
         content = content.encode()
     if isinstance(content, bytes):

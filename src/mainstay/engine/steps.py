@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainstay.domain.errors import Invalid
 from mainstay.engine import tracing
-from mainstay.engine.refs import Ref, StepNode
+from mainstay.engine.refs import MapNode, Ref, StepNode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,14 +29,18 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a step is carried out; see ``step``."""
+    """How a step is carried out; see ``step``. ``ttl_s``: how old a stored result may be, in seconds."""
 
     cache: bool = True
+    ttl_s: float | None = None
     retries: int = 0
     retry_on: tuple[type[Exception], ...] = (Exception,)
     retry_wait_s: float = 1.0
     env: tuple[str, ...] = ()
     salt: str = ""
+    timeout: float | None = None  # seconds
+    isolate: bool = False
+    cpus: int = 1
 
 
 @dataclass(eq=False)
@@ -56,6 +62,29 @@ class Step(Generic[P, R]):
             return self.function(*args, **kwargs)
         return _traced(self, trace, args, kwargs)  # type: ignore[return-value]
 
+    def map(self, items: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """One call for each of ``items``, which take the first parameter's place; the other arguments go to every call.
+
+        Inside a pipeline ``items`` may be the result of a step that gives a list or a tuple: how many calls there are is
+        known once that has run. Outside of one it is a list of plain calls.
+        """
+        trace = tracing.current()
+        if trace is None or not isinstance(items, Ref):
+            return [self(item, *args, **kwargs) for item in items]
+        first = next(iter(self.signature.parameters))
+        fixed = {name: value for name, value in self.bind(items, *args, **kwargs).items() if name != first}
+        node = trace.add(MapNode, label=f"{self.name} (map)", step=self, items=items, first=first, arguments=fixed)
+        return Ref(node)
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Every argument of a call by name, defaults filled in. Raises Invalid: they do not fit."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise Invalid(f"step {self.name}: {error}; its parameters are {self.signature}.") from error
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
@@ -72,6 +101,12 @@ class Step(Generic[P, R]):
         return f"{module}.{self.function.__qualname__}"
 
     @functools.cached_property
+    def has_source(self) -> bool:
+        """Whether the function's own code stands in a file; that of a REPL or of ``exec`` does not."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return bool(self.files) and (code is None or Path(code.co_filename).is_file())
+
+    @functools.cached_property
     def result_annotation(self) -> Any:
         """The annotation of the result; None if there is none or it cannot be evaluated."""
         return annotations_of(self.function).get("return")
@@ -82,38 +117,56 @@ def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
 def step(
     *,
-    cache: bool = True,
+    cache: bool | str | timedelta = True,
     retries: int = 0,
     retry_on: tuple[type[Exception], ...] = (Exception,),
     retry_wait_s: float = 1.0,
     env: Iterable[str] = (),
     salt: str = "",
+    timeout: float | timedelta | None = None,
+    isolate: bool = False,
+    resources: Mapping[str, int] | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    cache: bool = True,
+    cache: bool | str | timedelta = True,
     retries: int = 0,
     retry_on: tuple[type[Exception], ...] = (Exception,),
     retry_wait_s: float = 1.0,
     env: Iterable[str] = (),
     salt: str = "",
+    timeout: float | timedelta | None = None,
+    isolate: bool = False,
+    resources: Mapping[str, int] | None = None,
 ) -> Any:
     """Make ``function`` a step: ``@step`` or ``@step(cache=False)``.
 
     Args:
         cache: False for a step that reads the outside world; it runs every time, and what follows is a hit if its bytes
-            are the same as before.
+            are the same as before. A length of time, such as ``"6h"``, for one whose result holds so long.
         retries: how often to try again after an exception of a type in ``retry_on``; waits ``retry_wait_s``, doubled
         each time.
         env: names of the environment variables that the step reads; their values become part of its key.
         salt: any text; changing it runs the step again.
+        timeout: seconds (or a timedelta) that one try may take; then its process is ended, and it may be tried again.
+        isolate: carry it out in a fresh process, whatever the executor: what it leaves behind, or how it dies, harms nobody.
+        resources: ``{"cpus": 2}`` takes that many places of the executor while it runs.
     """
     if isinstance(env, str):
         raise Invalid(f"env is {env!r}; a list of names is expected, such as env=[{env!r}].")
     options = Options(
-        cache=cache, retries=retries, retry_on=retry_on, retry_wait_s=retry_wait_s, env=tuple(env), salt=salt
+        cache=cache is not False,
+        ttl_s=_lifetime(cache),
+        retries=retries,
+        retry_on=retry_on,
+        retry_wait_s=retry_wait_s,
+        env=tuple(env),
+        salt=salt,
+        timeout=_seconds(timeout),
+        isolate=isolate,
+        cpus=_cpus(resources or {}),
     )
     place = _file_of_caller()
 
@@ -121,6 +174,24 @@ def step(
         return Step(checked(function), options, files_of(function, place))
 
     return mark if function is None else mark(function)
+
+
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+def _lifetime(cache: bool | str | timedelta) -> float | None:
+    if isinstance(cache, bool):
+        return None
+    found = _LENGTH.fullmatch(cache.strip()) if isinstance(cache, str) else None
+    if not isinstance(cache, timedelta) and found is None:
+        raise Invalid(
+            f'cache is {cache!r}; True, False or a length of time is expected, such as "6h" or timedelta(hours=6).'
+        )
+    seconds = cache.total_seconds() if isinstance(cache, timedelta) else float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
+    if seconds <= 0:
+        raise Invalid(f"cache is {cache!r}; a length of time above zero is expected, or False to run every time.")
+    return seconds
 
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -144,12 +215,7 @@ def _annotations_one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ref:
-    try:
-        bound = step.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise Invalid(f"step {step.name}: {error}; its parameters are {step.signature}.") from error
-    bound.apply_defaults()
-    node = trace.add(StepNode, label=step.name, step=step, arguments=dict(bound.arguments))
+    node = trace.add(StepNode, label=step.name, step=step, arguments=step.bind(*args, **kwargs))
     return Ref(node, (), step.result_annotation)
 
 
@@ -175,6 +241,22 @@ def files_of(function: Callable[..., Any], place: Path | None = None) -> tuple[P
     named = (getattr(each, "__code__", None) for each in (inner, function))
     found = [Path(code.co_filename) for code in named if code is not None] + ([place] if place else [])
     return tuple(dict.fromkeys(path.resolve() for path in found if path.is_file()))
+
+
+def _seconds(timeout: float | timedelta | None) -> float | None:
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is not None and not seconds > 0:
+        raise Invalid(f"timeout is {timeout!r}; a number of seconds above 0 is expected.")
+    return None if seconds is None else float(seconds)
+
+
+def _cpus(resources: Mapping[str, int]) -> int:
+    if unknown := sorted(set(resources) - {"cpus"}):
+        raise Invalid(f'resources names {unknown[0]!r}; "cpus" is known, such as resources={{"cpus": 2}}.')
+    cpus = resources.get("cpus", 1)
+    if not isinstance(cpus, int) or cpus < 1:
+        raise Invalid(f"resources asks for {cpus!r} cpus; a whole number from 1 is expected.")
+    return cpus
 
 
 def _file_of_caller() -> Path | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mainstay.engine.platform import Platform
-from mainstay.engine.refs import Node
+from mainstay.engine.refs import MapNode, Node, Ref, StepNode
 
 _current: ContextVar[Trace | None] = ContextVar("mainstay_trace", default=None)
 AnyNode = TypeVar("AnyNode", bound=Node)
@@ -27,6 +27,8 @@ class Trace:
     pipeline: str
     platform: Platform | None = None
     nodes: list[Node] = field(default_factory=list)
+    calls: dict[float, list[StepNode]] = field(default_factory=dict)  # of each map that has grown, by its number
+    wanted: Ref | None = None  # the function asked for the value of this, and ends here until it is known
     _counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, kind: type[AnyNode], *, label: str, **facts: Any) -> AnyNode:
@@ -35,6 +37,18 @@ class Trace:
         node = kind(number=len(self.nodes), label=label if count == 1 else f"{label} ({count})", **facts)
         self.nodes.append(node)
         return node
+
+    def grow(self, node: MapNode, width: int) -> list[StepNode]:
+        """The calls of a map over ``width`` items."""
+        if node.number not in self.calls:
+            self.calls[node.number] = [node.call(place) for place in range(width)]
+        return self.calls[node.number]
+
+    def in_order(self) -> Iterator[Node]:
+        """Nodes as they are worked through; the calls of a map that has grown follow it."""
+        for node in self.nodes:
+            yield node
+            yield from self.calls.get(node.number, ())
 
 
 def current() -> Trace | None:

@@ -71,9 +71,9 @@ def publish(platform: Platform, view: FeatureView[..., Any], run_id: str, outloo
     platform.post(f"/features/{view.definition.name}/online", body)
 
 
-def _views(outlook: Outlook, value: Any) -> list[tuple[int, FeatureView[..., Any]]]:
+def _views(outlook: Outlook, value: Any) -> list[tuple[float, FeatureView[..., Any]]]:
     """The views among everything that ``value`` depends on, in the order of their calls."""
-    found: dict[int, Node] = {}
+    found: dict[float, Node] = {}
     left = [ref.node for ref in refs_in([value])]
     while left:
         node = left.pop()

@@ -179,11 +179,11 @@ class Gateway:
 
     async def _read(self, deployment: Deployment, body: bytes) -> Request:
         """Decode on the loop if that is quick, on a thread if it may not be."""
-        schema = deployment.schema
+        entrance = deployment.entrance
         try:
             if len(body) <= _LARGE_BODY:
-                return schema.decode(body)
-            return await asyncio.get_running_loop().run_in_executor(None, schema.decode, body)
+                return entrance.decode(body)
+            return await asyncio.get_running_loop().run_in_executor(None, entrance.decode, body)
         except errors.MainstayError:
             self.tally.of(deployment.name, deployment.champion.release).rejected += 1
             raise

@@ -70,6 +70,7 @@ def score_file(
         views=[_online(session, pin) for pin in version["signature"].get("views", [])],
         key=key,
         at=at,
+        rules=session.get(f"/models/{model}/versions/{number}/rules")["items"],
     )
     part = _hand_in(session, deployment, champion["release"], destination) if log else None
     return Batch(release=champion["release"], version=champion["version"], scored=scored, part=part)

@@ -75,7 +75,7 @@ class Problem:
     """One thing wrong with a request or a file; ``path`` says where."""
 
     path: str
-    problem: Literal["missing", "unknown", "type", "null", "request"]
+    problem: Literal["missing", "unknown", "type", "null", "range", "category", "pattern", "request"]
     found: str
     expected: str
     sentence: str

@@ -28,6 +28,7 @@ from mainstay.domain.errors import Invalid, Malformed
 from mainstay.features import asof
 from mainstay.features.definitions import Definition
 from mainstay.formats.signature import Signature
+from mainstay.gateway import entrance
 from mainstay.gateway.fields import Field, Problem, in_utc, problems_of_names, read_fields, refuse, show, wrong_value
 from mainstay.gateway.versions import ModelFault
 
@@ -95,13 +96,14 @@ def predict_file(
     views: Sequence[tuple[Definition, Path]] = (),
     key: str | None = None,
     at: str | None = None,
+    rules: Sequence[Mapping[str, Any]] = (),
 ) -> Scored:
     """Score ``source`` (Parquet or Arrow IPC) and write the sealed predictions to ``destination`` (Parquet).
 
     Args:
         variant: ``release``, ``model``, ``version`` (numbers or full names), ``format``, ``environment``; ``role`` and
         ``allow_pickle`` if it has them. files: name → path or bytes, as verified by the caller. key, at: columns with the
-        key and the event time.
+        key and the event time. rules: what the contracts of the version's data ask of its inputs.
 
     Raises:
         Malformed: ``source`` is neither. Invalid: it does not fit the signature.
@@ -112,11 +114,12 @@ def predict_file(
         environment=variant.get("environment"),
         allow_pickle=bool(variant.get("allow_pickle")),
     )
-    table = read_table(source)
+    table = entrance.rename(read_table(source), rules)
     began = time.perf_counter()
     for definition, online in views:
         table = _looked_up(table, definition, pq.read_table(online), at)
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])
+    entrance.check(checked.inputs, rules)
     started = time.perf_counter()
     values = _predict(model, checked.columns, table.num_rows)
     latency_us = round((time.perf_counter() - started) * 1e6 / max(1, table.num_rows))

@@ -23,6 +23,7 @@ from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.formats.signature import Signature
 from mainstay.gateway import lookups
+from mainstay.gateway.entrance import Entrance
 from mainstay.gateway.lookups import Lookups, Shapes, Shelf
 from mainstay.gateway.spool import write_durably
 from mainstay.gateway.validation import Schema
@@ -60,7 +61,7 @@ class Deployment:
     name: str
     environment: str
     owner: str
-    schema: Schema
+    entrance: Entrance
     latency_limit_us: int | None
     champion: Variant
     canaries: tuple[Variant, ...]
@@ -79,6 +80,11 @@ class Deployment:
             if place < end:
                 return canary
         return self.champion
+
+    @property
+    def schema(self) -> Schema:
+        """The signature of its champion, compiled."""
+        return self.entrance.schema
 
     @property
     def live(self) -> tuple[Variant, ...]:
@@ -267,7 +273,7 @@ def _join(
         name=item["name"],
         environment=item.get("environment") or "",
         owner=item.get("owner") or "",
-        schema=compiled.asked,
+        entrance=Entrance(compiled.asked, item.get("rules") or ()),
         latency_limit_us=None if limit is None else round(limit * 1000),
         champion=champion,
         canaries=canaries,

@@ -149,6 +149,12 @@ class Profile:
         return Profile(spec=data["spec"], n=data["n"], columns=columns)
 
 
+def null_share(found: ColumnProfile) -> float | None:
+    """Share of a column's rows whose value is null or NaN; None for no rows."""
+    rows = int(found.counts.sum())
+    return float(found.counts[_NULL] + found.counts[_NAN]) / rows if rows else None
+
+
 def _empty(column: ColumnSpec) -> ColumnProfile:
     return ColumnProfile(counts=np.zeros(column.size, dtype=np.int64), new={})
 

@@ -15,7 +15,7 @@ from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.domain.registry import Delivery, Webhook
 from mainstay.lifecycle.registry import webhooks
 from mainstay.server import egress
-from mainstay.server.protocols.mlflow import webhooks as mlflow
+from mainstay.server.protocols.mlflow import wire_webhooks as words
 from mainstay.store import Store
 
 log = logging.getLogger("mainstay.server.deliveries")
@@ -27,7 +27,7 @@ _free = threading.Semaphore(AT_ONCE)
 
 def loop(store: Store) -> bool:
     """Plan what is new in the ledger, and send what is due; whether anything was planned."""
-    planned = webhooks.plan(store, mlflow.told)
+    planned = webhooks.plan(store, words.told)
     free = 0
     while free < AT_ONCE and _free.acquire(blocking=False):
         free += 1
@@ -41,7 +41,7 @@ def loop(store: Store) -> bool:
 
 def send(store: Store, hook: Webhook, delivery: Delivery) -> None:
     """One attempt, and how it went."""
-    body, headers = mlflow.message(hook, delivery.id, delivery.event, delivery.data, delivery.at, store.clock())
+    body, headers = words.message(hook, delivery.id, delivery.event, delivery.data, delivery.at, store.clock())
     try:
         answer = egress.post(hook.url, body, headers, allow_loopback=settings.get("webhooks_to_loopback"))
         is_done, may_repeat = 200 <= answer.status < 300, answer.status in _REPEATABLE

@@ -8,13 +8,16 @@ several servers share a database, the one that leads, and when it is gone anothe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 
+from mainstay.domain.errors import Conflict
 from mainstay.lifecycle.governance import tokens
 from mainstay.lifecycle.monitoring import watch
+from mainstay.lifecycle.pipelines import leases
 from mainstay.lifecycle.pipelines.scheduling import backfills, schedules
 from mainstay.lifecycle.serving import watching
 from mainstay.lifecycle.tracking import runs
@@ -50,6 +53,23 @@ def close_records(store: Store) -> bool:
         with store.change(actor="system", reason="nothing more came after the end") as change:
             runs.close(change, run)
     return bool(due)
+
+
+def end_lost_runs(store: Store) -> bool:
+    """End the runs of pipelines whose process gave no sign of life."""
+    with store.view() as view:
+        found = [(lease, runs.get(view, lease.run_id).state) for lease in leases.lost(view)]
+    for lease, state in found:
+        if state == "running":
+            with (
+                contextlib.suppress(Conflict),
+                store.change(actor="system", reason="its process gave no sign of life") as change,
+            ):
+                leases.end(change, lease)
+        else:
+            with store.ingest() as ingest:
+                leases.let_go(ingest, lease)
+    return bool(found)
 
 
 class Loops:
@@ -95,6 +115,7 @@ def every_loop() -> list[Loop]:
     return [
         keep_house,
         close_records,
+        end_lost_runs,
         schedules.fire_due,
         backfills.carry_on,
         watching.judge_releases,

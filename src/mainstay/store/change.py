@@ -7,18 +7,18 @@ leaves no event. `Change` writes what is governed: it must `record` at least one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, Table
+from sqlalchemy import Connection, CursorResult, MetaData, Row, Table
 from sqlalchemy.sql import Executable
 
 from mainstay.domain.clock import Clock
 from mainstay.domain.events import Event
 from mainstay.store import ledger
 from mainstay.store.blobs import Blobs
-from mainstay.store.databases import Database, as_tuples
+from mainstay.store.databases import Database, Prepared, as_tuples
 
 
 class View:
@@ -46,6 +46,21 @@ class View:
         result.close()
         return found
 
+    def scan(self, query: Executable) -> Iterator[Row[Any]]:
+        """Every row that answers ``query``, one after the other, where there may be more than memory holds."""
+        yield from self._connection.execute(query.execution_options(yield_per=5_000))
+
+    def reflected(self) -> MetaData:
+        """Every table that the database has, whoever made it."""
+        found = MetaData()
+        found.reflect(self._connection)
+        return found
+
+    def ask(self, prepared: Prepared, **values: Any) -> list[Any]:
+        """Every row that answers a question of the hot path, as the driver gives it."""
+        found: list[Any] = prepared.carry_out(self._connection, values).fetchall()
+        return found
+
     def first(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
         """The first row that answers ``query``, or None."""
         return self._connection.execute(query, parameters).first()
@@ -69,6 +84,10 @@ class Ingest(View):
     def execute(self, statement: Executable, parameters: Any = None) -> int:
         """Carry out one write; the number of rows it touched."""
         return self._connection.execute(statement, parameters).rowcount
+
+    def tell(self, prepared: Prepared, **values: Any) -> None:
+        """Carry out one write of the hot path."""
+        prepared.carry_out(self._connection, values)
 
     def insert(self, table: Table, **values: Any) -> None:
         """Add one row."""
@@ -132,3 +151,9 @@ class Change(Ingest):
         )
         self.recorded.append(entry)
         return entry
+
+    def record_all(self, events: Sequence[Event]) -> list[ledger.Entry]:
+        """Write many events, in their order, with the reason and because of the change."""
+        entries = ledger.append_all(self, events, actor=self.actor, reason=self.reason, because=self.because)
+        self.recorded.extend(entries)
+        return entries

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mainstay.store.change import Change, View
 
 FIRST_PREV = "0" * 64
+_MOST_SUBJECTS = 500  # in one question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,51 +71,79 @@ def append(
     change: Change, event: Event, *, actor: str, reason: str, because: int | None, expected_version: int | None = None
 ) -> Entry:
     """Add one event behind the head, and move the head."""
+    return append_all(change, [event], actor=actor, reason=reason, because=because, expected_version=expected_version)[
+        0
+    ]
+
+
+def append_all(
+    change: Change,
+    events: Sequence[Event],
+    *,
+    actor: str,
+    reason: str,
+    because: int | None,
+    expected_version: int | None = None,
+) -> list[Entry]:
+    """Add events behind the head in their order, and move the head once. ``expected_version`` is that of every subject."""
     head = change.first(select(ledger_head).with_for_update())
     assert head is not None, "the first migration writes the head row"
     if because is not None and not 1 <= because <= head.seq:
         raise Invalid(f"'because' names event {because}, and there are events 1 to {head.seq}; name one that happened.")
-    version = (change.scalar(select(func.max(ledger.c.subject_version)).where(ledger.c.subject == event.subject))) or 0
-    if expected_version is not None and version != expected_version:
-        raise Conflict(
-            f"{event.subject} has moved on: it is at change {version}, you saw {expected_version}. Look again, then decide.",
-            subject=event.subject,
-            found=version,
-            expected=expected_version,
-        )
-    salt = secrets.token_hex(32) if reason else None
-    stored: dict[str, Any] = {
-        "v": 1,
-        "seq": head.seq + 1,
-        "prev": head.hash,
-        "at": clock.to_wire(change.now()),
-        "actor": actor,
-        "kind": event.kind,
-        "subject": event.subject,
-        "subject_version": version + 1,
-        "reason": _commitment(salt, reason) if salt else None,
-        "because": because,
-        "body": event.body(),
-    }
-    data = canonical_json(stored)
-    digest = _hash(data)
-    change.insert(
-        ledger,
-        seq=stored["seq"],
-        at=clock.from_wire(stored["at"]),
-        actor=actor,
-        kind=event.kind,
-        subject=event.subject,
-        subject_version=version + 1,
-        because=because,
-        body=data,
-        hash=digest,
+    versions = _versions(change, {event.subject for event in events})
+    seq, prev, rows, texts, entries = head.seq, head.hash, [], [], []
+    for event in events:
+        version = versions.get(event.subject, 0)
+        if expected_version is not None and version != expected_version:
+            raise _moved_on(event.subject, version, expected_version)
+        versions[event.subject] = version + 1
+        salt = secrets.token_hex(32) if reason else None
+        stored: dict[str, Any] = {
+            "v": 1,
+            "seq": seq + 1,
+            "prev": prev,
+            "at": clock.to_wire(change.now()),
+            "actor": actor,
+            "kind": event.kind,
+            "subject": event.subject,
+            "subject_version": version + 1,
+            "reason": _commitment(salt, reason) if salt else None,
+            "because": because,
+            "body": event.body(),
+        }
+        data = canonical_json(stored)
+        seq, prev = seq + 1, _hash(data)
+        same = {name: stored[name] for name in ("seq", "actor", "kind", "subject", "subject_version", "because")}
+        rows.append(same | {"at": clock.from_wire(stored["at"]), "body": data, "hash": prev})
+        if salt:
+            texts.append({"seq": seq, "salt": salt, "text": reason})
+        # Through JSON once, so that what the caller holds is what a reader will read.
+        entries.append(_entry(data, prev, reason))
+    change.bulk_append(ledger, rows)
+    change.bulk_append(ledger_texts, texts)
+    change.execute(update(ledger_head).values(seq=seq, hash=prev))
+    return entries
+
+
+def _versions(view: View, subjects: set[str]) -> dict[str, int]:
+    """The newest version of each subject that has one, in as few questions as a database takes."""
+    found: dict[str, int] = {}
+    c, names = ledger.c, sorted(subjects)
+    for start in range(0, len(names), _MOST_SUBJECTS):
+        some = names[start : start + _MOST_SUBJECTS]
+        query = select(c.subject, func.max(c.subject_version).label("newest"))
+        for row in view.rows(query.where(c.subject.in_(some)).group_by(c.subject)):
+            found[row.subject] = row.newest
+    return found
+
+
+def _moved_on(subject: str, found: int, expected: int) -> Conflict:
+    return Conflict(
+        f"{subject} has moved on: it is at change {found}, you saw {expected}. Look again, then decide.",
+        subject=subject,
+        found=found,
+        expected=expected,
     )
-    if salt:
-        change.insert(ledger_texts, seq=stored["seq"], salt=salt, text=reason)
-    change.execute(update(ledger_head).values(seq=stored["seq"], hash=digest))
-    # Through JSON once, so that what the caller holds is what a reader will read.
-    return _entry(data, digest, reason)
 
 
 def entry(view: View, seq: int) -> Entry | None:

@@ -25,6 +25,7 @@ LISTS = {
     ("backfills", "list"): "/backfills",
     ("jobs", "list"): "/jobs",
     ("people", "list"): "/people",
+    ("webhooks", "list"): "/webhooks",
     ("live",): "/live",
 }
 NEVER_EMPTY = {("people", "list"), ("experiments", "list")}  # a fresh workspace has its owner, and `Default`

@@ -44,6 +44,54 @@ class StepCommitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunReproduced(Event):
+    """A run was carried out again from its record, and its results were compared: identical, equivalent or different."""
+
+    kind = "run.reproduced"
+    run: str
+    verdict: str
+    sentence: str
+    tolerance: float
+    is_rebuilt: bool  # in the recorded environment, not in the one that was there
+    steps: list[dict[str, str]]  # name, verdict, sentence
+    environment: dict[str, list[str]]  # package → then, now
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResumed(Event):
+    """A pipeline's run goes on where it stood: another process carries it out now."""
+
+    kind = "run.resumed"
+    run: str
+    before: str
+    worker: str
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAccepted(Event):
+    """Somebody said that a stored result still holds, although code of the step's files has changed."""
+
+    kind = "step.accepted"
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
+    run: str  # whose result it is
+
+    @property
+    def subject(self) -> str:
+        return f"pipeline:{self.pipeline}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class _OfSchedule(Event):
     """What every event of a schedule knows."""
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
-from mainstay.engine import execution, project, step_calls
+from mainstay.engine import execution, executors, project, resumption, step_calls
 from mainstay.engine.execution import Execution
 from mainstay.engine.jobs import needless
 from mainstay.engine.pipelines import Pipeline
@@ -155,19 +155,12 @@ def run(platform: Platform, body: Mapping[str, Any], folder: Path) -> dict[str, 
             f"entry {body['entry'][:120]!r} leads out of the project; name a file in it, as in flights.py:train."
         )
     pipeline = project.load(body["entry"], folder=folder)
-    params = _params(pipeline, body.get("params") or {})
     unless = body.get("unless")
-    if unless is not None and (known := needless.find(pipeline, platform, params, unless["run"])):
-        return {"skipped": known.sentence, "run_id": known.run_id}
-    done = execution.execute(
-        pipeline,
-        platform,
-        params=params,
-        because=body.get("because"),
-        reason=body.get("reason"),
-        tags=body.get("tags"),
-    )
-    return _told(done, body.get("register_as"))
+    if unless is not None:
+        params = _params(pipeline, body.get("params") or {})
+        if known := needless.find(pipeline, platform, params, unless["run"]):
+            return {"skipped": known.sentence, "run_id": known.run_id}
+    return _told(_executed(platform, pipeline, body, folder), body.get("register_as"))
 
 
 def _told(done: Execution, wanted: str | None) -> dict[str, Any]:
@@ -182,6 +175,28 @@ def _told(done: Execution, wanted: str | None) -> dict[str, Any]:
         "snapshots": list(done.snapshots),
         "warnings": list(done.warnings),
     }
+
+
+def _executed(platform: Platform, pipeline: Pipeline[..., Any], body: Mapping[str, Any], folder: Path) -> Execution:
+    """A new run; or one that is carried on, if the body says ``resume``."""
+    if run_id := body.get("resume"):
+        return resumption.carry_on(
+            platform,
+            str(run_id),
+            folder=folder,
+            executor=body.get("executor"),
+            workers=body.get("workers"),
+            allow_edited=bool(body.get("edited")),
+        )
+    return execution.execute(
+        pipeline,
+        platform,
+        params=_params(pipeline, body.get("params") or {}),
+        because=body.get("because"),
+        reason=body.get("reason"),
+        tags=body.get("tags"),
+        executor=executors.make(body.get("executor") or pipeline.executor, workers=body.get("workers")),
+    )
 
 
 def _params(pipeline: Pipeline[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mainstay.lifecycle.answers import health, hrefs, live
-from mainstay.lifecycle.data import datasets
+from mainstay.lifecycle.data import datasets, refusals
 from mainstay.lifecycle.governance import policies
 from mainstay.lifecycle.monitoring import alerts, monitors, reviews
 from mainstay.lifecycle.registry import models
@@ -26,7 +26,7 @@ CHANGED = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Something that waits for somebody. ``what``: approval, alert, review or suggestion."""
+    """Something that waits for somebody. ``what``: approval, alert, batch, review or suggestion."""
 
     what: str
     subject: str
@@ -55,7 +55,7 @@ def ask(view: View) -> Home:
     return Home(
         live=live.ask(view),
         changed=_changed(view),
-        waiting=[*_approvals(view), *_alerts(view), *_suggestions(view)],
+        waiting=[*_approvals(view), *_alerts(view), *_batches(view), *_suggestions(view)],
         overdue=_overdue(view),
         health=_health(view),
         counts=counts,
@@ -100,6 +100,20 @@ def _alerts(view: View) -> list[Waiting]:
             href=hrefs.of(alert.subject),
         )
         for alert in alerts.listed(view, state="open")
+    ]
+
+
+def _batches(view: View) -> list[Waiting]:
+    return [
+        Waiting(
+            what="batch",
+            subject=f"dataset:{refused.dataset}",
+            title=refused.sentence,
+            owner=datasets.get(view, refused.dataset).owner,
+            since=refused.at,
+            href=hrefs.of(f"dataset:{refused.dataset}"),
+        )
+        for refused in refusals.unanswered(view)
     ]
 
 

@@ -13,6 +13,7 @@ FURTHEST = 3
 # How an event reads in a sentence: "{verb} by {actor} on {day}".
 _VERBS = {
     "workspace.made": "made",
+    "store.collected": "collected",
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",
@@ -29,8 +30,10 @@ _VERBS = {
     "run.reopened": "reopened",
     "run.amended": "amended",
     "run.closed": "closed again",
+    "run.reproduced": "reproduced",
     "run.deleted": "deleted",
     "run.restored": "restored",
+    "step.accepted": "result accepted",
     "model.created": "created",
     "version.registered": "registered",
     "version.marked": "marked",

@@ -2,9 +2,8 @@
 """Batches: bytes from strangers, read into a plain table or refused with one sentence.
 
 In: a verified file that claims to be Parquet or CSV. Out: an Arrow table whose columns have only the types of
-``domain.data.TYPES``: every width of integer becomes int64, every float a double, every text a plain string, every
-instant UTC in microseconds. NaN becomes null, for a column needs one word for missing. So the same rows give the same
-bytes later, whoever wrote the file. Everything is bounded before it is believed.
+``measures.columns``. So the same rows give the same bytes later, whoever wrote the file. Everything is bounded before
+it is believed.
 """
 
 from __future__ import annotations
@@ -15,29 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from mainstay.domain.data import TYPES
 from mainstay.domain.errors import Invalid, Malformed, TooLarge
-
-ARROW_TYPES: dict[str, pa.DataType] = dict(
-    zip(
-        TYPES,
-        (
-            pa.int64(),
-            pa.float64(),
-            pa.string(),
-            pa.bool_(),
-            pa.timestamp("us", "UTC"),
-            pa.timestamp("us"),
-            pa.date32(),
-        ),
-        strict=True,
-    )
-)
-_NAMES = {arrow: name for name, arrow in ARROW_TYPES.items()}
+from mainstay.measures.columns import plain
 
 # What spreadsheets, R and pandas write for "no value". A quoted cell is always taken at its word.
 CSV_NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
@@ -82,55 +63,6 @@ def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limi
         table = readers[format]()
     _check_shape(table, limits)
     return pa.table({name: plain(name, table.column(name)) for name in table.column_names})
-
-
-def type_of(kind: pa.DataType) -> str | None:
-    """Which of `TYPES` a plain column has; None for a column without any value."""
-    return _NAMES.get(kind)
-
-
-def plain(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``values`` in the one Arrow type that stands for its kind.
-
-    Raises:
-        Invalid: there is none, or a value does not fit it.
-    """
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    wanted = _plain_type(values.type)
-    if wanted is None:
-        raise Invalid(
-            f"column {name!r} has type {values.type}, which a snapshot cannot hold; its types are {', '.join(TYPES)}. "
-            "Convert the column, or leave it out.",
-            column=name,
-        )
-    try:
-        values = values.cast(wanted)
-    except pa.ArrowInvalid as error:
-        raise Invalid(
-            f"column {name!r} of type {values.type} holds a value that {_NAMES[wanted]} cannot hold exactly "
-            "(more than 64 bits, or finer than a microsecond); round it, or make it text.",
-            column=name,
-        ) from error
-    if pa.types.is_floating(wanted):
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, wanted), values)
-    return values
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType | None:
-    types = pa.types
-    if types.is_timestamp(kind):
-        return ARROW_TYPES["time" if kind.tz else "local_time"]
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return ARROW_TYPES["text"]
-    pairs = (
-        (types.is_integer, "integer"),
-        (types.is_floating, "number"),
-        (types.is_boolean, "boolean"),
-        (types.is_date, "date"),
-    )
-    found = next((ARROW_TYPES[name] for is_kind, name in pairs if is_kind(kind)), None)
-    return kind if types.is_null(kind) else found
 
 
 def _read_parquet(path: Path, limits: Limits) -> pa.Table:

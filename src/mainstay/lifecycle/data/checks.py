@@ -3,33 +3,26 @@
 
 In: a plain table, a contract, and the previous snapshot's values for the columns the batch lacks. Out: the table in
 the contract's own column order and types with what was odd about it, or every problem there is, so that one round of
-mending is enough. Columns that arrive under an accepted alias are renamed first.
+mending is enough. Columns that arrive under an accepted alias are renamed first. Types, nulls and rules are
+checked by ``measures.contracts``, as they are for the result of a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mainstay.domain.data import Column, Contract, Problem
-from mainstay.lifecycle.data import batches, renames
+from mainstay.domain.contracts import Column, Contract
+from mainstay.domain.data import Problem
+from mainstay.lifecycle.data import renames
+from mainstay.measures import columns
+from mainstay.measures import contracts as rules
 
 # Values of a column that the batch lacks, from the newest snapshot that has it; None if there is none.
 Before = Callable[[str], pa.ChunkedArray | None]
-
-# What may silently become what, where no value is changed by it. Whole numbers in a column of doubles, and the
-# reverse, are how pandas writes integers with gaps; a date may be a time at midnight.
-_CASTS = {
-    ("integer", "number"),
-    ("number", "integer"),
-    ("date", "local_time"),
-    ("local_time", "date"),
-    ("date", "time"),
-}
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +36,25 @@ class Checked:
 
 def check_first(table: pa.Table) -> Checked:
     """What must hold before there is any contract: rows, and a value in every column."""
-    problems = [*_no_rows(table), *(p for name in table.column_names for p in _no_value(name, table.column(name)))]
+    problems = [
+        *rules.no_rows(table),
+        *(p for name in table.column_names for p in rules.no_value(name, table.column(name))),
+    ]
     return Checked(table=table, problems=tuple(problems), warnings=())
 
 
-def check(table: pa.Table, contract: Contract, before: Before) -> Checked:
-    """Hold ``table`` against ``contract``."""
+def check(table: pa.Table, contract: Contract, before: Before, now: datetime) -> Checked:
+    """Hold ``table`` against ``contract``; ``now`` is what freshness is counted from."""
     table = rename_aliases(table, contract)
-    if empty := tuple(_no_rows(table)):
+    if empty := tuple(rules.no_rows(table)):
         return Checked(table=table, problems=(*_wrong_names(table, contract, before), *empty), warnings=())
-    problems = list(_wrong_names(table, contract, before))
-    fitted: dict[str, pa.ChunkedArray] = {}
-    for rule in contract.columns:
-        if rule.name in table.column_names:
-            values, found = _fit(rule, table.column(rule.name))
-            problems.extend(found)
-            fitted[rule.name] = values
-    warnings = () if problems else (*_odd_rows(table, contract), *_odd_values(fitted, contract))
-    return Checked(table=table if problems else pa.table(fitted), problems=tuple(problems), warnings=tuple(warnings))
+    fitted, unfit = rules.fit(table, contract)
+    if problems := (*_wrong_names(table, contract, before), *unfit):
+        return Checked(table=table, problems=problems, warnings=())
+    broken = list(rules.broken(fitted, contract, now))
+    refused = tuple(problem for problem, severity in broken if severity == "refuse")
+    warned = () if refused else tuple(problem for problem, _ in broken)
+    return Checked(table=fitted, problems=refused, warnings=warned)
 
 
 def rename_aliases(table: pa.Table, contract: Contract) -> pa.Table:
@@ -79,24 +73,6 @@ def rename_aliases(table: pa.Table, contract: Contract) -> pa.Table:
 def text_columns(contract: Contract) -> set[str]:
     """Every name under which a column of text may arrive."""
     return {name for rule in contract.columns if rule.type == "text" for name in (rule.name, *rule.aliases)}
-
-
-def _no_rows(table: pa.Table) -> Iterator[Problem]:
-    if table.num_rows == 0:
-        yield Problem(
-            column=None, problem="rows", found="0 rows", expected="at least 1 row", sentence="it holds no rows at all."
-        )
-
-
-def _no_value(name: str, values: pa.ChunkedArray) -> Iterator[Problem]:
-    if len(values) and values.null_count == len(values):
-        yield Problem(
-            column=name,
-            problem="all_null",
-            found=f"{len(values)} nulls",
-            expected="values",
-            sentence=f"column {name!r} holds no value in any of its {len(values)} rows.",
-        )
 
 
 def _wrong_names(table: pa.Table, contract: Contract, before: Before) -> Iterator[Problem]:
@@ -127,7 +103,7 @@ def _missing(rule: Column, found: Mapping[tuple[str, str], float]) -> Problem:
         column=rule.name,
         problem="missing",
         found=f"no such column; {hint}" if hint else "no such column",
-        expected=_wanted(rule),
+        expected=rules.wanted(rule),
         sentence=sentence,
         likely_alias=alias,
     )
@@ -138,134 +114,7 @@ def _unknown(name: str, kind: pa.DataType, contract: Contract, renamed: str | No
     return Problem(
         column=name,
         problem="unknown",
-        found=f"a column of type {batches.type_of(kind) or 'unknown'}{looks}",
+        found=f"a column of type {columns.type_of(kind) or 'unknown'}{looks}",
         expected=f"the {len(contract.columns)} columns of contract version {contract.version}",
         sentence=f"column {name!r} is not in the contract{looks}.",
     )
-
-
-def _fit(rule: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[Problem]]:
-    if problems := list(_no_value(rule.name, values)):
-        return values, problems
-    fitted = _cast(rule, values)
-    if fitted is None:
-        return values, [_wrong_type(rule, values)]
-    if fitted.null_count and not rule.nullable:
-        return fitted, [_nulls(rule, fitted)]
-    return fitted, []
-
-
-def _cast(rule: Column, values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    wanted, found = batches.ARROW_TYPES[rule.type], batches.type_of(values.type)
-    if found == rule.type:
-        return values
-    if (found, rule.type) not in _CASTS:
-        return None
-    try:
-        return values.cast(wanted)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _wrong_type(rule: Column, values: pa.ChunkedArray) -> Problem:
-    found = batches.type_of(values.type)
-    row = next(iter(bad_rows(rule, values, 1)), None)
-    example = "" if row is None else f", such as {_shown(values[row].as_py())} in row {row + 1}"
-    return Problem(
-        column=rule.name,
-        problem="type",
-        found=f"{found}{example}",
-        expected=rule.type,
-        sentence=f"column {rule.name!r} holds {found}{example}, where {rule.type} is expected.",
-    )
-
-
-def _nulls(rule: Column, values: pa.ChunkedArray) -> Problem:
-    row = next(iter(bad_rows(rule, values, 1)))
-    return Problem(
-        column=rule.name,
-        problem="null",
-        found=f"{values.null_count} of {len(values)} values are null, the first in row {row + 1}",
-        expected=_wanted(rule),
-        sentence=f"column {rule.name!r} has no value in {values.null_count} of {len(values)} rows (the first is row "
-        f"{row + 1}), and the contract allows none to be missing.",
-    )
-
-
-def bad_rows(rule: Column, values: pa.ChunkedArray, most: int) -> list[int]:
-    """The first rows, counted from 0, whose value breaks ``rule``; nothing for a type that is wrong as a whole."""
-    if batches.type_of(values.type) == rule.type:
-        bad = pc.is_null(values)
-        if rule.nullable:
-            return []
-    elif rule.type in ("integer", "number") and pa.types.is_string(values.type):
-        bad = pc.invert(pc.fill_null(pc.match_substring_regex(values, _NUMBER), True))
-    elif rule.type == "integer" and pa.types.is_floating(values.type):
-        bad = pc.fill_null(pc.not_equal(values, pc.round(values)), False)
-    else:
-        return []
-    rows: list[int] = pc.indices_nonzero(bad)[:most].to_pylist()
-    return rows
-
-
-def _odd_rows(table: pa.Table, contract: Contract) -> Iterator[Problem]:
-    if not contract.rows_low <= table.num_rows <= contract.rows_high:
-        expected = f"{contract.rows_low} to {contract.rows_high} rows"
-        yield Problem(
-            column=None,
-            problem="rows",
-            found=f"{table.num_rows} rows",
-            expected=expected,
-            sentence=f"it holds {table.num_rows} rows, where {expected} are usual.",
-        )
-
-
-def _odd_values(columns: Mapping[str, pa.ChunkedArray], contract: Contract) -> Iterator[Problem]:
-    for rule in contract.columns:
-        if rule.minimum is not None or rule.maximum is not None:
-            yield from _out_of_range(rule, columns[rule.name])
-        if rule.categories is not None:
-            yield from _new_categories(rule, columns[rule.name])
-
-
-def _out_of_range(rule: Column, values: pa.ChunkedArray) -> Iterator[Problem]:
-    ends = pc.min_max(values)
-    low, high = ends["min"].as_py(), ends["max"].as_py()
-    below, above = rule.minimum is not None and low < rule.minimum, rule.maximum is not None and high > rule.maximum
-    if below or above:
-        found, expected = f"{low:g} to {high:g}", f"{_end(rule.minimum)} to {_end(rule.maximum)}"
-        yield Problem(
-            column=rule.name,
-            problem="range",
-            found=found,
-            expected=expected,
-            sentence=f"column {rule.name!r} reaches from {found}, where {expected} is usual.",
-        )
-
-
-def _new_categories(rule: Column, values: pa.ChunkedArray) -> Iterator[Problem]:
-    known = pa.array(rule.categories, pa.string())
-    fresh = values.filter(pc.invert(pc.is_in(values, value_set=known))).drop_null()
-    if len(fresh):
-        names = sorted(pc.unique(fresh).to_pylist())
-        shown = ", ".join(_shown(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
-        yield Problem(
-            column=rule.name,
-            problem="category",
-            found=f"{len(names)} new in {len(fresh)} rows: {shown}",
-            expected=f"one of {len(known)} known values",
-            sentence=f"column {rule.name!r} holds values that the contract does not list: {shown}.",
-        )
-
-
-def _wanted(rule: Column) -> str:
-    return rule.type + (" or null" if rule.nullable else "")
-
-
-def _end(bound: float | None) -> str:
-    return "any" if bound is None else f"{bound:g}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -4,7 +4,7 @@ that.
 
 In: the first table, or somebody's decision. Out: numbered contracts, never edited. What the first batch cannot prove
 is not demanded: a ``number`` column may always hold nulls (a measurement that failed), and ranges, categories and row
-counts only warn. ``checks`` applies a contract to a batch.
+counts only warn, until somebody says that they refuse. ``checks`` applies a contract to a batch.
 """
 
 from __future__ import annotations
@@ -17,11 +17,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mainstay.domain.data import Column, Contract, contract_content, read_column
+from mainstay.domain import contract_toml
+from mainstay.domain.contract_toml import Intent
+from mainstay.domain.contracts import (
+    Column,
+    Contract,
+    check_columns,
+    check_violation,
+    contract_content,
+    read_column,
+)
+from mainstay.domain.data import Snapshot
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.data import ContractChanged
 from mainstay.lifecycle.data import batches, datasets, tables
+from mainstay.measures import rules
+from mainstay.measures.columns import type_of
 from mainstay.store import Change, View
 
 # Values may lie this share of the first batch's width outside it before anybody is told.
@@ -30,6 +42,7 @@ SLACK = 0.25
 MOST_CATEGORIES = 64
 ROWS_FACTOR = 10
 _WIDEST = 2**53
+MOST_ROWS = 2**53  # no bound at all
 
 
 def get(view: View, dataset: str, version: int | None = None) -> Contract:
@@ -53,9 +66,55 @@ def find(view: View, dataset: str, version: int | None = None) -> Contract | Non
 
 def infer(change: Change, dataset: str, table: pa.Table) -> Contract:
     """The first contract: what ``table`` (plain, not empty) shows."""
-    columns = tuple(infer_column(name, table.column(name)) for name in table.column_names)
-    rows = table.num_rows
-    return _put(change, dataset, columns, (max(1, rows // ROWS_FACTOR), rows * ROWS_FACTOR), change_kind="inferred")
+    return _put(change, dataset, _inferred(table), change_kind="inferred")
+
+
+def shown_by(view: View, snapshot: Snapshot) -> Intent:
+    """The contract that would be inferred from ``snapshot`` if it were the first; nothing is written.
+
+    Raises:
+        Invalid: it is no table. NotFound, Corrupt: its rows are gone or damaged.
+    """
+    if not snapshot.parts:
+        raise Invalid(
+            f"{snapshot.id} is of kind {snapshot.kind}; a contract is inferred from a table whose content is here."
+        )
+    return _inferred(batches.read(view.blobs.path(snapshot.blob), format="parquet"))
+
+
+def versions(view: View, dataset: str, limit: int = 100) -> list[Contract]:
+    """Every contract that the dataset had, newest first.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    datasets.get(view, dataset)
+    return tables.contracts_of(view, dataset, limit)
+
+
+def to_toml(contract: Contract) -> str:
+    """The contract as people edit it; `apply` takes it back."""
+    intent = Intent(
+        columns=contract.columns,
+        rows_low=contract.rows_low,
+        rows_high=contract.rows_high,
+        on_rows=contract.on_rows,
+        keys=contract.keys,
+    )
+    return contract_toml.write(contract.dataset, intent, title=f"Contract version {contract.version}.")
+
+
+def apply(change: Change, *, dataset: str, toml: str) -> Contract:
+    """Make the section ``[contract.NAME]`` of a TOML file the contract; the same content twice is one version.
+
+    Raises:
+        Malformed, Invalid: the message names the key.
+    """
+    intent = contract_toml.read(toml, dataset)
+    datasets.lock(change, dataset)
+    for rule in intent.columns:
+        rules.check_pattern(rule)
+    return _put(change, dataset, _with_rows(dataset, intent, find(change, dataset)), change_kind="revised")
 
 
 def accept_alias(change: Change, *, dataset: str, column: str, alias: str) -> Contract:
@@ -77,9 +136,8 @@ def accept_alias(change: Change, *, dataset: str, column: str, alias: str) -> Co
             )
     names = rule.aliases if alias in rule.aliases else (*rule.aliases, alias)
     after = tuple(replace(c, aliases=names) if c is rule else c for c in before.columns)
-    return _put(
-        change, dataset, after, (before.rows_low, before.rows_high), change_kind="alias", column=column, alias=alias
-    )
+    intent = _with_rows(dataset, Intent(columns=after, keys=before.keys), before)
+    return _put(change, dataset, intent, change_kind="alias", column=column, alias=alias)
 
 
 def revise(
@@ -87,29 +145,32 @@ def revise(
     *,
     dataset: str,
     columns: Sequence[Mapping[str, Any]],
-    rows_low: int = 1,
+    rows_low: int | None = 1,
     rows_high: int | None = None,
+    on_rows: str | None = None,
+    keys: Sequence[Sequence[str]] = (),
 ) -> Contract:
     """Replace the contract by one that somebody wrote: for a column that is new, gone, or of another type from now on.
 
+    What is None stays as it is; a dataset that has no contract yet gets its first.
+
     Raises:
-        Invalid: a column without a type, of an unknown type, named twice, or none at all.
+        Invalid: a column without a type, of an unknown type, named twice, or none at all; a rule that is none.
     """
     datasets.lock(change, dataset)
-    before = get(change, dataset)
-    rules = tuple(_read(column) for column in columns)
-    names = [name for rule in rules for name in (rule.name, *rule.aliases)]
-    if not rules or len(set(names)) < len(names):
-        raise Invalid(f"a contract for dataset {dataset!r} needs a column, and every name and alias only once.")
-    high = before.rows_high if rows_high is None else rows_high
-    if not 1 <= rows_low <= high:
-        raise Invalid(f"dataset {dataset!r} cannot expect {rows_low} to {high} rows; 1 or more, and low before high.")
-    return _put(change, dataset, rules, (rows_low, high), change_kind="revised")
+    found = tuple(_read(column) for column in columns)
+    check_columns(dataset, found, keys)
+    for rule in found:
+        rules.check_pattern(rule)
+    severity = None if on_rows is None else check_violation(on_rows, "on_rows")
+    named = tuple(map(tuple, keys))
+    intent = Intent(columns=found, rows_low=rows_low, rows_high=rows_high, on_rows=severity, keys=named)
+    return _put(change, dataset, _with_rows(dataset, intent, find(change, dataset)), change_kind="revised")
 
 
 def infer_column(name: str, values: pa.ChunkedArray) -> Column:
     """What one column of the first batch shows."""
-    kind = batches.type_of(values.type)
+    kind = type_of(values.type)
     assert kind is not None, "a column without any value is refused before a contract is inferred"
     low, high = _range(values) if kind in ("integer", "number") else (None, None)
     return Column(
@@ -153,27 +214,56 @@ def _read(column: Mapping[str, Any]) -> Column:
         raise Invalid(f"a contract's column has name, type and nullable; {sorted(column)} was found.") from error
 
 
+def _inferred(table: pa.Table) -> Intent:
+    rows = table.num_rows
+    return Intent(
+        columns=tuple(infer_column(name, table.column(name)) for name in table.column_names),
+        rows_low=max(1, rows // ROWS_FACTOR),
+        rows_high=rows * ROWS_FACTOR,
+        on_rows="warn",
+    )
+
+
+def _with_rows(dataset: str, intent: Intent, before: Contract | None) -> Intent:
+    """``intent`` with what it does not say of rows as it was before, or without bounds if there was nothing before."""
+    low, high, severity = (before.rows_low, before.rows_high, before.on_rows) if before else (1, MOST_ROWS, "warn")
+    whole = replace(
+        intent,
+        rows_low=low if intent.rows_low is None else intent.rows_low,
+        rows_high=high if intent.rows_high is None else intent.rows_high,
+        on_rows=intent.on_rows or severity,
+    )
+    if not 1 <= (whole.rows_low or 0) <= (whole.rows_high or 0) <= MOST_ROWS:
+        raise Invalid(
+            f"dataset {dataset!r} cannot expect {whole.rows_low} to {whole.rows_high} rows; from 1 to {MOST_ROWS}, "
+            "and low before high."
+        )
+    return whole
+
+
 def _put(
     change: Change,
     dataset: str,
-    columns: tuple[Column, ...],
-    rows: tuple[int, int],
+    intent: Intent,
     *,
     change_kind: str,
     column: str | None = None,
     alias: str | None = None,
 ) -> Contract:
     before = tables.contract(change, dataset)
-    digest = digest_of(contract_content(columns, *rows))
+    low, high, severity = intent.rows_low or 1, intent.rows_high or MOST_ROWS, intent.on_rows or "warn"
+    digest = digest_of(contract_content(intent.columns, low, high, severity, intent.keys))
     new = Contract(
         dataset=dataset,
         version=before.version + 1 if before else 1,
-        columns=columns,
-        rows_low=rows[0],
-        rows_high=rows[1],
+        columns=intent.columns,
+        rows_low=low,
+        rows_high=high,
         digest=digest,
         created_at=change.now(),
         actor=change.actor,
+        on_rows=severity,
+        keys=intent.keys,
     )
     if before and before.digest == digest:
         new = before

@@ -79,6 +79,23 @@ def point(change: Change, *, dataset: str, ref: str = CURRENT, number: int) -> R
     return after
 
 
+def roll_back(change: Change, *, dataset: str, to: int) -> Ref:
+    """Let ``current`` name an earlier snapshot again, until the next one is taken.
+
+    Raises:
+        NotFound: there is no such dataset or snapshot. Invalid: no reason. Conflict: it is there, or behind it, already.
+    """
+    if not change.reason.strip():
+        raise Invalid(f"to roll dataset {dataset!r} back takes a reason; say what is wrong with what is current.")
+    lock(change, dataset)
+    now = tables.ref(change, dataset, CURRENT)
+    if now is not None and now.number <= to and tables.snapshot(change, dataset, to):
+        raise Conflict(
+            f"{dataset}@{CURRENT} is {dataset}@{now.number}; going back takes an earlier snapshot, and {to} is none."
+        )
+    return point(change, dataset=dataset, number=to)
+
+
 def move(change: Change, dataset: str, ref: str, number: int) -> Ref:
     """Write the pointer down; the caller records the event that moved it."""
     after = Ref(dataset=dataset, name=ref, number=number, moved_at=change.now(), actor=change.actor)

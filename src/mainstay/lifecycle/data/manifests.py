@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 
 from mainstay.domain.data import Field, Part
 from mainstay.domain.digests import canonical_json
-from mainstay.lifecycle.data import batches
+from mainstay.measures import columns
 from mainstay.store.blobs import Blobs
 
-ROW_GROUP = 131_072
+# Small groups cost much: a row that is put in moves the borders of all that follow, and each border begins the pages anew.
+ROW_GROUP = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +34,16 @@ class Manifest:
     rows: int
     parts: tuple[Part, ...]
     digest: str
-
-    @property
-    def size(self) -> int:
-        return sum(part.size for part in self.parts)
+    size: int
 
 
 def publish(blobs: Blobs, table: pa.Table) -> Manifest:
     """Keep ``table`` as a Parquet blob and its manifest as another."""
-    schema = tuple(Field(name=field.name, type=batches.type_of(field.type) or "") for field in table.schema)
+    schema = tuple(Field(name=field.name, type=columns.type_of(field.type) or "") for field in table.schema)
     digest, size = blobs.put(encode(table))
     parts = (Part(digest=digest, rows=table.num_rows, size=size),)
     name, _ = blobs.put(canonical_json(content(schema, table.num_rows, parts)))
-    return Manifest(schema=schema, rows=table.num_rows, parts=parts, digest=name)
+    return Manifest(schema=schema, rows=table.num_rows, parts=parts, digest=name, size=size)
 
 
 def content(schema: Sequence[Field], rows: int, parts: Sequence[Part]) -> dict[str, Any]:

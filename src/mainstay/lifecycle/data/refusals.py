@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from mainstay.domain import ids
-from mainstay.domain.data import Contract, Problem, Refused
+from mainstay.domain.contracts import Contract
+from mainstay.domain.data import Problem, Refused
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import NotFound
 from mainstay.domain.events.data import BatchRefused
-from mainstay.lifecycle.data import checks, tables
+from mainstay.lifecycle.data import tables
+from mainstay.measures import contracts
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
 
@@ -82,6 +84,11 @@ def listed(view: View, *, dataset: str, limit: int = 100) -> list[Refused]:
     return tables.refusals_of(view, dataset, limit)
 
 
+def unanswered(view: View) -> list[Refused]:
+    """What owners of datasets should look at: the newest refusal of each that has had no snapshot since."""
+    return tables.unanswered_refusals(view)
+
+
 def in_short(problem: Problem) -> dict[str, Any]:
     """A problem for the ledger, which is for ever: names of columns, never what stands in them."""
     alias = problem.likely_alias and problem.likely_alias.column
@@ -98,7 +105,9 @@ def keep_rows(blobs: Blobs, table: pa.Table, contract: Contract | None) -> str:
 
 def _bad(table: pa.Table, contract: Contract | None) -> list[int]:
     rules = [rule for rule in contract.columns if rule.name in table.column_names] if contract else []
-    found = {row for rule in rules for row in checks.bad_rows(rule, table.column(rule.name), SHOWN_ROWS)}
+    found = {row for rule in rules for row in contracts.bad_rows(rule, table.column(rule.name), SHOWN_ROWS)}
+    if contract and not found:
+        found = set(contracts.bad_keys(table, contract, SHOWN_ROWS))
     return sorted(found)[:SHOWN_ROWS]
 
 

@@ -5,12 +5,13 @@ In: a blob that claims to be Parquet or CSV. Out: a `Snapshot`, or a `Refused` t
 batch: `prepare` reads it (``batches``), holds it against the contract (``checks``), writes it in its one canonical
 form (``manifests``) and profiles it; `take` numbers it. `prepare` only reads the database and writes blobs, so that
 it may run before the write transaction begins; if the contract moved meanwhile, `take` does it again. Content that is
-a snapshot already is answered with that snapshot and no new number.
+a snapshot already is answered with that snapshot and no new number. A folder of files comes as its manifest, and goes
+by a shorter way (``folders``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,15 +19,32 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mainstay.domain.data import Contract, Period, Problem, Refused, Snapshot, parse_snapshot
+from mainstay.domain.contracts import Contract
+from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snapshot
 from mainstay.domain.digests import canonical_json, is_digest
-from mainstay.domain.errors import Corrupt, NotFound
+from mainstay.domain.errors import Corrupt, Invalid, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
-from mainstay.lifecycle.data import batches, checks, contracts, datasets, manifests, refusals, tables
+from mainstay.lifecycle.data import (
+    batches,
+    checks,
+    contracts,
+    datasets,
+    folders,
+    manifests,
+    references,
+    refusals,
+    tables,
+)
 from mainstay.measures import profiles
 from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
+
+KIND_TABLE = "table"
+_UNDESCRIBED = {
+    folders.KIND: "files have no columns",
+    references.KIND: "its rows are not here, they are read where they are",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +88,43 @@ def take(
     """
     datasets.lock(change, dataset)
     lineage = [named(change, parent).id for parent in parents]
+    _check_kind(change, dataset, format)
+    if format in (folders.FORMAT, references.FORMAT):
+        manifest, odd = _unread(change.blobs, blob, format)
+        return _repeated(change, dataset, manifest, source, run_id) or _number(
+            change,
+            None,
+            manifest,
+            None,
+            dataset=dataset,
+            kind=format,
+            warnings=odd,
+            source=source,
+            period=period,
+            run_id=run_id,
+            parents=lineage,
+        )
     contract = tables.contract(change, dataset)
     if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
         batch = prepare(change, dataset=dataset, blob=blob, format=format)
     if batch.manifest is None:
         return _refuse(change, dataset, source, batch)
-    if known := tables.snapshot_with_digest(change, dataset, batch.manifest.digest):
-        change.record(
-            SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
-        )
-        return replace(known, is_known=True)
+    if known := _repeated(change, dataset, batch.manifest, source, run_id):
+        return known
     if contract is None:
         contract = contracts.infer(change, dataset, batch.table)
     return _number(
-        change, batch, batch.manifest, contract, source=source, period=period, run_id=run_id, parents=lineage
+        change,
+        batch,
+        batch.manifest,
+        contract,
+        dataset=dataset,
+        kind=KIND_TABLE,
+        warnings=batch.warnings,
+        source=source,
+        period=period,
+        run_id=run_id,
+        parents=lineage,
     )
 
 
@@ -97,7 +138,7 @@ def prepare(view: View, *, dataset: str, blob: str, format: str) -> Batch:
     def before(column: str) -> pa.ChunkedArray | None:
         return _values(view.blobs, newest, column)
 
-    checked = checks.check(table, contract, before) if contract else checks.check_first(table)
+    checked = checks.check(table, contract, before, view.now()) if contract else checks.check_first(table)
     manifest, profile, spec, rows_blob = None, "", "", ""
     if checked.problems:
         rows_blob = refusals.keep_rows(view.blobs, checked.table, contract)
@@ -165,12 +206,19 @@ def profile_of(view: View, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
     Raises:
         NotFound, Corrupt: a blob is gone or damaged.
     """
-    profile = Profile.from_json(msgspec.json.decode(view.blobs.read(snapshot.profile)))
-    return profile, ReferenceSpec.from_json(msgspec.json.decode(view.blobs.read(snapshot.spec)))
+    return read_profile(view.blobs, snapshot)
+
+
+def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSpec]:
+    """As `profile_of`, for work that holds no view."""
+    profile = Profile.from_json(msgspec.json.decode(blobs.read(snapshot.profile)))
+    return profile, ReferenceSpec.from_json(msgspec.json.decode(blobs.read(snapshot.spec)))
 
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
     """The profile for people: one summary a column, in column order; or None, and why it cannot be shown."""
+    if snapshot.kind != KIND_TABLE:
+        return None, _UNDESCRIBED[snapshot.kind]
     try:
         found = profiles.describe(*profile_of(view, snapshot))["columns"]
     except (NotFound, Corrupt) as error:
@@ -178,15 +226,51 @@ def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | No
     return [_summary(name, summary) for name, summary in found.items()], None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """A part of a snapshot that is gone or no longer what it was: a file's path, or what else it is."""
+
+    what: str
+    digest: str
+    sentence: str
+
+
 def verify(view: View, snapshot: Snapshot) -> None:
     """Hash again whatever the digest of ``snapshot`` covers.
 
     Raises:
-        NotFound, Corrupt: a part or the manifest is gone or damaged.
+        Corrupt: a part or the manifest is gone or damaged.
     """
-    view.blobs.read(snapshot.digest)
-    for part in snapshot.parts:
-        view.blobs.path(part.digest)
+    for damage in damages(view.blobs, snapshot):
+        raise Corrupt(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
+
+
+def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
+    """Hash again whatever the digest of ``snapshot`` covers, and its profile: what is damaged."""
+    kept = [
+        ("the manifest", snapshot.digest),
+        *((f"part {n}", part.digest) for n, part in enumerate(snapshot.parts, 1)),
+    ]
+    if snapshot.profile:
+        kept += [("the profile", snapshot.profile), ("the profile's cells", snapshot.spec)]
+    found = [Damage(what=what, digest=digest, sentence=told) for what, digest in kept if (told := _hash(blobs, digest))]
+    yield from found
+    if snapshot.kind == folders.KIND and not found:
+        try:
+            for file, told in folders.damaged(blobs, snapshot):
+                yield Damage(what=file.path, digest=file.digest, sentence=told)
+        except (NotFound, Corrupt) as error:
+            yield Damage(what="a folder of the manifest", digest=error.facts.get("digest", ""), sentence=error.message)
+
+
+def _hash(blobs: Blobs, digest: str) -> str:
+    """What is wrong with a blob, if anything."""
+    try:
+        for _ in blobs.pieces(digest):
+            pass
+    except (NotFound, Corrupt) as error:
+        return error.message
+    return ""
 
 
 def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -206,6 +290,34 @@ def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _check_kind(view: View, dataset: str, format: str) -> None:
+    """A dataset stays what it began as: what reads its snapshots must know what to expect."""
+    newest = tables.newest_snapshot(view, dataset)
+    wanted = format if format in (folders.FORMAT, references.FORMAT) else KIND_TABLE
+    if newest and newest.kind != wanted:
+        raise Invalid(
+            f"dataset {dataset!r} is of kind {newest.kind}, and {wanted} were handed in; give those a dataset of their own."
+        )
+
+
+def _unread(blobs: Blobs, blob: str, format: str) -> tuple[manifests.Manifest, tuple[Problem, ...]]:
+    """The manifest of what comes as one and is not read here, and what is odd about it."""
+    return references.read(blobs, blob) if format == references.FORMAT else (folders.read(blobs, blob), ())
+
+
+def _repeated(
+    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None
+) -> Snapshot | None:
+    """The snapshot that has this content already, if there is one."""
+    known = tables.snapshot_with_digest(change, dataset, manifest.digest)
+    if known is None:
+        return None
+    change.record(
+        SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
+    )
+    return replace(known, is_known=True)
+
+
 def _refuse(change: Change, dataset: str, source: str, batch: Batch) -> Refused:
     return refusals.record(
         change,
@@ -221,37 +333,46 @@ def _refuse(change: Change, dataset: str, source: str, batch: Batch) -> Refused:
 
 def _number(
     change: Change,
-    batch: Batch,
+    batch: Batch | None,
     manifest: manifests.Manifest,
-    contract: Contract,
+    contract: Contract | None,
     *,
+    dataset: str,
+    kind: str,
+    warnings: tuple[Problem, ...],
     source: str,
     period: Period | None,
     run_id: str | None,
     parents: list[str],
 ) -> Snapshot:
-    newest = tables.newest_snapshot(change, contract.dataset)
+    """Give the next number; without a ``batch`` it is one whose content is not read here."""
+    newest = tables.newest_snapshot(change, dataset)
     new = Snapshot(
-        dataset=contract.dataset,
+        dataset=dataset,
         number=newest.number + 1 if newest else 1,
+        kind=kind,
         digest=manifest.digest,
         rows=manifest.rows,
         size=manifest.size,
         schema=manifest.schema,
         parts=manifest.parts,
-        given=batch.blob,
-        profile=batch.profile,
-        spec=batch.spec,
-        contract_version=contract.version,
+        given=batch.blob if batch else manifest.digest,
+        profile=batch.profile if batch else "",
+        spec=batch.spec if batch else "",
+        contract_version=contract.version if contract else 0,
         period=period,
         source=source,
         created_at=change.now(),
         actor=change.actor,
         run_id=run_id,
         parents=tuple(parents),
-        warnings=batch.warnings,
+        warnings=warnings,
     )
     tables.put_snapshot(change, new)
+    for parent in parents:
+        made_from, number = parse_snapshot(parent)
+        subject = f"snapshot:{new.id}"
+        tables.put_use(change, dataset=made_from, number=number, subject=subject, role="parent", at=change.now())
     datasets.move(change, new.dataset, datasets.CURRENT, new.number)
     change.record(
         SnapshotTaken(

@@ -23,8 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from mainstay.domain import data
-from mainstay.domain.data import Contract, Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
+from mainstay.domain.contracts import Contract, read_column
+from mainstay.domain.data import Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 
 datasets = Table(
@@ -42,6 +42,7 @@ snapshots = Table(
     metadata,
     Column("dataset", String, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False, server_default="table"),
     Column("digest", String(64), nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -74,6 +75,8 @@ contracts = Table(
     Column("digest", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("actor", String, nullable=False),
+    Column("on_rows", String(6), nullable=False),
+    Column("keys", Json, nullable=False),
 )
 
 refusals = Table(
@@ -186,6 +189,11 @@ def contract(view: View, name: str, version: int | None = None) -> Contract | No
     return row and _contract(row)
 
 
+def contracts_of(view: View, name: str, limit: int) -> list[Contract]:
+    query = select(contracts).where(contracts.c.dataset == name).order_by(contracts.c.version.desc()).limit(limit)
+    return [_contract(row) for row in view.rows(query)]
+
+
 def put_contract(change: Change, new: Contract) -> None:
     values = asdict(new)
     values["columns"] = new.content()["columns"]
@@ -199,6 +207,15 @@ def refusal(view: View, identity: str) -> Refused | None:
 
 def refusals_of(view: View, name: str, limit: int) -> list[Refused]:
     query = _refusals().where(refusals.c.dataset == name).order_by(refusals.c.id.desc()).limit(limit)
+    return [_refused(row) for row in view.rows(query)]
+
+
+def unanswered_refusals(view: View) -> list[Refused]:
+    """The newest refusal of each dataset that has had no snapshot since."""
+    c = refusals.c
+    newest = select(func.max(c.id)).group_by(c.dataset)
+    taken = select(func.max(snapshots.c.created_at)).where(snapshots.c.dataset == c.dataset).scalar_subquery()
+    query = _refusals().where(c.id.in_(newest), c.at > func.coalesce(taken, 0)).order_by(c.id.desc())
     return [_refused(row) for row in view.rows(query)]
 
 
@@ -271,7 +288,9 @@ def _snapshot(row: Row[Any]) -> Snapshot:
 
 
 def _contract(row: Row[Any]) -> Contract:
-    return Contract(**{**row._mapping, "columns": tuple(data.read_column(column) for column in row.columns)})
+    return Contract(
+        **{**row._mapping, "columns": tuple(map(read_column, row.columns)), "keys": tuple(map(tuple, row.keys))}
+    )
 
 
 def _refused(row: Row[Any]) -> Refused:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Executions: runs of pipelines, and the steps inside them.
 
-In: what the engine carried out or found done. Out: one transaction a step (`commit_step`): the step's own run, its
-links and its place in the index of results, or nothing at all. A commit that is sent again finds the first one.
+In: what the engine carried out or found done. Out: one transaction (`commit_steps`): each step's own run, its links and
+its place in the index of results, or nothing at all. A commit that is sent again finds the first one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from mainstay.domain.digests import is_digest
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.events.pipelines import StepCommitted
-from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published, Step
+from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published, Step, StepDone
 from mainstay.domain.tracking import Link, Run
 from mainstay.lifecycle.data import lineage, snapshots
-from mainstay.lifecycle.pipelines import results, tables
+from mainstay.lifecycle.pipelines import leases, results, tables
 from mainstay.lifecycle.tracking import links, logs, runs
 from mainstay.store import Change, Ingest, View
 
@@ -26,84 +26,121 @@ LONGEST_WHY = 200
 MOST_LINKS = 10_000
 
 
-def start(change: Change, *, name: str, kind: str = "run", code: dict[str, Any] | None = None, **record: Any) -> Run:
-    """Begin a run as `tracking.runs.start` does; one of a pipeline also makes its definition known here."""
+def start(
+    change: Change,
+    *,
+    name: str,
+    kind: str = "run",
+    code: dict[str, Any] | None = None,
+    lease: Mapping[str, Any] | None = None,
+    **record: Any,
+) -> Run:
+    """Begin a run as `tracking.runs.start` does; one of a pipeline also makes its definition known here, and with a
+    ``lease`` (see `leases.begin`) is watched from its first moment."""
     run = runs.start(change, name=name, kind=kind, code=code, **record)
     if kind == "pipeline":
         tables.see(change, name, entry=str((code or {}).get("entry") or name), run_id=run.id, at=run.started_at)
+    if lease is not None:
+        leases.begin(change, run.id, **lease)
     return run
 
 
-def commit_step(
-    change: Change,
-    *,
-    pipeline_run: str,
-    name: str,
-    key: str,
-    key_parts: dict[str, Any],
-    why: str,
-    state: str,
-    seconds: float,
-    hit_of: str | None = None,
-    upstream: Sequence[str] = (),
-    inputs: Sequence[Input] = (),
-    outputs: Sequence[Output] = (),
-    error: str | None = None,
-    cacheable: bool = False,
-) -> Step:
-    """Put one execution of a step on record.
+def commit_step(change: Change, *, pipeline_run: str, **step: Any) -> Step:
+    """`commit_steps` for one, by its parts."""
+    return commit_steps(change, pipeline_run=pipeline_run, steps=[StepDone(**step)])[0]
+
+
+def commit_steps(
+    change: Change, *, pipeline_run: str, steps: Sequence[StepDone], worker: str | None = None
+) -> list[Step]:
+    """Put executions of steps on record, all or none; each with what it read and made.
 
     Where an equal step was published before, by another run or a moment ago, its outputs are the ones that count: the
-    answer names them, and ``hit_of`` says whose they are. The same call of the same run, sent again, is answered with
+    answer names them, and ``hit_of`` says whose they are; with ``renew``, because the earlier result has expired, the new
+    ones count. The same call of the same run, sent again, is answered with
     its record.
 
+    Args:
+        worker: who carries the run out; one that has lost the run may not add to it.
+
     Raises:
-        NotFound: no such run, snapshot or blob. Conflict: the run has ended. Corrupt: a blob was damaged.
-        Invalid: no pipeline's run, or something that cannot be kept.
+        NotFound: no such run, snapshot or blob. Conflict: the run has ended, or is another's. Corrupt: a blob was
+        damaged. Invalid: no pipeline's run, or something that cannot be kept.
     """
     parent = _pipeline_run(change, pipeline_run)
-    _check(name, key, key_parts, why, state, seconds, len(inputs) + len(outputs))
-    if state != "failed" and (before := tables.committed(change, pipeline_run, name, key)):
-        change.record(_event(before))
-        return before
-    inputs = _fixed(change, inputs)
-    for output in outputs:
+    if worker is not None:
+        leases.must_hold(change, pipeline_run, worker)
+    for step in steps:
+        _check(step)
+    good = [step for step in steps if step.state != "failed"]
+    known = tables.committed(change, pipeline_run, [step.key for step in good])
+    new = {
+        (step.name, step.key, step.state == "failed"): step for step in reversed(steps) if not _is_known(step, known)
+    }
+    made = _put(change, parent, list(reversed(new.values())))
+    known |= {(step.name, step.key): step for step in made if step.state != "failed"}
+    failed = {(step.name, step.key): step for step in made if step.state == "failed"}
+    answers = [(failed if step.state == "failed" else known)[step.name, step.key] for step in steps]
+    change.record_all([_event(step) for step in answers])
+    return answers
+
+
+def _is_known(step: StepDone, known: Mapping[tuple[str, str], Step]) -> bool:
+    return step.state != "failed" and (step.name, step.key) in known
+
+
+def _put(change: Change, parent: Run, new: Sequence[StepDone]) -> list[Step]:
+    """Write steps down that are not there yet: runs, results, executions and links, each kind at once."""
+    if not new:
+        return []
+    steps = [replace(step, inputs=tuple(_fixed(change, step.inputs)), outputs=tuple(step.outputs)) for step in new]
+    for output in {output.digest: output for step in steps for output in step.outputs}.values():
         results.check(change, output)
     ended = change.now()
-    run = runs.insert(
+    own = runs.insert_steps(
         change,
-        name=name,
-        experiment=parent.experiment,
-        kind="step",
-        parent=pipeline_run,
-        state=state,
-        started_at=ended - timedelta(seconds=seconds),
-        ended_at=ended,
-        error=error,
+        parent,
+        [
+            runs.StepRun(step.name, step.state, ended - timedelta(seconds=step.seconds), ended, step.error)
+            for step in steps
+        ],
     )
-    if cacheable and state == "succeeded":
-        first = results.publish(change, Published(key=key, run_id=run.id, outputs=tuple(outputs), at=ended))
-        outputs, hit_of = first.outputs, hit_of if first.run_id == run.id else first.run_id
-    step = Step(
+    fresh = [
+        Published(key=step.key, run_id=run.id, outputs=step.outputs, at=ended)
+        for step, run in zip(steps, own, strict=True)
+        if step.cacheable and step.state == "succeeded"
+    ]
+    renewed = {step.key for step in steps if step.renew}
+    first = results.publish(change, fresh, renewed=renewed) if fresh else {}
+    made = [
+        _step(step, run, first.get(step.key) if step.cacheable and step.state == "succeeded" else None)
+        for step, run in zip(steps, own, strict=True)
+    ]
+    tables.put_steps(change, parent.name, made)
+    links.add_to_new(change, {step.run_id: _linked(change, step.run_id, step.inputs, step.outputs) for step in made})
+    return made
+
+
+def _step(done: StepDone, run: Run, first: Published | None) -> Step:
+    """The record of an execution; the outputs of whoever published its key ``first`` are the ones that count."""
+    is_other = first is not None and first.run_id != run.id
+    assert run.parent is not None and run.ended_at is not None
+    return Step(
         run_id=run.id,
-        pipeline_run=pipeline_run,
-        name=name,
-        state=state,
-        key=key,
-        key_parts=key_parts,
-        why=why,
-        hit_of=hit_of,
-        upstream=tuple(upstream),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        seconds=seconds,
+        pipeline_run=run.parent,
+        name=done.name,
+        state=done.state,
+        key=done.key,
+        key_parts=done.key_parts,
+        why=done.why,
+        hit_of=first.run_id if first and is_other else done.hit_of,
+        upstream=tuple(done.upstream),
+        inputs=tuple(done.inputs),
+        outputs=first.outputs if first else tuple(done.outputs),
+        seconds=done.seconds,
         error=run.error,
-        at=ended,
+        at=run.ended_at,
     )
-    tables.put_step(change, parent.name, step)
-    connect(change, run.id, inputs=inputs, outputs=step.outputs)
-    change.record(_event(step))
-    return step
 
 
 def connect(ingest: Ingest, run: str, *, inputs: Sequence[Input] = (), outputs: Sequence[Output] = ()) -> None:
@@ -112,13 +149,17 @@ def connect(ingest: Ingest, run: str, *, inputs: Sequence[Input] = (), outputs: 
     Raises:
         NotFound: there is no such snapshot. Invalid: a kind of input that a run cannot have.
     """
-    inputs = _fixed(ingest, inputs)
+    links.add(ingest, run, _linked(ingest, run, _fixed(ingest, inputs), outputs))
+
+
+def _linked(ingest: Ingest, run: str, inputs: Sequence[Input], outputs: Sequence[Output]) -> list[Link]:
+    """The links of a run; the snapshots among them are told who read them."""
     read = [Link(way="in", kind=each.kind, ref=each.ref, name=each.name) for each in inputs]
     made = [Link(way="out", kind=_link_kind(each), ref=_ref(each), name=each.name) for each in outputs]
     for link in read:
         if link.kind == "snapshot":
             lineage.use(ingest, snapshot=link.ref, subject=f"run:{run}", role="input")
-    links.add(ingest, run, read + made)
+    return read + made
 
 
 def link(ingest: Ingest, run: str, *, inputs: Sequence[Input] = (), outputs: Sequence[Output] = ()) -> None:
@@ -196,18 +237,19 @@ def _fixed(view: View, inputs: Sequence[Input]) -> list[Input]:
     ]
 
 
-def _check(name: str, key: str, parts: Mapping[str, Any], why: str, state: str, seconds: float, linked: int) -> None:
-    if state not in STATES:
-        raise Invalid(f"step {name!r} cannot be {state!r}; a committed step is {', '.join(STATES)}.")
-    if not is_digest(key):
-        raise Invalid(f"step {name!r} has key {key[:80]!r}; a digest is expected.")
-    if len(why) > LONGEST_WHY:
-        raise Invalid(f"step {name!r} says why in {len(why)} characters; at most {LONGEST_WHY} are kept.")
-    if not 0 <= seconds < 1e9:
-        raise Invalid(f"step {name!r} took {seconds} seconds; that cannot be.")
+def _check(step: StepDone) -> None:
+    name, linked = step.name, len(step.inputs) + len(step.outputs)
+    if step.state not in STATES:
+        raise Invalid(f"step {name!r} cannot be {step.state!r}; a committed step is {', '.join(STATES)}.")
+    if not is_digest(step.key):
+        raise Invalid(f"step {name!r} has key {step.key[:80]!r}; a digest is expected.")
+    if len(step.why) > LONGEST_WHY:
+        raise Invalid(f"step {name!r} says why in {len(step.why)} characters; at most {LONGEST_WHY} are kept.")
+    if not 0 <= step.seconds < 1e9:
+        raise Invalid(f"step {name!r} took {step.seconds} seconds; that cannot be.")
     if linked > MOST_LINKS:
         raise Invalid(f"step {name!r} has {linked} inputs and outputs; at most {MOST_LINKS} are kept.")
-    runs.check_record(f"key of step {name!r}", parts)
+    runs.check_record(f"key of step {name!r}", step.key_parts)
 
 
 def _event(step: Step) -> StepCommitted:

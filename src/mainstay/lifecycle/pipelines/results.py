@@ -8,7 +8,7 @@ carried out the same step at the same time gets the outputs of the first, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from mainstay.domain.errors import Corrupt, NotFound, TooLarge
 from mainstay.domain.pipelines import Output, Published
@@ -33,12 +33,14 @@ def lookup(view: View, keys: Sequence[str]) -> dict[str, Published]:
     return {found.key: found for found in tables.published(view, keys) if is_sound(view, found.outputs)} if keys else {}
 
 
-def publish(change: Change, new: Published) -> Published:
-    """Keep ``new``, unless a sound result stands under its key; the one that stands there afterwards."""
-    first = lookup(change, [new.key]).get(new.key)
-    if first is None:
-        tables.put_published(change, new)
-    return first or new
+def publish(change: Change, new: Sequence[Published], *, renewed: Container[str] = ()) -> dict[str, Published]:
+    """Keep each of ``new``, unless a sound result stands under its key that is not to be ``renewed``; what stands under
+    each key afterwards."""
+    first = lookup(change, [each.key for each in new if each.key not in renewed])
+    fresh = {each.key: each for each in reversed(new) if each.key not in first}
+    if fresh:
+        tables.put_published(change, list(fresh.values()))
+    return {**fresh, **first}
 
 
 def is_sound(view: View, outputs: Sequence[Output]) -> bool:

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, Integer, Row, String, Table, Text, delete, select, update
+from sqlalchemy import Column, Double, Index, Integer, Row, String, Table, Text, delete, func, select, update
 
-from mainstay.domain.pipelines import Input, Output, Pipeline, Published, Step
-from mainstay.store import Change, Instant, Json, View, metadata
+from mainstay.domain.pipelines import Input, Lease, Line, Output, Pipeline, Published, Step
+from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 
 pipelines = Table(
     "pipelines",
@@ -55,6 +55,31 @@ step_cache = Table(
     Column("at", Instant, nullable=False),
 )
 
+# Who carries a run out. A lease that ran out while its run goes on is that of a process that died.
+pipeline_leases = Table(
+    "pipeline_leases",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("worker", String, nullable=False),
+    Column("leased_until", Instant),
+    Column("executor", String, nullable=False),
+    Column("params", Json),
+    Column("outline", Json, nullable=False),
+    Column("running", Json, nullable=False),
+    Index(None, "leased_until"),
+)
+
+step_lines = Table(
+    "step_lines",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("step", String, nullable=False),
+    Column("stream", String(8), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 
 def pipeline(view: View, name: str) -> Pipeline | None:
     row = view.first(select(pipelines).where(pipelines.c.name == name))
@@ -73,8 +98,18 @@ def see(change: Change, name: str, *, entry: str, run_id: str, at: datetime) -> 
         change.insert(pipelines, name=name, entry=entry, first_seen_at=at, last_run=run_id, runs=1)
 
 
-def put_step(change: Change, pipeline: str, new: Step) -> None:
-    change.insert(step_executions, pipeline=pipeline, **asdict(new))
+def put_steps(change: Change, pipeline: str, new: Iterable[Step]) -> None:
+    # Not `asdict` of the whole: it would copy the parts of a key, which are large, piece by piece.
+    rows = [
+        vars(each)
+        | {
+            "pipeline": pipeline,
+            "inputs": [vars(one) for one in each.inputs],
+            "outputs": [vars(o) for o in each.outputs],
+        }
+        for each in new
+    ]
+    change.bulk_append(step_executions, rows)
 
 
 def step(view: View, run_id: str) -> Step | None:
@@ -87,14 +122,11 @@ def steps_of(view: View, pipeline_run: str) -> list[Step]:
     return [_step(row) for row in view.rows(query.order_by(step_executions.c.run_id))]
 
 
-def committed(view: View, pipeline_run: str, name: str, key: str) -> Step | None:
-    """The good execution of this very call, if it is on record."""
+def committed(view: View, pipeline_run: str, keys: Sequence[str]) -> dict[tuple[str, str], Step]:
+    """The good executions of these very calls that are on record, by name and key."""
     c = step_executions.c
-    query = select(step_executions).where(
-        c.pipeline_run == pipeline_run, c.name == name, c.key == key, c.state != "failed"
-    )
-    row = view.first(query)
-    return row and _step(row)
+    query = select(step_executions).where(c.pipeline_run == pipeline_run, c.key.in_(keys), c.state != "failed")
+    return {(row.name, row.key): _step(row) for row in view.rows(query)}
 
 
 def last_good(view: View, pipeline: str, name: str) -> Step | None:
@@ -115,14 +147,55 @@ def published(view: View, keys: Sequence[str]) -> list[Published]:
     return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in view.rows(query)]
 
 
-def put_published(change: Change, new: Published) -> None:
-    """Keep the outputs of a key, in place of any that were there."""
-    change.execute(delete(step_cache).where(step_cache.c.key == new.key))
-    change.insert(step_cache, **asdict(new))
+def put_published(change: Change, new: Sequence[Published]) -> None:
+    """Keep the outputs of keys, in place of any that were there."""
+    change.execute(delete(step_cache).where(step_cache.c.key.in_([each.key for each in new])))
+    change.bulk_append(step_cache, [asdict(each) for each in new])
 
 
 def forget_published(change: Change, keys: Sequence[str]) -> int:
     return change.execute(delete(step_cache).where(step_cache.c.key.in_(keys)))
+
+
+def lease(view: View, run_id: str) -> Lease | None:
+    row = view.first(select(pipeline_leases).where(pipeline_leases.c.run_id == run_id))
+    return row and _lease(row)
+
+
+def overdue(view: View, now: datetime) -> list[Lease]:
+    query = select(pipeline_leases).where(pipeline_leases.c.leased_until < now)
+    return [_lease(row) for row in view.rows(query.order_by(pipeline_leases.c.run_id))]
+
+
+def put_lease(ingest: Ingest, new: Lease) -> None:
+    ingest.insert(pipeline_leases, **asdict(new))
+
+
+def set_lease(ingest: Ingest, run_id: str, **values: Any) -> None:
+    ingest.execute(update(pipeline_leases).where(pipeline_leases.c.run_id == run_id).values(**values))
+
+
+def last_line(view: View, run_id: str) -> int:
+    """Number of the newest line of a run; 0: there is none."""
+    return view.scalar(select(func.max(step_lines.c.seq)).where(step_lines.c.run_id == run_id)) or 0
+
+
+def put_lines(ingest: Ingest, run_id: str, lines: Iterable[Line]) -> None:
+    columns = ("run_id", "seq", "step", "stream", "at", "text")
+    rows = [(run_id, each.seq, each.step, each.stream, each.at, each.text) for each in lines]
+    ingest.bulk_append(step_lines, rows, columns)
+
+
+def lines_of(view: View, run_id: str, step: str | None, after: int, limit: int) -> list[Line]:
+    c = step_lines.c
+    query = select(c.seq, c.step, c.stream, c.at, c.text).where(c.run_id == run_id, c.seq > after)
+    if step is not None:
+        query = query.where(c.step == step)
+    return [Line(**row._mapping) for row in view.rows(query.order_by(c.seq).limit(limit))]
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(**{**row._mapping, "outline": tuple(row.outline), "running": tuple(row.running)})
 
 
 def _step(row: Row[Any]) -> Step:

@@ -30,7 +30,9 @@ from sqlalchemy import (
 )
 
 from mainstay.domain.registry import Alias, Delivery, File, Model, Permission, Used, Version, Webhook
+from mainstay.domain.search import Comparison, Order
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
+from mainstay.store.conditions import compared, has
 from mainstay.store.tables import cursors
 
 models = Table(
@@ -337,47 +339,41 @@ def versions_using(view: View, snapshot: str) -> list[tuple[str, int, str]]:
 
 
 def search_models(
-    view: View,
-    conditions: Sequence[tuple[str, str, str, Any]],
-    order: Sequence[tuple[str, bool]],
-    offset: int,
-    limit: int,
+    view: View, comparisons: Sequence[Comparison], orders: Sequence[Order], offset: int, limit: int
 ) -> list[Model]:
-    """Models that meet every (field or "tags", key, operator, value), in the order of (field, is descending)."""
+    """Models that meet every comparison, in order."""
     query = select(*_MODEL).where(models.c.is_gone.is_(False))
-    for field, key, operator, value in conditions:
-        if field == "tags":
-            c = model_tags.c
-            query = query.where(
-                models.c.name.in_(select(c.model).where(c.key == key, _holds(c.value, operator, value)))
-            )
+    for kind, key, operator, value in comparisons:
+        if kind == "tags":
+            own = model_tags.c.model == models.c.name
+            query = query.where(has(model_tags, own, key, operator, value))
         else:
-            query = query.where(_holds(models.c[field], operator, value))
-    query = query.order_by(*(_ordered(models.c[field], is_down) for field, is_down in order))
+            query = query.where(compared(models.c[key], operator, value))
+    query = query.order_by(*(_ordered(models.c[key], descending) for _, key, descending in orders))
     return _models(view, view.rows(query.offset(offset).limit(limit)))
 
 
 def search_versions(
-    view: View,
-    conditions: Sequence[tuple[str, str, str, Any]],
-    order: Sequence[tuple[str, bool]],
-    offset: int,
-    limit: int,
+    view: View, comparisons: Sequence[Comparison], orders: Sequence[Order], offset: int, limit: int
 ) -> list[Version]:
-    """Versions that meet every (field or "tags", key, operator, value), in the order of (field, is descending)."""
+    """Versions that meet every comparison, in order."""
     query = _there()
-    for field, key, operator, value in conditions:
-        if field == "tags":
-            c = version_tags.c
-            same = and_(c.model == versions.c.model, c.number == versions.c.number, c.key == key)
-            query = query.where(select(c.key).where(same, _holds(c.value, operator, value)).exists())
-        elif field == "kind":
-            of_kind = select(models.c.name).where(_holds(models.c.kind, operator, value))
+    for kind, key, operator, value in comparisons:
+        if kind == "tags":
+            own = and_(version_tags.c.model == versions.c.model, version_tags.c.number == versions.c.number)
+            query = query.where(has(version_tags, own, key, operator, value))
+        elif key == "kind":
+            of_kind = select(models.c.name).where(compared(models.c.kind, operator, value))
             query = query.where(versions.c.model.in_(of_kind))
         else:
-            query = query.where(_holds(versions.c[field], operator, value))
-    query = query.order_by(*(_ordered(versions.c[field], is_down) for field, is_down in order))
+            query = query.where(compared(_searched(key), operator, value))
+    query = query.order_by(*(_ordered(_searched(key), descending) for _, key, descending in orders))
     return _versions(view, view.rows(query.offset(offset).limit(limit)))
+
+
+def _searched(key: str) -> Any:
+    """The column of a version that a search calls so."""
+    return versions.c[{"name": "model", "run_id": "said_run"}.get(key, key)]
 
 
 def put_version(change: Change, new: Version) -> None:
@@ -545,21 +541,6 @@ def forget_deliveries(ingest: Ingest, before: datetime) -> None:
 
 def _webhook(row: Row[Any]) -> Webhook:
     return Webhook(**{**row._mapping, "events": tuple(row.events)})
-
-
-def _holds(column: Any, operator: str, value: Any) -> Any:
-    return {
-        "=": lambda: column == value,
-        "!=": lambda: column != value,
-        ">": lambda: column > value,
-        ">=": lambda: column >= value,
-        "<": lambda: column < value,
-        "<=": lambda: column <= value,
-        "like": lambda: column.like(value),
-        "ilike": lambda: column.ilike(value),
-        "in": lambda: column.in_(value),
-        "not in": lambda: column.not_in(value),
-    }[operator]()
 
 
 def _ordered(column: Any, is_down: bool) -> Any:

@@ -86,9 +86,10 @@ def register(
     if once and run_id and (known := tables.version_with_digest(change, model, digest, run_id)):
         change.record(VersionRepeated(model=model, number=known.number, digest=digest, run_id=run_id))
         return replace(known, is_known=True)
-    new = Version(
+    return _kept(
+        change,
         model=model,
-        number=tables.take_number(change, model),
+        run_id=run_id,
         digest=digest,
         format=format,
         files=kept,
@@ -97,18 +98,11 @@ def register(
         metrics=dict(metrics or {}),
         evaluation_blob=evaluation_blob,
         snapshots=used,
-        run_id=run_id,
         description=description,
-        state="candidate",
-        created_at=change.now(),
-        actor=change.actor,
         source=source,
         claims=dict(claims or {}),
-        updated_at=change.now(),
         tags=dict(tags or {}),
     )
-    _put(change, new)
-    return new
 
 
 def refer(
@@ -137,29 +131,18 @@ def refer(
     format, signature = (PROMPT, {"text": text}) if is_prompt else (REFERENCE, {"source": source})
     check_tags(f"a version of model {model!r}", tags or {})
     check_description(f"a version of model {model!r}", description)
-    new = Version(
+    return _kept(
+        change,
         model=model,
-        number=tables.take_number(change, model),
+        run_id=run_id,
         digest=manifest_digest(format=format, files={}, environment={}, signature=signature),
         format=format,
-        files={},
-        environment={},
         signature=signature,
-        metrics={},
-        evaluation_blob=None,
-        snapshots=(),
-        run_id=run_id,
         description=description,
-        state="candidate",
-        created_at=change.now(),
-        actor=change.actor,
         source=source,
         claims=dict(claims or {}),
-        updated_at=change.now(),
         tags=dict(tags or {}),
     )
-    _put(change, new)
-    return new
 
 
 def describe(
@@ -283,7 +266,18 @@ def verify(view: View, version: Version) -> None:
         raise Invalid(f"the record of version {version.id} gives digest {found}, {version.digest} was registered.")
 
 
-def _put(change: Change, new: Version) -> None:
+def _kept(change: Change, *, model: str, **facts: Any) -> Version:
+    """A candidate with the next number of ``model``."""
+    given: dict[str, Any] = {"files": {}, "environment": {}, "metrics": {}, "evaluation_blob": None, "snapshots": ()}
+    new = Version(
+        model=model,
+        number=tables.take_number(change, model),
+        state="candidate",
+        created_at=change.now(),
+        updated_at=change.now(),
+        actor=change.actor,
+        **(given | facts),
+    )
     tables.put_version(change, new)
     models.touched(change, new.model)
     for used in new.snapshots:
@@ -303,6 +297,7 @@ def _put(change: Change, new: Version) -> None:
             tags=new.tags,
         )
     )
+    return new
 
 
 def _files(view: View, model: str, files: Mapping[str, str]) -> dict[str, File]:

@@ -105,7 +105,10 @@ def get(view: View, identity: str) -> Webhook:
     """
     found = tables.webhook(view, identity)
     if found is None:
-        raise NotFound(f"there is no webhook {identity[:60]!r}; list them to see those there are.")
+        raise NotFound(
+            f"there is no webhook {identity[:60]!r}; `mainstay webhooks list` shows those there are.",
+            webhook=identity[:60],
+        )
     return found
 
 

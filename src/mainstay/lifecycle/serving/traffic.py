@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mainstay.domain.release import WHOLE, Counts, Rollout
 from mainstay.domain.serving import Gateway
 from mainstay.lifecycle.data.features import views
-from mainstay.lifecycle.registry import versions
+from mainstay.lifecycle.registry import inputs, versions
 from mainstay.lifecycle.release import judging, releases, rollouts
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import deployments, prediction_log, tables
@@ -22,12 +22,13 @@ from mainstay.store import Change, Ingest, View, ledger
 
 GOLDEN_ROWS = 5
 SILENT_AFTER = timedelta(seconds=15)
+# What changes the routing table; a contract, because its rules and aliases hold for requests too.
+CHANGES = ("rollout.*", "deployment.*", "contract.*", "view.materialised")
 
 
 def generation(view: View) -> int:
     """A number that rises whenever the routing table may have changed: the newest event that can change it."""
-    changing = ("rollout.*", "deployment.*", "view.materialised")
-    newest = [ledger.search(view, kind=kind, limit=1) for kind in changing]
+    newest = [ledger.search(view, kind=kind, limit=1) for kind in CHANGES]
     return max((found[0].seq for found in newest if found), default=0)
 
 
@@ -151,6 +152,7 @@ def _routes(view: View, name: str) -> dict[str, Any]:
         # Another salt for each release, so that it is not always the same callers who meet the canary first.
         "salt": f"{name}#{rollout.release}" if rollout else "",
         "signature": variants[0]["signature"] if variants else None,
+        "rules": _rules(view, name) if variants else [],
         "latency_limit_ms": rollout.marks.get("latency_limit_ms") if rollout else None,
         "variants": variants,
     }
@@ -166,6 +168,12 @@ def _variant(view: View, release: Any, role: str, share_bp: int) -> dict[str, An
         "views": [views.routed(view, pin) for pin in version.signature.get("views", [])],
         "golden": _golden(view, version.evaluation_blob, tuple(c["name"] for c in version.signature["inputs"])),
     }
+
+
+def _rules(view: View, name: str) -> list[dict[str, Any]]:
+    release = rollouts.variants(view, name)[0][0]
+    version = versions.get(view, model=release.model, number=release.version)
+    return [rule.content() for rule in inputs.rules_of(view, version)]
 
 
 def _golden(view: View, blob: str | None, columns: tuple[str, ...]) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mainstay.domain.errors import Invalid, TooLarge
 from mainstay.domain.tracking import Link, SeenDataset
@@ -25,6 +25,14 @@ def add(ingest: Ingest, run: str, links: Sequence[Link]) -> None:
     there = {link.end for link in tables.links_of(ingest, run)} if links else set()
     new = {link.end: link for link in reversed(links) if link.end not in there}
     tables.put_links(ingest, run, list(reversed(new.values())))
+
+
+def add_to_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
+    """`add` for many runs that were made in this very transaction, and have no links yet."""
+    once = {
+        run: list({link.end: link for link in reversed(links)}.values())[::-1] for run, links in links_by_run.items()
+    }
+    tables.put_links_of_new(ingest, once)
 
 
 def read_datasets(ingest: Ingest, run: str, datasets: Sequence[tuple[SeenDataset, dict[str, str], str | None]]) -> None:

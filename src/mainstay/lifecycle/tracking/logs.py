@@ -34,7 +34,8 @@ from mainstay.domain.tracking import (
 from mainstay.lifecycle.tracking import tables
 from mainstay.lifecycle.tracking.metrics import series as curves
 from mainstay.lifecycle.tracking.metrics import tables as measured
-from mainstay.lifecycle.tracking.metrics.tables import Reading
+from mainstay.lifecycle.tracking.metrics.points import Points, Reading
+from mainstay.lifecycle.tracking.metrics.tables import Standing
 from mainstay.lifecycle.tracking.tables import Footing
 from mainstay.store import Ingest, View, files
 
@@ -191,18 +192,16 @@ def put_readings(ingest: Ingest, run: str, footing: Footing, readings: Mapping[s
         steps = [step for step, _, _ in several]
         check_step(key, min(steps))
         check_step(key, max(steps))
-    newest = {key: max(several, key=_order) for key, several in readings.items()}
     before = measured.series_of(ingest, run, readings)
-    begun = {key: one for key, one in newest.items() if key not in before}
-    series = before | (measured.begin_series(ingest, run, footing.experiment, begun) if begun else {})
-    measured.append_points(ingest, {series[key].series: several for key, several in readings.items()})
-    later = {
-        before[key].series: one
-        for key, one in newest.items()
-        if key in before and _order(one) > _order(before[key].latest)
-    }
-    if later:
-        measured.put_latest(ingest, later)
+    now = {key: _standing(several, before.get(key)) for key, several in readings.items()}
+    if begun := {key: one for key, one in now.items() if key not in before}:
+        before |= measured.begin_series(ingest, run, footing.experiment, begun)
+    measured.append_points(
+        ingest,
+        ((before[key].series, now[key].points - len(several), several) for key, several in readings.items()),
+    )
+    if later := [one for key, one in now.items() if key not in begun]:
+        measured.put_standing(ingest, later)
 
 
 def put_tags(ingest: Ingest, run: str, footing: Footing, tags: Mapping[str, str]) -> None:
@@ -326,14 +325,19 @@ def history(
         place = (step, (at - _EPOCH) // _MICROSECOND, None if math.isnan(value) else value)
     if tables.footing(view, run) is None:
         raise unknown_run(run)
-    found: list[Reading] = []
-    while len(found) < limit:
-        page = curves.readings(view, run, key, after=place, limit=limit)
-        found += curves.once(page, found[-1] if found else None)
-        if len(page) < limit:
-            break
-        place = page[-1]
-    return _points(key, found[:limit])
+    page, _ = curves.page(view, run, key, after=place, limit=limit)
+    return _points(key, page.readings())
+
+
+def curve(view: View, run: str, key: str, *, since: int | None = None, until: int | None = None) -> Points:
+    """Every point of one metric, as columns; ``since`` and ``until`` are steps, both included.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    if tables.footing(view, run) is None:
+        raise unknown_run(run)
+    return curves.of(view, run, key, since=since, until=until)
 
 
 def drawn(
@@ -346,7 +350,7 @@ def drawn(
     """
     if tables.footing(view, run) is None:
         raise unknown_run(run)
-    return _points(key, curves.extremes(view, run, key, most=most, since=since, until=until))
+    return _points(key, curves.extremes(view, run, key, most=most, since=since, until=until).readings())
 
 
 def _points(key: str, readings: Sequence[Reading]) -> list[Point]:
@@ -357,6 +361,18 @@ def _points(key: str, readings: Sequence[Reading]) -> list[Point]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _standing(several: Sequence[Reading], before: Standing | None) -> Standing:
+    """How a series stands with ``several`` readings more."""
+    try:
+        newest = max(several)
+    except TypeError:  # at the same moment a number and what is none: those tuples have no order of their own
+        newest = max(several, key=_order)
+    if before is None:
+        return Standing(0, newest, len(several))
+    latest = max(before.latest, newest, key=_order)
+    return Standing(before.series, latest, before.points + len(several))
 
 
 def _order(reading: Reading) -> tuple[int, int, bool, float]:

@@ -9,14 +9,12 @@ late, from a client that cannot know better, amends the record, which is closed 
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.domain import ids, states
-from mainstay.domain.digests import canonical_json, digest_of, sha256_hex
+from mainstay.domain.digests import canonical_json, digest_of
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.events.tracking import (
     RunAmended,
@@ -42,7 +40,15 @@ LARGEST_RECORD = 1 << 20
 #: How long a record that was amended waits for more before it is closed again.
 AMENDED_FOR = timedelta(minutes=5)
 
-_NAN = float("nan")
+
+class StepRun(NamedTuple):
+    """A step that has ended, as `insert_steps` writes it down."""
+
+    name: str
+    state: str
+    started_at: datetime
+    ended_at: datetime
+    error: str | None
 
 
 def start(
@@ -175,6 +181,16 @@ def reopen(change: Change, identity: str) -> Run:
     run = get_active(change, identity)
     if run.kind not in REOPENED:
         raise Invalid(f"run {identity} is that of a {run.kind}, and what it made is final; run the pipeline again.")
+    return go_on(change, identity)
+
+
+def go_on(change: Change, identity: str) -> Run:
+    """`reopen` for a run of any kind: for rooms that know what it means for theirs.
+
+    Raises:
+        NotFound: no such run. Conflict: it goes on already. Invalid: it is put away.
+    """
+    run = get_active(change, identity)
     states.check_move(states.RUN, f"run {identity}", run.state, "running")
     tables.set_run(change, identity, state="running", ended_at=None, closed_at=None, amended_at=None, error=None)
     if run.state in ENDS:
@@ -324,6 +340,37 @@ def insert(
     return new
 
 
+def insert_steps(change: Change, parent: Run, steps: Sequence[StepRun]) -> list[Run]:
+    """Write down steps of a pipeline's run that have ended; the caller records the events that tell of them.
+
+    Raises:
+        Invalid: an unusable name.
+    """
+    made = [
+        Run(
+            id=ids.uuid7(),
+            experiment=parent.experiment,
+            name=_named(step.name),
+            kind="step",
+            parent=parent.id,
+            state=step.state,
+            actor=change.actor,
+            started_at=step.started_at,
+            ended_at=step.ended_at,
+            reason=change.reason,
+            because=change.because,
+            code=None,
+            environment=None,
+            seeds=None,
+            hardware=None,
+            error=step.error and step.error[:LONGEST_ERROR],
+        )
+        for step in steps
+    ]
+    tables.put_runs(change, made)
+    return made
+
+
 def exists(view: View, identity: str) -> bool:
     """Whether there is a run of that id, also one that is put away."""
     return tables.footing(view, identity) is not None
@@ -372,7 +419,7 @@ def digests(view: View, identity: str) -> dict[str, str]:
     series = measured.series_of(view, identity)
     return {
         "params": digest_of(tables.params_of(view, identity)),
-        "metrics": digest_of([[key, _digest(measured.readings_of(view, one.series))] for key, one in series.items()]),
+        "metrics": digest_of([[key, measured.points_of(view, one.series).digest()] for key, one in series.items()]),
         "artifacts": digest_of(artifacts),
         "links": digest_of(sorted(links)),
         "steps": digest_of([[child.id, digests(view, child.id)] for child in steps(view, identity)]),
@@ -396,23 +443,6 @@ def check_record(what: str, value: Any) -> None:
         raise Invalid(f"the {what} of a run holds a number that is not finite; write it as text.") from error
     if size > LARGEST_RECORD:
         raise Invalid(f"the {what} of a run takes {size} bytes; at most {LARGEST_RECORD} are kept. Log an artifact.")
-
-
-def _digest(readings: Sequence[measured.Reading]) -> str:
-    """Of each reading once, in order: step and microseconds as 64-bit integers, the value as a double, all little-endian."""
-    once = [one for one, before in zip(readings, [None, *readings], strict=False) if one != before]
-    columns = (
-        array("q", [step for step, _, _ in once]),
-        array("q", [at for _, at, _ in once]),
-        array("d", [_NAN if value is None else value for _, _, value in once]),
-    )
-    return sha256_hex(b"".join(_little(column) for column in columns))
-
-
-def _little(column: array[Any]) -> bytes:
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column.tobytes()
 
 
 def _named(name: str) -> str:

@@ -34,8 +34,8 @@ from sqlalchemy import (
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.search import Comparison, Order
 from mainstay.domain.tracking import Experiment, Link, Run, SeenDataset
-from mainstay.lifecycle.tracking.metrics.tables import metric_points, run_metrics
-from mainstay.store import Change, Ingest, Instant, Json, View, metadata, pages
+from mainstay.lifecycle.tracking.metrics.tables import count_points, run_metrics
+from mainstay.store import Change, Ingest, Instant, Json, Prepared, View, metadata, pages
 from mainstay.store.conditions import as_compared, compared, has, in_parts
 from mainstay.store.pages import Term
 
@@ -267,16 +267,16 @@ class Footing(NamedTuple):
 
 
 def footing(view: View, identity: str) -> Footing | None:
-    row = view.first(_FOOTING, {"wanted": identity})
-    if row is None:
+    found = view.ask(_FOOTING, wanted=identity)
+    if not found:
         return None
-    closed_at = row.outer_closed_at if row.kind == "step" else row.closed_at
-    return Footing(row.experiment, closed_at is None, row.deleted_at is not None)
+    [(experiment, kind, closed_at, deleted_at, outer_closed_at)] = found
+    return Footing(experiment, (outer_closed_at if kind == "step" else closed_at) is None, deleted_at is not None)
 
 
 _outer = runs.alias("outer")
 
-_FOOTING = (
+_FOOTING = Prepared(
     select(
         runs.c.experiment,
         runs.c.kind,
@@ -300,6 +300,10 @@ def amended_before(view: View, moment: datetime) -> list[str]:
 
 def put_run(change: Change, new: Run) -> None:
     change.insert(runs, **asdict(new))
+
+
+def put_runs(change: Change, new: Sequence[Run]) -> None:
+    change.bulk_append(runs, [vars(each) for each in new])
 
 
 def set_run(ingest: Ingest, identity: str, **values: Any) -> None:
@@ -389,6 +393,15 @@ def put_links(ingest: Ingest, identity: str, links: Sequence[Link]) -> None:
     ingest.bulk_append(run_links, rows)
 
 
+def put_links_of_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
+    rows = [
+        {"run": run, "place": place, **asdict(link)}
+        for run, links in links_by_run.items()
+        for place, link in enumerate(links)
+    ]
+    ingest.bulk_append(run_links, rows)
+
+
 def rename_ref(ingest: Ingest, kind: str, before: str, after: str) -> None:
     ingest.execute(update(run_links).where(run_links.c.kind == kind, run_links.c.ref == before).values(ref=after))
 
@@ -472,18 +485,15 @@ def imported_into(view: View, tag: str, source: str, experiment: int) -> list[st
 def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
     """How much is marked as brought from ``source``: of runs, only those whose record was closed."""
     whole = _imported(tag, source)
-    c = metric_points.c
     series = select(run_metrics.c.series).where(run_metrics.c.run.in_(whole))
-    once = select(c.series, c.step, c.at, c.value).where(c.series.in_(series)).distinct().subquery()
     marked = experiment_tags.c
     count = select(func.count())
     queries = {
         "experiments": count.select_from(experiment_tags).where(marked.key == tag, marked.value == source),
         "runs": count.select_from(whole.subquery()),
-        "points": count.select_from(once),
         "files": count.select_from(run_artifacts).where(run_artifacts.c.run.in_(whole)),
     }
-    return {what: view.scalar(query) for what, query in queries.items()}
+    return {what: view.scalar(query) for what, query in queries.items()} | {"points": count_points(view, series)}
 
 
 def _imported(tag: str, source: str) -> Select[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mainstay.lifecycle.answers import about, find, home, live, why
+from mainstay.lifecycle.answers import about, explain, find, home, live, users, why
 from mainstay.server.routes import Routes
 from mainstay.store import View
 
@@ -46,6 +46,18 @@ def show_why(view: View, subject: str, verify: bool = False) -> WhyOut:
     return WhyOut(subject=found.subject, steps=found.steps, edges=found.edges, chain_ok=found.chain_ok, ms=took)
 
 
+@routes.get("/runs/{run_a}/explain/{run_b}", permission="read")
+def explain_runs(view: View, run_a: str, run_b: str) -> explain.Explanation:
+    """Why the results of two runs differ: the first parts of their steps' keys that do, and what became of the columns."""
+    return explain.ask(view, run_a, run_b)
+
+
+@routes.get("/diff", permission="read")
+def show_diff(view: View, a: str, b: str) -> explain.Explanation:
+    """The same for any two of runs and versions, by id or as ``flights-late/3``."""
+    return explain.ask(view, a, b)
+
+
 @routes.get("/about", permission="read")
 def show_about(view: View, subject: str) -> about.About:
     """The head of an object's page: state, owner, because line, ribbon, timeline, and the same as commands."""
@@ -56,6 +68,18 @@ def show_about(view: View, subject: str) -> about.About:
 def show_home(view: View) -> home.Home:
     """The first page: live, changed, waiting, overdue, health."""
     return home.ask(view)
+
+
+@routes.get("/snapshots/{snapshot}/users", permission="read")
+def show_users(view: View, snapshot: str) -> users.Users:
+    """Who uses a snapshot downstream: runs, versions, releases, and where they are live."""
+    return users.of_snapshot(view, snapshot)
+
+
+@routes.get("/datasets/{name}/rollback", permission="read")
+def preview_rollback(view: View, name: str, to: int) -> users.Preview:
+    """What follows if the dataset's `current` goes back to snapshot `to`; nothing is changed."""
+    return users.preview(view, name, to)
 
 
 @routes.get("/search", permission="read")

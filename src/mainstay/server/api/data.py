@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs, datasets, snapshots and contracts, over HTTP.
+"""Blobs, datasets and snapshots, over HTTP.
 
 A batch that breaks its contract is answered with 422, and its refusal is on record all the same: the answer is a
 `Reply`, not an error that would roll the record back.
@@ -16,11 +16,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from mainstay.domain.clock import from_wire
-from mainstay.domain.data import Column, Contract, Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
+from mainstay.domain.data import Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
 from mainstay.domain.errors import Corrupt, NotFound
-from mainstay.lifecycle.data import contracts, datasets, lineage, refusals, snapshots
+from mainstay.domain.references import Reference
+from mainstay.lifecycle.data import contracts, datasets, lineage, references, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
 from mainstay.server import uploads
+from mainstay.server.api.contracts import ContractOut, shape
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Reply, Routes, encode
 from mainstay.store import Change, Store, View
@@ -50,34 +52,18 @@ class SnapshotIn(Body):
     parents: list[str] = msgspec.field(default_factory=list)
 
 
-class AliasIn(Body):
-    column: str
-    alias: str
-
-
-class ColumnIn(Body):
-    name: str
-    type: str
-    nullable: bool
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: list[str] | None = None
-    aliases: list[str] = msgspec.field(default_factory=list)
-
-
-class ContractIn(Body):
-    columns: list[ColumnIn]
-    rows_low: int = 1
-    rows_high: int | None = None
-
-
 class RefIn(Body):
     number: int
+
+
+class RollbackIn(Body):
+    to: int
 
 
 class SnapshotBrief(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -94,6 +80,7 @@ class SnapshotBrief(msgspec.Struct, kw_only=True):
 class SnapshotOut(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -112,19 +99,9 @@ class SnapshotOut(msgspec.Struct, kw_only=True):
     warnings: list[Problem]
     used_by: list[str]
     is_known: bool
+    reference: Reference | None  # where its rows are, if they are not here
     profile: dict[str, Any] | None
     profile_unknown: str | None  # why there is no profile to show
-
-
-class ContractOut(msgspec.Struct, kw_only=True):
-    dataset: str
-    version: int
-    columns: list[Column]
-    rows_low: int
-    rows_high: int
-    digest: str
-    created_at: datetime
-    actor: str
 
 
 class RefusalOut(msgspec.Struct, kw_only=True):
@@ -235,7 +212,10 @@ def show(view: View, name: str) -> DatasetOut:
 
 @routes.post("/datasets/{name}/snapshots", permission="write", status=201)
 def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
-    """Make a snapshot of an uploaded Parquet or CSV file. 422: it breaks the contract; the facts list every problem."""
+    """Make a snapshot of an uploaded Parquet or CSV file, or of a manifest of files.
+
+    422: it breaks the contract; the facts list every problem.
+    """
     if body.run_id is not None:
         runs.get(change, body.run_id)
     taken = snapshots.take(
@@ -267,31 +247,16 @@ def show_snapshot(view: View, snapshot: str) -> SnapshotOut:
     return _snapshot(view, snapshots.named(view, snapshot))
 
 
-@routes.get("/datasets/{name}/contract", permission="read")
-def show_contract(view: View, name: str, version: int | None = None) -> ContractOut:
-    """The contract in force, or an earlier version of it."""
-    return _contract(contracts.get(view, name, version))
-
-
-@routes.post("/datasets/{name}/contract", permission="write", status=201)
-def revise_contract(change: Change, name: str, body: ContractIn) -> ContractOut:
-    """Replace the contract by a new version: for a column that is new, gone, or of another type from now on."""
-    columns = [msgspec.to_builtins(column) for column in body.columns]
-    return _contract(
-        contracts.revise(change, dataset=name, columns=columns, rows_low=body.rows_low, rows_high=body.rows_high)
-    )
-
-
-@routes.post("/datasets/{name}/aliases", permission="write", status=201)
-def accept_alias(change: Change, name: str, body: AliasIn) -> ContractOut:
-    """From now on a column may arrive under another name."""
-    return _contract(contracts.accept_alias(change, dataset=name, column=body.column, alias=body.alias))
-
-
 @routes.post("/datasets/{name}/refs/{ref}", permission="write", status=201)
 def point(change: Change, name: str, ref: str, body: RefIn) -> Ref:
     """Point a name such as ``current`` at a snapshot; nothing is deleted."""
     return datasets.point(change, dataset=name, ref=ref, number=body.number)
+
+
+@routes.post("/datasets/{name}/rollback", permission="write", status=201)
+def roll_back(change: Change, name: str, body: RollbackIn) -> Ref:
+    """Let `current` name an earlier snapshot again; it takes a reason, and deletes nothing."""
+    return datasets.roll_back(change, dataset=name, to=body.to)
 
 
 @routes.get("/refusals/{refusal_id}", permission="read")
@@ -332,7 +297,7 @@ def _dataset(view: View, dataset: Dataset) -> DatasetOut:
         description=dataset.description,
         created_at=dataset.created_at,
         rows_total=datasets.rows_total(view, dataset.name),
-        contract=_contract(contract) if contract else None,
+        contract=shape(contract) if contract else None,
         snapshots=[_brief(each) for each in snapshots.listed(view, dataset=dataset.name, limit=1000)],
         refusals=[_refusal(each) for each in refusals.listed(view, dataset=dataset.name)],
         refs={ref.name: ref.number for ref in datasets.refs(view, dataset.name)},
@@ -344,6 +309,7 @@ def _brief(snapshot: Snapshot) -> SnapshotBrief:
     return SnapshotBrief(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,
@@ -364,6 +330,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
     return SnapshotOut(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,
@@ -382,21 +349,9 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         warnings=list(snapshot.warnings),
         used_by=list(dict.fromkeys(users)),
         is_known=snapshot.is_known,
+        reference=references.of(view.blobs, snapshot),
         profile={"columns": columns} if columns is not None else None,
         profile_unknown=unknown,
-    )
-
-
-def _contract(contract: Contract) -> ContractOut:
-    return ContractOut(
-        dataset=contract.dataset,
-        version=contract.version,
-        columns=list(contract.columns),
-        rows_low=contract.rows_low,
-        rows_high=contract.rows_high,
-        digest=contract.digest,
-        created_at=contract.created_at,
-        actor=contract.actor,
     )
 
 

@@ -5,18 +5,29 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from mainstay.domain import strict_json
+from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
-from mainstay.domain.pipelines import Input, Output, Pipeline, Step
-from mainstay.lifecycle.pipelines import executions, results, work
+from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Step, StepDone
+from mainstay.lifecycle.pipelines import (
+    acceptances,
+    executions,
+    graphs,
+    leases,
+    lines,
+    reproductions,
+    results,
+    work,
+)
 from mainstay.lifecycle.tracking import runs
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -27,14 +38,14 @@ routes = Routes("pipelines")
 LONGEST_LEASE_S = 24 * 3600
 LONGEST_WAIT_S = 30.0
 LOOKS_EVERY_S = 0.05
+FOLLOWS_EVERY_S = 0.2
 
 
 class LookupIn(Body):
     keys: list[str]
 
 
-class StepIn(Body):
-    pipeline_run: str
+class OneStepIn(Body):
     name: str
     key: str
     key_parts: dict[str, Any]
@@ -47,6 +58,64 @@ class StepIn(Body):
     outputs: list[Output] = msgspec.field(default_factory=list)
     error: str | None = None
     cacheable: bool = False
+    renew: bool = False
+
+    def done(self) -> StepDone:
+        """As the station takes it."""
+        return StepDone(**{name: getattr(self, name) for name in OneStepIn.__struct_fields__})
+
+
+class AcceptIn(Body):
+    pipeline: str
+    name: str
+    key: str
+    instead_of: str
+
+
+class ReproductionIn(Body):
+    verdict: str
+    sentence: str
+    tolerance: float
+    is_rebuilt: bool = False
+    steps: list[dict[str, str]] = msgspec.field(default_factory=list)
+    environment: dict[str, list[str]] = msgspec.field(default_factory=dict)
+
+
+class StepIn(OneStepIn, kw_only=True):
+    pipeline_run: str
+
+
+class StepsIn(Body):
+    pipeline_run: str
+    worker: str | None = None
+    blobs: list[bytes] = msgspec.field(default_factory=list)  # base64; small outputs, to be kept first
+    steps: list[OneStepIn] = msgspec.field(default_factory=list)
+    lookup: list[str] = msgspec.field(default_factory=list)  # keys to be answered as they are after the commit
+
+
+class ResumeIn(Body):
+    worker: str
+    seconds: float = 30.0
+    executor: str | None = None
+    instead_of: str | None = None
+
+
+class AliveIn(Body):
+    worker: str
+    seconds: float = 30.0
+    running: list[str] = msgspec.field(default_factory=list)
+    outline: list[dict[str, Any]] | None = None
+
+
+class LineIn(Body):
+    step: str
+    stream: str
+    at: str
+    text: str
+
+
+class LinesIn(Body):
+    lines: list[LineIn]
 
 
 class JobIn(Body):
@@ -76,6 +145,7 @@ class JobEndIn(Body):
 class Hit(msgspec.Struct):
     run_id: str
     outputs: list[Output]
+    at: datetime
 
 
 class Hits(msgspec.Struct):
@@ -86,6 +156,25 @@ class Committed(msgspec.Struct):
     run_id: str
     hit_of: str | None
     outputs: list[Output]
+
+
+class CommittedSteps(msgspec.Struct):
+    steps: list[Committed]
+    hits: dict[str, Hit]
+
+
+class LeaseOut(msgspec.Struct, kw_only=True):
+    run_id: str
+    worker: str
+    leased_until: datetime | None
+    executor: str
+    params: dict[str, str] | None
+    running: list[str]
+
+
+class Lines(msgspec.Struct):
+    items: list[Line]
+    next: int | None
 
 
 class LastRun(msgspec.Struct):
@@ -142,30 +231,137 @@ def last_steps(view: View, name: str) -> Steps:
 @routes.ingest("/steps/lookup", permission="read")
 def lookup(view: View, body: LookupIn) -> Hits:
     """The results that are there for some keys, each with every byte in place."""
-    found = results.lookup(view, body.keys)
-    return Hits(hits={key: Hit(each.run_id, list(each.outputs)) for key, each in found.items()})
+    return Hits(hits=_hits(view, body.keys))
 
 
 @routes.post("/steps/commit", permission="write", status=201)
 def commit(change: Change, body: StepIn) -> Committed:
     """Put one execution of a step on record: its run, its links and its result, or nothing."""
-    step = executions.commit_step(
+    return _committed(executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=[body.done()])[0])
+
+
+@routes.post("/steps/commit-all", permission="write", status=201)
+def commit_all(change: Change, body: StepsIn) -> CommittedSteps:
+    """Keep small outputs, put executions of steps of one run on record, all or none, and answer which keys have results now."""
+    for content in body.blobs:
+        change.blobs.put(content)
+    steps = [each.done() for each in body.steps]
+    made = executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=steps, worker=body.worker)
+    return CommittedSteps(steps=[_committed(each) for each in made], hits=_hits(change, body.lookup))
+
+
+@routes.post("/runs/{run_id}/resume", permission="write")
+def resume(change: Change, run_id: str, body: ResumeIn) -> LeaseOut:
+    """Let a process carry on a pipeline's run that failed, was killed, or lost its process; finished steps stay as they are."""
+    leases.resume(
         change,
-        pipeline_run=body.pipeline_run,
-        name=body.name,
-        key=body.key,
-        key_parts=body.key_parts,
-        why=body.why,
-        state=body.state,
+        run_id,
+        worker=body.worker,
         seconds=body.seconds,
-        hit_of=body.hit_of,
-        upstream=body.upstream,
-        inputs=body.inputs,
-        outputs=body.outputs,
-        error=body.error,
-        cacheable=body.cacheable,
+        executor=body.executor,
+        instead_of=body.instead_of,
     )
-    return Committed(run_id=step.run_id, hit_of=step.hit_of, outputs=list(step.outputs))
+    return _lease_out(leases.get(change, run_id))
+
+
+@routes.ingest("/runs/{run_id}/alive", permission="write")
+def alive(ingest: Ingest, run_id: str, body: AliveIn) -> LeaseOut:
+    """A sign of life of the process that carries a pipeline's run out, with the steps that are under way."""
+    held = leases.renew(
+        ingest, run_id, worker=body.worker, seconds=body.seconds, running=body.running, outline=body.outline
+    )
+    return _lease_out(held)
+
+
+@routes.get("/runs/{run_id}/lease", permission="read")
+def show_lease(view: View, run_id: str) -> LeaseOut:
+    """Who carries a pipeline's run out, or did, and what it was asked with."""
+    return _lease_out(leases.get(view, run_id))
+
+
+@routes.get("/runs/{run_id}/graph", permission="read")
+def show_graph(view: View, run_id: str) -> Graph:
+    """A pipeline's run as nodes and edges: states, times, reasons, rows and digests; also while it goes on."""
+    return graphs.of(view, run_id)
+
+
+@routes.ingest("/runs/{run_id}/lines", permission="write")
+def add_lines(ingest: Ingest, run_id: str, body: LinesIn) -> dict[str, int]:
+    """Keep what steps of a pipeline's run have written."""
+    found = [
+        Line(seq=0, step=each.step, stream=each.stream, at=from_wire(each.at, what="time of a line"), text=each.text)
+        for each in body.lines
+    ]
+    return {"last": lines.add(ingest, run_id, found)}
+
+
+@routes.get("/runs/{run_id}/lines", permission="read")
+def list_lines(view: View, run_id: str, step: str = "", after: int = 0, limit: int = 1000) -> Lines:
+    """What the steps of a pipeline's run have written, in order, from behind number ``after``; of one step, if it is named."""
+    found = lines.of(view, run_id, step=step or None, after=after, limit=limit)
+    return Lines(items=found, next=found[-1].seq if len(found) == limit else None)
+
+
+@routes.raw("GET", "/runs/{run_id}/lines/stream", permission="read")
+async def stream_lines(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Lines as server-sent events while they are written, from the first or behind ``Last-Event-ID``; ``end`` when the run
+    has ended. ``step`` names one step."""
+    run_id, step = request.path_params["run_id"], request.query_params.get("step") or None
+    last = request.headers.get("last-event-id", "")
+    after = int(last) if last.isdecimal() and len(last) < 10 else 0
+    await run_in_threadpool(_written, store, run_id, step, after)  # an unknown run is refused before the stream begins
+    return StreamingResponse(_followed(request, store, run_id, step, after), media_type="text/event-stream")
+
+
+async def _followed(request: Request, store: Store, run_id: str, step: str | None, after: int) -> AsyncIterator[bytes]:
+    seen, quiet = -1, 0.0
+    yield b"retry: 1000\n\n"
+    while not await request.is_disconnected():
+        fresh: list[Line] = []
+        is_over = False
+        if seen != (seen := store.commits):
+            fresh, is_over = await run_in_threadpool(_written, store, run_id, step, after)
+        for line in fresh:
+            after = line.seq
+            yield b"event: line\nid: %d\ndata: %s\n\n" % (after, encode(line))
+        if fresh:
+            seen = -1  # there may be more than one look gives
+        elif is_over:
+            yield b"event: end\ndata: {}\n\n"
+            return
+        quiet = 0.0 if fresh else quiet + FOLLOWS_EVERY_S
+        if quiet >= 15:
+            quiet = 0.0
+            yield b": still here\n\n"
+        await asyncio.sleep(FOLLOWS_EVERY_S)
+
+
+def _written(store: Store, run_id: str, step: str | None, after: int) -> tuple[list[Line], bool]:
+    with store.view() as view:
+        return lines.of(view, run_id, step=step, after=after), lines.is_over(view, run_id)
+
+
+@routes.post("/steps/accept", permission="write", status=201)
+def accept(change: Change, body: AcceptIn) -> Hit:
+    """Let a stored result stand for a key whose code has changed, on somebody's word; it is a hit from then on."""
+    found = acceptances.accept(change, pipeline=body.pipeline, name=body.name, key=body.key, instead_of=body.instead_of)
+    return Hit(found.run_id, list(found.outputs), found.at)
+
+
+@routes.post("/runs/{run_id}/reproductions", permission="write", status=201)
+def reproduced(change: Change, run_id: str, body: ReproductionIn) -> dict[str, str]:
+    """Put on record that a run was carried out again from its record, and how alike the results were."""
+    reproductions.record(
+        change,
+        run=run_id,
+        verdict=body.verdict,
+        sentence=body.sentence,
+        tolerance=body.tolerance,
+        is_rebuilt=body.is_rebuilt,
+        steps=body.steps,
+        environment=body.environment,
+    )
+    return {"verdict": body.verdict}
 
 
 @routes.post("/jobs", permission="write", status=201)
@@ -235,6 +431,25 @@ def _lease_seconds(seconds: float) -> float:
     if not 1 <= seconds <= LONGEST_LEASE_S:
         raise Invalid(f"a lease of {seconds} seconds is not possible; from 1 to {LONGEST_LEASE_S} are.")
     return seconds
+
+
+def _hits(view: View, keys: list[str]) -> dict[str, Hit]:
+    return {key: Hit(each.run_id, list(each.outputs), each.at) for key, each in results.lookup(view, keys).items()}
+
+
+def _committed(step: Step) -> Committed:
+    return Committed(run_id=step.run_id, hit_of=step.hit_of, outputs=list(step.outputs))
+
+
+def _lease_out(lease: Lease) -> LeaseOut:
+    return LeaseOut(
+        run_id=lease.run_id,
+        worker=lease.worker,
+        leased_until=lease.leased_until,
+        executor=lease.executor,
+        params=lease.params,
+        running=list(lease.running),
+    )
 
 
 def _pipeline(view: View, pipeline: Pipeline) -> PipelineOut:

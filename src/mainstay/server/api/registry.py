@@ -10,7 +10,8 @@ import msgspec
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
-from mainstay.lifecycle.registry import aliases, cards, folders, lineage, models, permissions, search, versions
+from mainstay.lifecycle.data import references
+from mainstay.lifecycle.registry import aliases, cards, folders, inputs, lineage, models, permissions, search, versions
 from mainstay.lifecycle.tracking import logs
 from mainstay.server.routes import Body, Routes
 from mainstay.store import Change, View
@@ -121,6 +122,7 @@ class VersionOut(VersionBrief, kw_only=True):
     permission: Permission | None  # under which it may be unpickled
     aliases: list[str]
     is_known: bool
+    warnings: list[str]  # of the data it came from: read from a place that may change
 
 
 class ModelOut(msgspec.Struct, kw_only=True):
@@ -156,6 +158,10 @@ class FoundModels(msgspec.Struct):
 class Card(msgspec.Struct):
     version: str
     markdown: str
+
+
+class Rules(msgspec.Struct):
+    items: list[dict[str, Any]]
 
 
 @routes.post("/models", permission="write", status=201)
@@ -292,6 +298,12 @@ def show_version(view: View, name: str, number: int) -> VersionOut:
     return _version(view, versions.get(view, name, number))
 
 
+@routes.get("/models/{name}/versions/{number:int}/rules", permission="read")
+def show_rules(view: View, name: str, number: int) -> Rules:
+    """What the contracts of a version's data ask of its inputs: what refuses a value, and other names of them."""
+    return Rules(items=[rule.content() for rule in inputs.rules_of(view, versions.get(view, name, number))])
+
+
 @routes.get("/models/{name}/versions/{number:int}/card", permission="read")
 def card(view: View, name: str, number: int) -> Card:
     """A draft of the version's model card: what the record knows, and headings for what only people know."""
@@ -385,6 +397,7 @@ def _version(view: View, version: Version) -> VersionOut:
         permission=permissions.covering(view, version) if permissions.needs_pickle(version) else None,
         aliases=[alias.name for alias in aliases.of(view, version.model) if alias.version == version.number],
         is_known=version.is_known,
+        warnings=references.warning_of(view, [used.id for used in version.snapshots]),
     )
 
 

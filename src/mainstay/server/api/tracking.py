@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Step
 from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
-from mainstay.lifecycle.data import lineage
+from mainstay.lifecycle.data import lineage, references
 from mainstay.lifecycle.pipelines import executions
 from mainstay.lifecycle.tracking import experiments, links, logs, runs
 from mainstay.lifecycle.tracking.search import pages
@@ -43,6 +44,13 @@ class TagsIn(Body):
     tags: dict[str, str]
 
 
+class RunLeaseIn(Body):
+    worker: str
+    seconds: float
+    executor: str
+    params: dict[str, str] | None = None
+
+
 class RunIn(Body):
     name: str
     id: str | None = None
@@ -55,6 +63,7 @@ class RunIn(Body):
     environment: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     hardware: dict[str, Any] | None = None
+    lease: RunLeaseIn | None = None  # of a pipeline: who carries it out
 
 
 class MetricIn(Body):
@@ -139,6 +148,7 @@ class RunOut(RunBrief, kw_only=True):
     outputs: list[End]
     steps: list[Step]
     step: Step | None  # what this run was, if it was a step
+    warnings: list[str]  # of what it used or made: read from a place that may change
 
 
 class Runs(msgspec.Struct):
@@ -165,6 +175,13 @@ class PointOut(msgspec.Struct):
     step: int
     at: datetime
     value: float | Infinite | None
+
+
+class SeriesOut(msgspec.Struct):
+    key: str
+    steps: list[int]
+    at_us: list[int]
+    values: list[float | Infinite | None]
 
 
 class History(msgspec.Struct):
@@ -241,6 +258,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         environment=body.environment,
         seeds=body.seeds,
         hardware=body.hardware,
+        lease=None if body.lease is None else msgspec.structs.asdict(body.lease),
     )
     return _run(change, run)
 
@@ -360,6 +378,17 @@ def show_metric(
     return History(points=_told(found), next=_token(found[-1]) if len(found) == limit else None)
 
 
+@routes.get("/runs/{run_id}/points/{key:path}", permission="read")
+def show_points(view: View, run_id: str, key: str, since: int | None = None, until: int | None = None) -> SeriesOut:
+    """Every point of one metric at once, column by column; ``at_us`` counts microseconds since 1970. ``since`` and ``until`` are
+    steps, both included."""
+    found = logs.curve(view, run_id, key, since=since, until=until)
+    values: list[Any] = found.values.tolist()
+    if not np.isfinite(found.values).all():
+        values = [_value(value) for value in values]
+    return SeriesOut(key=key, steps=found.steps.tolist(), at_us=found.at.tolist(), values=values)
+
+
 def _told(found: list[Point]) -> list[PointOut]:
     return [PointOut(step=point.step, at=point.at, value=_value(point.value)) for point in found]
 
@@ -403,16 +432,19 @@ def _run(view: View, run: Run) -> RunOut:
     linked = links.of(view, run.id)
     made = [End("snapshot", each.id, each.id) for each in lineage.made_by(view, run.id)]
     outputs = [_end(each) for each in linked if each.way == "out"]
+    inputs = [_end(each) for each in linked if each.way == "in"]
+    used = [end.ref for end in (*inputs, *outputs, *made) if end.kind == "snapshot"]
     return RunOut(
         **_brief(run, experiments.get(view, run.experiment).name, logs.of(view, run.id)),
         environment=runs.environment_of(view, run),
         seeds=run.seeds,
         hardware=run.hardware,
         artifacts=logs.artifacts_of(view, run.id),
-        inputs=[_end(each) for each in linked if each.way == "in"],
+        inputs=inputs,
         outputs=outputs + [end for end in made if end.ref not in {each.ref for each in outputs}],
         steps=executions.steps_of(view, run.id),
         step=executions.find(view, run.id),
+        warnings=references.warning_of(view, dict.fromkeys(used)),
     )
 
 
@@ -431,7 +463,7 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "reason": run.reason,
         "because": run.because,
         "params": logged.params,
-        "metrics": {key: _value(value) for key, value in logged.metrics.items()},
+        "metrics": {key: _value(logged.metrics[key]) for key in sorted(logged.metrics, key=_is_of_machine)},
         "tags": logged.tags,
         "code": run.code,
         "error": run.error,
@@ -439,6 +471,11 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "closed_at": run.closed_at,
         "deleted_at": run.deleted_at,
     }
+
+
+def _is_of_machine(metric: str) -> bool:
+    """How the machine fared comes last: it is seldom what somebody looks for."""
+    return metric.startswith("system/")
 
 
 def _end(link: Link) -> End:

@@ -1,16 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blobs: bytes named by their SHA-256.
 
-In: bytes or a stream. Out: a digest; later, the same bytes or an error, never other bytes. A file here is an adapter. Good
-means: a put that returned survives a crash; a put that did not return left nothing under the digest; two writers of the
-same bytes do not disturb each other; what is read was verified. No caller ever names a path.
+In: bytes or a stream. Out: a digest; later, the same bytes or an error, never other bytes. A file here is an adapter
+(``local``, ``objects``), or what adapters share (``packs``, ``packing``, ``readings``). Good means: a put that returned
+survives a crash; a put that did not return left nothing under the digest; two writers of the same bytes do not disturb each
+other; what is read was verified; what is large and shares its bytes with what is there takes little room. No caller ever
+names a path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mainstay.store.blobs.packing import Packing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What a collection took away, or would: objects and bytes; ``rewritten`` packs held more than that."""
+
+    objects: int = 0
+    size: int = 0
+    rewritten: int = 0
+    kept: int = 0
+    kept_size: int = 0
+    young: int = 0  # reached by nothing, but not old enough
 
 
 class Blobs(Protocol):
@@ -25,8 +44,24 @@ class Blobs(Protocol):
         """
         ...
 
+    def packing(self) -> AbstractContextManager[Packing]:
+        """For many objects at once: each is durable when the block has ended.
+
+        Raises:
+            StorageFull: no room.
+        """
+        ...
+
     def read(self, digest: str) -> bytes:
         """The bytes, verified.
+
+        Raises:
+            NotFound, Corrupt.
+        """
+        ...
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """The bytes piece by piece, each of them verified.
 
         Raises:
             NotFound, Corrupt.
@@ -41,6 +76,26 @@ class Blobs(Protocol):
         """
         ...
 
+    def begin(self, digest: str) -> bytes:
+        """The first byte, or none; not verified.
+
+        Raises:
+            NotFound.
+        """
+        ...
+
     def size(self, digest: str) -> int | None:
         """Size in bytes, or None if the blob is not here. Does not verify."""
+        ...
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those that are not here; those that are will stay for a grace period at least."""
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept here."""
+        ...
+
+    def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
+        """Take away what is not ``live`` and was neither written nor asked for since ``before`` (seconds since 1970)."""
         ...

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs in a local folder: ``ab/abcdef…``, written aside, synced, renamed; verified when read."""
+"""Blobs in a local folder: ``ab/abcdef…``, written aside, synced, renamed; verified when read.
+
+What is large is cut into chunks that stand in ``packs/``, each once however many blobs share it; many small ones that come
+together stand there too. ``whole/`` holds such blobs as files for those who asked for a path; it can be thrown away.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,37 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from mainstay.domain.digests import is_digest
-from mainstay.domain.errors import Corrupt, Invalid, NotFound, StorageFull
+from mainstay.domain.errors import Invalid, NotFound, StorageFull
+from mainstay.store import chunking
+from mainstay.store.blobs import Collected, readings, sweeping
+from mainstay.store.blobs.packing import Packing
+from mainstay.store.blobs.packs import Catalogue
+from mainstay.store.blobs.readings import WholeFiles, corrupt, hash_file
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ABANDONED_AFTER_S = 24 * 3600
+# Whoever asks for a blob is about to refer to it: its file is made young again, but not at every look.
+_TOUCH_AFTER_S = 1800
+_PARQUET = b"PAR1"
+LARGE_PARQUET = 1 << 20
+LARGE = 8 << 20
+MOST_WHOLE_BYTES = 16 << 30
+
+
+def is_local(workspace: Path) -> bool:
+    """Whether the blobs of a workspace that was made are in its own folder."""
+    return (workspace / "blobs" / "incoming").is_dir()
 
 
 class LocalBlobs:
     """A folder of blobs, readable by its owner only."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most_whole: int = MOST_WHOLE_BYTES) -> None:
         self.folder = folder
         self._aside = folder / "incoming"
         if not self._aside.is_dir():
@@ -33,58 +54,110 @@ class LocalBlobs:
         self._sweep()
         # A file that was verified and has not been touched since need not be hashed again; the key is its identity on disk.
         self._verified: dict[str, tuple[int, int, int]] = {}
+        self._shelf = FolderShelf(folder / "packs")
+        self.catalogue = Catalogue(self._shelf)
+        self._whole = WholeFiles(folder / "whole", most_whole)
 
     def put(self, data: bytes | Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """See `Blobs.put`."""
-        aside = self._aside / secrets.token_hex(16)
-        try:
-            digest, size = self._write(aside, [data] if isinstance(data, bytes) else data)
-            if expected is not None and digest != expected:
-                raise Invalid(
-                    f"the bytes received have digest {digest}, the upload was announced as {expected}; send it again."
-                )
-            self._publish(aside, digest)
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise StorageFull(
-                    "the workspace's disk is full: nothing was written. Free some space, then repeat the command."
-                ) from error
-            raise
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                aside.unlink()
+        head, rest = _begin([data] if isinstance(data, bytes) else data)
+        with _room():
+            if rest is not None:
+                return self._put_large(head, rest, expected)
+            aside = self._aside / secrets.token_hex(16)
+            try:
+                digest, size = self._write(aside, head)
+                _check(digest, expected)
+                self._publish(aside, digest)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    aside.unlink()
         return digest, size
+
+    @contextlib.contextmanager
+    def packing(self) -> Iterator[Packing]:
+        """See `Blobs.packing`."""
+        with _room(), Packing(self.catalogue, self._aside, self._shelf.keep, self._shelf.settle) as packing:
+            yield packing
 
     def read(self, digest: str) -> bytes:
         """See `Blobs.read`."""
-        data = self._file(digest).read_bytes()
+        return b"".join(self.pieces(digest))
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """See `Blobs.pieces`."""
+        place = self._place(digest)
+        if not place.is_file():
+            packed = readings.pieces(self.catalogue, digest)
+            if packed is None:
+                raise _unknown(digest)
+            return packed
+        data = place.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise self._corrupt(digest)
-        return data
+            raise corrupt(digest)
+        return iter([data])
 
     def path(self, digest: str) -> Path:
         """See `Blobs.path`."""
-        file = self._file(digest)
+        file = self._place(digest)
+        if not file.is_file():
+            return self._whole.find(digest) or self._whole.keep(digest, self.pieces(digest))
+        self._stays(digest)
         stat = file.stat()
         mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if self._verified.get(digest) != mark:
-            if _hash_file(file) != digest:
-                raise self._corrupt(digest)
+            if hash_file(file) != digest:
+                raise corrupt(digest)
             self._verified[digest] = mark
         return file
+
+    def begin(self, digest: str) -> bytes:
+        """See `Blobs.begin`."""
+        try:
+            with self._place(digest).open("rb") as file:
+                return file.read(1)
+        except FileNotFoundError:
+            found = readings.begin(self.catalogue, digest)
+            if found is None:
+                raise _unknown(digest) from None
+            return found
 
     def size(self, digest: str) -> int | None:
         """See `Blobs.size`."""
         try:
-            return self._place(digest).stat().st_size
+            size = self._place(digest).stat().st_size
         except FileNotFoundError:
-            return None
+            place = self.catalogue.find(digest)
+            size = place.size if place else None  # type: ignore[assignment]
+        return size if self._stays(digest) else None
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """See `Blobs.missing`."""
+        return [digest for digest in digests if not self._stays(digest) or self._is_damaged(digest)]
 
     def digests(self) -> Iterator[str]:
-        """Every digest kept here, in order."""
+        """Every digest kept here, those of files in order first."""
         for folder in sorted(self.folder.iterdir()):
             if len(folder.name) == 2:
                 yield from sorted(file.name for file in folder.iterdir())
+        for _, index in self.catalogue.everything():
+            yield from (entry.tobytes().hex() for entry in index["digest"])
+
+    def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
+        """See `Blobs.collect`."""
+        loose = self._collect_files(live, before, delete)
+        packed = sweeping.collect_packs(self.catalogue, self.packing, live, before=before, delete=delete)
+        return sweeping.together(loose, packed)
+
+    def _collect_files(self, live: Container[str], before: float, delete: bool) -> Collected:
+        counted = sweeping.Counted()
+        for folder in [each for each in self.folder.iterdir() if len(each.name) == 2]:
+            for file in list(folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):
+                    stat = file.stat()
+                    if counted.add(file.name in live, stat.st_mtime >= before, stat.st_size) and delete:
+                        _remove(file, self._aside / secrets.token_hex(16), before)
+        return counted.result()
 
     def _sweep(self) -> None:
         """Drop what writers that were killed left aside. A day old: another process may be writing just now."""
@@ -93,6 +166,24 @@ class LocalBlobs:
             with contextlib.suppress(FileNotFoundError):
                 if file.stat().st_mtime < before:
                     file.unlink()
+
+    def _put_large(self, head: list[bytes], rest: Iterator[bytes], expected: str | None) -> tuple[str, int]:
+        rule = chunking.FINE if head[0].startswith(_PARQUET) else chunking.COARSE
+        whole, size = hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for piece in chain(head, rest):
+                whole.update(piece)
+                size += len(piece)
+                yield piece
+
+        with self.packing() as packing:
+            chunks = list(packing.add_all(chunking.split(counted(), rule)))
+            digest = whole.hexdigest()
+            _check(digest, expected)
+            packing.add_recipe(digest, size, chunks)
+        return digest, size
 
     def _write(self, aside: Path, chunks: Iterable[bytes]) -> tuple[str, int]:
         hasher, size = hashlib.sha256(), 0
@@ -107,7 +198,9 @@ class LocalBlobs:
 
     def _publish(self, aside: Path, digest: str) -> None:
         place = self._place(digest)
-        if not (place.exists() and _hash_file(place) == digest):
+        if place.exists() and hash_file(place) == digest and self._stays(digest):
+            pass
+        else:
             place.parent.mkdir(exist_ok=True, mode=0o700)
             aside.rename(place)
         # A rename is durable only once its folder is: an acknowledged blob must not vanish with the power. Also for one that
@@ -115,28 +208,141 @@ class LocalBlobs:
         for folder in (place.parent, self.folder):
             _sync_folder(folder)
 
+    def _stays(self, digest: str) -> bool:
+        """Make a blob young, so that a collection lets it be while somebody is about to refer to it; whether it is here."""
+        file = self._place(digest)
+        try:
+            stat = file.stat()
+        except FileNotFoundError:
+            return readings.stay(self.catalogue, digest)
+        if stat.st_mtime < time.time() - _TOUCH_AFTER_S:
+            try:
+                os.utime(file)
+            except FileNotFoundError:
+                return False
+            mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._verified.get(digest) == mark:
+                self._verified[digest] = (*mark[:2], file.stat().st_mtime_ns)
+        return True
+
+    def _is_damaged(self, digest: str) -> bool:
+        """Whether it stands in packs only, and nowhere as what it was."""
+        return bool(self.catalogue.damaged) and not self._place(digest).exists() and not self.catalogue.sound(digest)
+
     def _place(self, digest: str) -> Path:
         if not is_digest(digest):
             raise Invalid(f"{digest[:80]!r} is not a digest; 64 lower-case hexadecimal digits are expected.")
         return self.folder / digest[:2] / digest
 
-    def _file(self, digest: str) -> Path:
-        place = self._place(digest)
-        if not place.is_file():
-            raise NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
-        return place
 
-    def _corrupt(self, digest: str) -> Corrupt:
-        return Corrupt(
-            f"blob {digest} no longer matches its digest: the stored bytes were damaged. Restore it from a backup, "
-            "or produce it again; it will not be served.",
-            digest=digest,
+class FolderShelf:
+    """Packs in a folder; see `packs.Shelf`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, int] = {}
+        self._young: dict[str, float] = {}
+
+    def names(self) -> dict[str, float]:
+        """See `Shelf.names`."""
+        found = {}
+        with contextlib.suppress(FileNotFoundError):
+            for each in os.scandir(self.folder):
+                with contextlib.suppress(FileNotFoundError):
+                    found[each.name] = each.stat().st_mtime
+        return found
+
+    def token(self) -> object:
+        """See `Shelf.token`."""
+        try:
+            return self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """See `Shelf.read`."""
+        handle = os.open(self.folder / name, os.O_RDONLY)
+        try:
+            return os.pread(handle, length, offset)
+        finally:
+            os.close(handle)
+
+    def length(self, name: str) -> int:
+        """See `Shelf.length`."""
+        return (self.folder / name).stat().st_size
+
+    def touch(self, name: str) -> bool:
+        """See `Shelf.touch`."""
+        now = time.time()
+        if self._young.get(name, 0) > now - _TOUCH_AFTER_S:
+            return (self.folder / name).exists()
+        try:
+            os.utime(self.folder / name)
+        except FileNotFoundError:
+            return False
+        self._young[name] = now
+        return True
+
+    def remove(self, name: str, before: float) -> bool:
+        """See `Shelf.remove`."""
+        return _remove(self.folder / name, self.folder.parent / "incoming" / secrets.token_hex(16), before)
+
+    def keep(self, path: Path, name: str) -> None:
+        """Give a finished pack its name."""
+        self.folder.mkdir(exist_ok=True, mode=0o700)
+        path.rename(self.folder / name)
+
+    def settle(self) -> None:
+        """Make names durable, also those that another writer gave a moment ago."""
+        if self.folder.is_dir():
+            _sync_folder(self.folder)
+            _sync_folder(self.folder.parent)
+
+
+def _begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]:
+    """The first pieces of a stream, and the rest of it if it is a large one; None if that was all."""
+    stream, head, size = iter(pieces), [], 0
+    for piece in stream:
+        if not piece:
+            continue
+        head.append(piece)
+        size += len(piece)
+        if size >= (LARGE_PARQUET if head[0].startswith(_PARQUET) else LARGE):
+            return head, stream
+    return head, None
+
+
+def _check(digest: str, expected: str | None) -> None:
+    if expected is not None and digest != expected:
+        raise Invalid(
+            f"the bytes received have digest {digest}, the upload was announced as {expected}; send it again."
         )
 
 
-def _hash_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _remove(file: Path, aside: Path, before: float) -> bool:
+    """Take a file away unless somebody touched it meanwhile: aside first, for then whoever touches it finds it gone."""
+    file.rename(aside)
+    if aside.stat().st_mtime >= before:
+        aside.rename(file)
+        return False
+    aside.unlink()
+    return True
+
+
+def _unknown(digest: str) -> NotFound:
+    return NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(
+                "the workspace's disk is full: nothing was written. Free some space, then repeat the command."
+            ) from error
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

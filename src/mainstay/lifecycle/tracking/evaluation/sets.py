@@ -66,7 +66,9 @@ def get(view: View, identity: str) -> EvaluationSet:
     """
     found = tables.evaluation_set(view, identity)
     if found is None:
-        raise NotFound(f"there is no evaluation set {identity[:80]!r}; search for its name.")
+        raise NotFound(
+            f"there is no evaluation set {identity[:80]!r}; search for its name.", evaluation_set=identity[:80]
+        )
     return found
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -12,19 +14,23 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
+    Select,
     String,
     Table,
     UniqueConstraint,
     bindparam,
-    func,
     select,
     update,
 )
 
-from mainstay.store import Ingest, View, metadata
-from mainstay.store.conditions import behind, in_parts
+from mainstay.lifecycle.tracking.metrics import points
+from mainstay.lifecycle.tracking.metrics.points import Points, Reading
+from mainstay.store import Ingest, Prepared, View, metadata
+from mainstay.store.conditions import in_parts
 
-# A metric of a run is a series with a number of its own, and here with its latest point: the greatest (step, at, value).
+# A metric of a run is a series with a number of its own, and here with its latest point: the greatest (step, at, value); and how
+# many points it has, those that were sent twice counted twice.
 # A value that is no number is NULL: databases have no NaN in common.
 run_metrics = Table(
     "run_metrics",
@@ -36,115 +42,102 @@ run_metrics = Table(
     Column("step", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("value", Double),
+    Column("points", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("run", "key"),
     Index(None, "experiment", "key", "value", "run"),
 )
 
-# Every point as it came, as four numbers; one that was sent twice stands twice and is read once. ``at`` is in microseconds
-# since 1970 and no `Instant`: points come and go by the hundred thousand, and nobody needs each of them as an object.
+# Points as they came (see `points`): those of a series that one request brought are one row; one that was sent twice stands twice
+# and is read once. ``place`` is how many came before; with it, rows of one step stand apart.
 metric_points = Table(
     "metric_points",
     metadata,
-    Column("series", BigInteger, nullable=False),
-    Column("step", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("value", Double),
-    Index(None, "series", "step", "at", "value"),
+    Column("series", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_step", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_step", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-
-Reading = tuple[int, int, float | None]
-"""One point as it is stored: step, microseconds since 1970, and the value or None for what is no number."""
 
 
 class Standing(NamedTuple):
-    """How a metric of a run stands: the number of its series, and its latest reading."""
+    """How a metric of a run stands: the number of its series, its latest reading, and how many points were kept."""
 
     series: int
     latest: Reading
+    points: int
 
 
 def series_of(view: View, identity: str, keys: Collection[str] | None = None) -> dict[str, Standing]:
     if keys is not None and len(keys) == 1:  # as most calls have it: one metric, one point
-        rows: Sequence[Any] = view.rows(_ONE_SERIES, {"wanted": identity, "one": next(iter(keys))})
+        rows: Sequence[Any] = view.ask(_ONE_SERIES, wanted=identity, one=next(iter(keys)))
+    elif keys is not None:
+        rows = view.rows(_SOME_SERIES, {"wanted": identity, "some": list(keys)})
     else:
-        some = [] if keys is None else [run_metrics.c.key.in_(list(keys))]
-        rows = view.rows(_SERIES.where(*some), {"wanted": identity})
-    return {key: Standing(series, (step, at, value)) for key, series, step, at, value in rows}
+        rows = view.rows(_SERIES, {"wanted": identity})
+    return {key: Standing(series, (step, at, value), points) for key, series, step, at, value, points in rows}
 
 
+_c = run_metrics.c
 _SERIES = (
-    select(run_metrics.c.key, run_metrics.c.series, run_metrics.c.step, run_metrics.c.at, run_metrics.c.value)
-    .where(run_metrics.c.run == bindparam("wanted"))
-    .order_by(run_metrics.c.key)
+    select(_c.key, _c.series, _c.step, _c.at, _c.value, _c.points).where(_c.run == bindparam("wanted")).order_by(_c.key)
+)
+_ONE_SERIES = Prepared(_SERIES.where(_c.key == bindparam("one")))
+_SOME_SERIES = _SERIES.where(_c.key.in_(bindparam("some", expanding=True)))
+
+
+def begin_series(ingest: Ingest, identity: str, experiment: int, new: Mapping[str, Standing]) -> dict[str, Standing]:
+    """New series; how they stand, with their numbers."""
+    rows = [(identity, experiment, key, *one.latest, one.points) for key, one in new.items()]
+    ingest.bulk_append(run_metrics, rows, columns=("run", "experiment", "key", "step", "at", "value", "points"))
+    return series_of(ingest, identity, new)
+
+
+def put_standing(ingest: Ingest, now: Iterable[Standing]) -> None:
+    """How series stand now."""
+    for series, (step, at, value), many in now:
+        ingest.tell(_PUT_STANDING, which=series, step=step, at=at, value=value, points=many)
+
+
+_PUT_STANDING = Prepared(
+    update(run_metrics)
+    .where(_c.series == bindparam("which"))
+    .values({name: bindparam(name) for name in ("step", "at", "value", "points")})
 )
 
-_ONE_SERIES = _SERIES.where(run_metrics.c.key == bindparam("one"))
+
+_step = itemgetter(0)
 
 
-def begin_series(ingest: Ingest, identity: str, experiment: int, latest: Mapping[str, Reading]) -> dict[str, Standing]:
-    """New series, each with its latest reading."""
-    rows = [(identity, experiment, key, *reading) for key, reading in latest.items()]
-    ingest.bulk_append(run_metrics, rows, columns=("run", "experiment", "key", "step", "at", "value"))
-    return series_of(ingest, identity, latest)
+def append_points(ingest: Ingest, readings: Iterable[tuple[int, int, Sequence[Reading]]]) -> None:
+    """Readings of series: the number of each, how many points it had before, and those that came."""
+    rows = [
+        (series, min(several, key=_step)[0], place, max(several, key=_step)[0], points.kept(several))
+        for series, place, several in readings
+    ]
+    ingest.bulk_append(metric_points, rows, columns=("series", "first_step", "place", "last_step", "data"))
 
 
-def put_latest(ingest: Ingest, latest: Mapping[int, Reading]) -> None:
-    rows = [{"which": which, "step": s, "at": at, "value": value} for which, (s, at, value) in latest.items()]
-    ingest.execute(_PUT_LATEST, rows)
-
-
-_PUT_LATEST = update(run_metrics).where(run_metrics.c.series == bindparam("which"))
-
-
-def append_points(ingest: Ingest, readings: Mapping[int, Sequence[Reading]]) -> None:
-    rows = [(series, *reading) for series, several in readings.items() for reading in several]
-    ingest.bulk_append(metric_points, rows, columns=("series", "step", "at", "value"))
-
-
-def readings_of(
-    view: View,
-    series: int,
-    *,
-    by_time: bool = False,
-    after: Reading | None = None,
-    since: int | None = None,
-    until: int | None = None,
-    limit: int | None = None,
-) -> list[Reading]:
-    """Readings in the order (step, at, value), or (at, step, value) where ``by_time``; what is no number first among equals.
-
-    A reading that was sent twice is here twice. ``since`` and ``until`` are steps, both included.
-    """
+def points_of(view: View, series: int, since: int | None = None, until: int | None = None) -> Points:
+    """The points of a series; ``since`` and ``until`` are steps, both included."""
     c = metric_points.c
-    order = (c.at, c.step) if by_time else (c.step, c.at)
-    query = select(c.step, c.at, c.value).where(c.series == series).order_by(*order, c.value.nulls_first()).limit(limit)
+    query = select(c.data).where(c.series == series).order_by(c.first_step, c.place)
     if since is not None:
-        query = query.where(c.step >= since)
+        query = query.where(c.last_step >= since)
     if until is not None:
-        query = query.where(c.step <= until)
-    if after is not None:
-        step, at, value = after
-        place = (at, step, value) if by_time else (step, at, value)
-        # The first term is said twice: by it alone the index can be entered where the page begins.
-        query = query.where(order[0] >= place[0], behind([(one, False) for one in (*order, c.value)], place))
-    return view.tuples(query)
+        query = query.where(c.first_step <= until)
+    found = points.read(data for (data,) in view.tuples(query))
+    first = 0 if since is None else found.steps.searchsorted(since)
+    last = found.size if until is None else found.steps.searchsorted(until, side="right")
+    return found.some(slice(first, last))
 
 
-def extent_of(view: View, series: int, since: int | None, until: int | None) -> tuple[int, int, int]:
-    """How many readings a series has, and its least and greatest step; 0 of them: no readings."""
+def count_points(view: View, series: Select[Any]) -> int:
+    """How many points many series have, one that was sent twice counted once."""
     c = metric_points.c
-    bounds = [c.step >= since] if since is not None else []
-    bounds += [c.step <= until] if until is not None else []
-    query = select(func.count(), func.min(c.step), func.max(c.step)).where(c.series == series, *bounds)
-    [(count, least, greatest)] = view.tuples(query)
-    return count, least or 0, greatest or 0
-
-
-def readings_at(view: View, series: int, steps: Sequence[int]) -> list[Reading]:
-    """The readings of these steps, in the order (step, at, value)."""
-    c = metric_points.c
-    query = select(c.step, c.at, c.value).where(c.series == series, c.step.in_(steps))
-    return view.tuples(query.order_by(c.step, c.at, c.value.nulls_first()))
+    rows = view.tuples(select(c.series, c.data).where(c.series.in_(series)).order_by(c.series))
+    return sum(points.read(data for _, data in parts).size for _, parts in groupby(rows, key=itemgetter(0)))
 
 
 def latest_of_runs(view: View, identities: Sequence[str]) -> dict[str, dict[str, Reading]]:

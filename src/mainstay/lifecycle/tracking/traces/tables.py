@@ -374,6 +374,14 @@ def count(view: View, wanted: Sequence[Condition]) -> int:
     return int(view.scalar(select(func.count()).select_from(traces).where(*wanted)))
 
 
+def told_of(view: View, what: str, names: Sequence[str], wanted: Sequence[Condition], limit: int) -> Sequence[Row[Any]]:
+    """When it was asked for, and ``names``, of each trace, span or assessment (``what``, in the plural) of the traces wanted."""
+    table = {"traces": traces, "spans": spans, "assessments": assessments}[what]
+    source = traces if table is traces else traces.join(table, table.c.trace == traces.c.id)
+    query = select(traces.c.requested_at, *(table.c[name] for name in names)).select_from(source).where(*wanted)
+    return view.rows(query.limit(limit))
+
+
 def in_experiments(numbers: Sequence[int]) -> Condition:
     return traces.c.experiment.in_(numbers)
 

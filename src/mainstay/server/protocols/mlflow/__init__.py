@@ -28,6 +28,7 @@ PREFIXES = (
     "/ajax-api/",
     "/get-artifact",
     "/model-versions/get-artifact",
+    "//model-versions/get-artifact",
     "/graphql",
 )
 

@@ -11,6 +11,7 @@ digest, are verified before they are shown, and are always shown as attachments.
 from __future__ import annotations
 
 import mimetypes
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
@@ -44,6 +45,12 @@ _HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+# Texts that no table of endings knows; what a browser would show as a page keeps its own type and is only ever attached.
+_PLAIN_NAMES = frozenset({"mlmodel", "mlproject"})
+_PLAIN_ENDINGS = frozenset({"cfg", "conf", "err", "ini", "log", "properties", "rst", "toml", "yaml", "yml"})
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&+\-.^_`|~]+")
 
 
 class Place(NamedTuple):
@@ -113,7 +120,8 @@ async def get_artifact(*, request: Request, store: Store, actor: Principal) -> R
     return await run_in_threadpool(sent, store, Place(run, checked(request.query_params.get("path", ""))))
 
 
-@calls.raw("GET", "/model-versions/get-artifact", permission="read")
+# Two slashes: a page whose address ends in one asks so, and must not be shown another page instead.
+@calls.raw("GET", "/model-versions/get-artifact", "//model-versions/get-artifact", permission="read")
 async def get_of_version(*, request: Request, store: Store, actor: Principal) -> Response:
     """A file that a version pinned, as MLflow's page asks for it."""
     asked = {name: request.query_params.get(name, "") for name in ("name", "version", "path")}
@@ -165,7 +173,12 @@ async def get_of_model(*, request: Request, store: Store, actor: Principal) -> R
 async def refuse_parts(*, request: Request, store: Store, actor: Principal) -> Response:
     """Refused: a file is one stream here, of any size, and no part of it is kept in memory."""
     checked(request.path_params["path"])
-    raise wire.Refused("NOT_IMPLEMENTED", "a file is uploaded whole here, as one stream of any size; send it with PUT.")
+    # By the first words a client that was told to send parts knows that it may send the whole instead.
+    raise wire.Refused(
+        "NOT_IMPLEMENTED",
+        "Multipart upload is not supported for the current artifact repository: a file is one stream of any size here; "
+        "send it with PUT.",
+    )
 
 
 @calls.raw("GET", "mlflow-artifacts/presigned/{path:path}", permission="read")
@@ -263,7 +276,7 @@ def _keep(store: Store, actor: Principal, place: Place, request: Request, most: 
         if place.room is logs:
             logs.must_be(view, place.owner)
     digest, size = store.blobs.put(uploads.chunks(request, most=most))
-    media_type = mimetypes.guess_type(place.path)[0] or "application/octet-stream"
+    media_type = _media_type(place.path)
     artifact = Artifact(path=place.path, digest=digest, size=size, media_type=media_type)
 
     def work(ingest: Ingest) -> None:
@@ -300,7 +313,7 @@ def _download(store: Store, path: str) -> Response:
     name = "/".join(plain.split("/")[3:])
     if name not in pinned:
         raise NotFound(f"there is no file {plain[:200]!r}; list its folder to see those there are.")
-    return _file(store, pinned[name], name, mimetypes.guess_type(name)[0])
+    return _file(store, pinned[name], name, _media_type(name))
 
 
 def sent(store: Store, place: Place) -> Response:
@@ -325,7 +338,7 @@ def _sent_of_version(store: Store, name: str, version: str, path: str) -> Respon
         files = registered.version_named(view, name, version).files
     if path not in files:
         raise NotFound(f"version {name}/{version} has no file {path[:200]!r}; its files are those that it pinned.")
-    return _file(store, files[path].digest, path, mimetypes.guess_type(path)[0])
+    return _file(store, files[path].digest, path, _media_type(path))
 
 
 def _lacks(place: Place, *, is_folder: bool) -> Exception:
@@ -336,14 +349,23 @@ def _lacks(place: Place, *, is_folder: bool) -> Exception:
     return NotFound(f"{place.owner} has no artifact {place.path[:200]!r}; list its artifacts to see those there are.")
 
 
-def _file(store: Store, digest: str, path: str, media_type: str | None) -> Response:
-    return FileResponse(
-        store.blobs.path(digest),
-        media_type=media_type or "application/octet-stream",
-        filename=path.rpartition("/")[2],
-        content_disposition_type="attachment",
-        headers={**_HEADERS, "ETag": f'"{digest}"'},
-    )
+def _file(store: Store, digest: str, path: str, media_type: str) -> Response:
+    told = {"Content-Type": media_type, "Content-Disposition": _attached(path.rpartition("/")[2])}
+    return FileResponse(store.blobs.path(digest), headers={**_HEADERS, **told, "ETag": f'"{digest}"'})
+
+
+def _media_type(path: str) -> str:
+    name = path.rpartition("/")[2].lower()
+    if name in _PLAIN_NAMES or name.rpartition(".")[2] in _PLAIN_ENDINGS:
+        return "text/plain"
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _attached(name: str) -> str:
+    """How a name is said in a header: as it is if it can be, for whoever compares it; else in the long form."""
+    if _TOKEN.fullmatch(name):
+        return f"attachment; filename={name}"
+    return f"attachment; filename*=utf-8''{urllib.parse.quote(name, safe='')}"
 
 
 def _listed_below(store: Store, path: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from mainstay.domain.errors import NotFound
 from mainstay.lifecycle.tracking.evaluation import sets
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow import wire_evaluation as words
@@ -96,10 +95,7 @@ def search_by_query(view: View, body: Search) -> Any:
 @calls.get("datasets/{dataset_id}", versions=_V3)
 def get(view: View, dataset_id: str) -> Any:
     """One evaluation set, without its examples."""
-    try:
-        return _told(view, sets.get(view, dataset_id))
-    except NotFound as error:
-        raise words.not_found(dataset_id) from error
+    return _told(view, sets.get(view, dataset_id))
 
 
 @calls.ingest("DELETE", "datasets/{dataset_id}", versions=_V3)

@@ -18,10 +18,10 @@ from mainstay.domain.tracking import LONGEST_KEY, LONGEST_PARAM, MOST_METRICS, M
 from mainstay.lifecycle.tracking import logs
 from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.lifecycle.tracking.metrics import series
-from mainstay.lifecycle.tracking.metrics.tables import Reading
+from mainstay.lifecycle.tracking.metrics.points import Points, Reading
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow.calls import Calls
-from mainstay.server.protocols.mlflow.runs import RunIn, metric, put_tags
+from mainstay.server.protocols.mlflow.runs import MetricOut, RunIn, put_tags, told
 from mainstay.store import Ingest, View
 
 calls = Calls()
@@ -31,6 +31,7 @@ MOST_HISTORY = 25_000
 MOST_RUNS = 100
 MOST_SAMPLED = 2_500
 SAMPLED = 2_500
+_INT64 = 1 << 63
 
 
 class Param(msgspec.Struct):
@@ -123,19 +124,18 @@ def log_batch(ingest: Ingest, body: BatchIn) -> None:
 
 
 @calls.get("metrics/get-history")
-def get_history(view: View, body: HistoryIn) -> bytes:
+def get_history(view: View, body: HistoryIn) -> dict[str, Any]:
     """Every point of a metric, by time; in pages if the client asks for some."""
     limit = None
     if body.max_results is not None:
         limit = wire.page_size(body.max_results, default=MOST_HISTORY, most=1 << 31)
     after = wire.place_of(body.page_token)
-    place = None if after is None else _reading(after, body.page_token)
-    page = series.readings(view, body.run, body.metric_key, by_time=True, after=place, limit=limit and limit + 1)
-    more = limit is not None and len(page) > limit
-    shown = page[:limit]
-    key = body.metric_key
-    answer: dict[str, Any] = {"metrics": [metric(key, reading) for reading in series.once(shown, place)]}
-    return wire.encode(answer | ({"next_page_token": wire.token_of(shown[-1])} if more else {}))
+    place = _place(after, body.page_token) if after else None
+    page, has_more = series.page_by_time(view, body.run, body.metric_key, after=place, limit=limit)
+    answer: dict[str, Any] = {"metrics": told(body.metric_key, page)}
+    if has_more:
+        answer["next_page_token"] = wire.token_of(page.some(slice(-1, None)).readings()[0])
+    return answer
 
 
 @calls.get("metrics/get-history-bulk")
@@ -150,12 +150,12 @@ def get_history_bulk(view: View, body: BulkIn) -> dict[str, Any]:
     if body.metric_key is None:
         raise Invalid("GetMetricHistoryBulk request must specify a metric_key.")
     limit = min(max(body.max_results, 0), MOST_HISTORY)
-    found: list[dict[str, Any]] = []
+    found: list[MetricOut] = []
     for run in sorted(set(body.run_id)):
         if len(found) >= limit:
             break
-        page = series.readings(view, run, body.metric_key, by_time=True, limit=limit - len(found))
-        found += [metric(body.metric_key, reading, run_id=run) for reading in series.once(page)]
+        page, _ = series.page_by_time(view, run, body.metric_key, limit=limit - len(found))
+        found += told(body.metric_key, page, run)
     return {"metrics": found}
 
 
@@ -163,15 +163,11 @@ def get_history_bulk(view: View, body: BulkIn) -> dict[str, Any]:
 def get_history_bulk_interval(view: View, body: IntervalIn) -> dict[str, Any]:
     """A sample of the points of one metric of several runs, evenly spread over their steps, for a chart."""
     _check_interval(body)
-    return {
-        "metrics": [
-            metric(body.metric_key, reading, run_id=run)
-            for run in body.run_ids
-            for reading in series.sampled(
-                view, run, body.metric_key, most=body.max_results, since=body.start_step, until=body.end_step
-            )
-        ]
-    }
+    return {"metrics": [one for run in body.run_ids for one in told(body.metric_key, _sampled(view, run, body), run)]}
+
+
+def _sampled(view: View, run: str, body: IntervalIn) -> Points:
+    return series.sampled(view, run, body.metric_key, most=body.max_results, since=body.start_step, until=body.end_step)
 
 
 def _check_interval(body: IntervalIn) -> None:
@@ -222,7 +218,7 @@ def _put_metrics(ingest: Ingest, run: str, metrics: Sequence[Metric | MetricIn],
         if key not in readings:
             _check_metric(f"{path}[{n}]." if path else "", key)
             readings[key] = []
-        if at < 0:
+        if not 0 <= at < _INT64:
             raise _unusable_time(f"{path}[{n}]." if path else "", one)
         readings[key].append((one.step, at, value))
         if one.model_id or one.dataset_name:
@@ -292,7 +288,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _reading(place: Sequence[Any], token: str | None) -> Reading:
+def _place(place: Sequence[Any], token: str | None) -> Reading:
+    """The reading that the page before ended with."""
     if len(place) == 3 and all(isinstance(each, int) for each in place[:2]):
         value = place[2]
         if value is None or (isinstance(value, int | float) and not math.isnan(value)):

@@ -87,13 +87,18 @@ def create(change: Change, body: NewVersion) -> dict[str, Any]:
     model = registered.model_named(change, body.name)
     tags = registered.tags_of(body.tags)
     if model.kind == "prompt":
+        prompt = tags.get(registered.PROMPT_TEXT, "")
+        if len(prompt) > registered.LONGEST_PROMPT:
+            raise Invalid(
+                f"Prompt text exceeds max length of {registered.LONGEST_PROMPT} characters; it has {len(prompt)}."
+            )
         made = versions.refer(
             change,
             model=body.name,
             source=body.source,
             tags=tags,
             description=body.description,
-            text=tags.get(registered.PROMPT_TEXT, ""),
+            text=prompt,
         )
         return {"model_version": registered.written_version(change, made)}
     found = sources.find(change, body.source, run_id=body.run_id, model_id=body.model_id, run_link=body.run_link)
@@ -113,11 +118,10 @@ def search_versions(view: View, body: Search) -> dict[str, Any]:
     """Versions by a filter; those of prompts only if it asks for them."""
     found = search.versions(
         view,
-        where=registered.conditions(body.filter, registered.VERSION_FIELDS),
-        order=body.order_by,
+        comparisons=registered.comparisons(body.filter, registered.VERSIONS),
+        orders=registered.VERSIONS.orders(body.order_by),
         after=registered.place(body.page_token),
         limit=min(registered.check_most(body.max_results, MOST_VERSIONS), _AT_ONCE),
-        orders=registered.VERSION_ORDERS,
     )
     items = registered.written_versions(view, found.items)
     next_page = registered.token(found.next)

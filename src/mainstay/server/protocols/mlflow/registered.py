@@ -17,36 +17,45 @@ import msgspec
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Model, Version
-from mainstay.lifecycle.registry import aliases, models, search, versions
-from mainstay.lifecycle.registry.search import Comparison
-from mainstay.server.protocols.mlflow import wire
+from mainstay.domain.search import Comparison
+from mainstay.lifecycle.registry import aliases, models, versions
+from mainstay.server.protocols.mlflow import filters, wire
 from mainstay.store import View
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 PROMPT_TEXT = "mlflow.prompt.text"
+LONGEST_PROMPT = 100_000
 STAGE = "mlflow.stage"
 STAGES = ("None", "Staging", "Production", "Archived")
 
-MODEL_FIELDS = {"name": "name"}
-MODEL_ORDERS = {
-    "name": "name",
-    "creation_timestamp": "created_at",
-    "timestamp": "updated_at",
-    "last_updated_timestamp": "updated_at",
-}
-VERSION_FIELDS = {
-    "name": "model",
-    "version_number": "number",
-    "version": "number",
-    "run_id": "said_run",
-    "source_path": "source",
-}
-VERSION_ORDERS = {
-    "name": "model",
-    "version_number": "number",
-    "creation_timestamp": "created_at",
-    "last_updated_timestamp": "updated_at",
-}
+_WORDS = {
+    "tag": "tags", "tags": "tags",
+    "attribute": "attribute", "attributes": "attribute", "attr": "attribute",
+}  # fmt: skip
+# A time gives an order, and no condition.
+MODELS = filters.Grammar(
+    attributes={
+        "name": filters.text("name"),
+        "creation_timestamp": filters.Field("created_at", ()),
+        "timestamp": filters.Field("updated_at", ()),
+        "last_updated_timestamp": filters.Field("updated_at", ()),
+    },
+    keyed={"tags": filters.text(sortable=False)},
+    words=_WORDS,
+)
+VERSIONS = filters.Grammar(
+    attributes={
+        "name": filters.text("name"),
+        "version_number": filters.number("number", whole=True),
+        "version": filters.number("number", whole=True),
+        "run_id": filters.text("run_id", lists=True, sortable=False),
+        "source_path": filters.text("source", sortable=False),
+        "creation_timestamp": filters.Field("created_at", ()),
+        "last_updated_timestamp": filters.Field("updated_at", ()),
+    },
+    keyed={"tags": filters.text(sortable=False)},
+    words=_WORDS,
+)
 
 
 class Tag(msgspec.Struct):
@@ -191,18 +200,18 @@ def tags_of(tags: Sequence[Tag]) -> dict[str, str]:
     return {tag.key: tag.value for tag in tags}
 
 
-def conditions(text: str, fields: Mapping[str, str]) -> list[Comparison]:
+def comparisons(text: str, grammar: filters.Grammar) -> list[Comparison]:
     """A filter; the tag that marks prompts speaks of the kind.
 
     Raises:
         Invalid: it cannot be understood.
     """
-    return [_kind(each) if each.key == IS_PROMPT else each for each in search.comparisons(text, fields)]
+    return [_kind(each) if each[:2] == ("tags", IS_PROMPT) else each for each in grammar.comparisons(text)]
 
 
 def _kind(asked: Comparison) -> Comparison:
     wants_prompts = (asked.operator == "=") == (str(asked.value).lower() == "true")
-    return Comparison("kind", "", "=", "prompt" if wants_prompts else "model")
+    return Comparison("attribute", "kind", "=", "prompt" if wants_prompts else "model")
 
 
 def place(token: str | None) -> int:

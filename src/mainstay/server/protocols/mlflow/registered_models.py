@@ -98,11 +98,10 @@ def search_models(view: View, body: Search) -> dict[str, Any]:
     """Models by a filter; prompts only if it asks for them."""
     found = search.models(
         view,
-        where=registered.conditions(body.filter, registered.MODEL_FIELDS),
-        order=body.order_by,
+        comparisons=registered.comparisons(body.filter, registered.MODELS),
+        orders=registered.MODELS.orders(body.order_by),
         after=registered.place(body.page_token),
         limit=registered.check_most(body.max_results, MOST_MODELS),
-        orders=registered.MODEL_ORDERS,
     )
     items = registered.written_models(view, found.items)
     next_page = registered.token(found.next)

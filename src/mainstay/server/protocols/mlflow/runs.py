@@ -10,19 +10,22 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.search import Comparison
 from mainstay.domain.tracking import LONGEST_TAG, MOST_TAGS, Run, SeenDataset
 from mainstay.lifecycle.tracking import links, logs, runs
-from mainstay.lifecycle.tracking.metrics.tables import Reading
+from mainstay.lifecycle.tracking.metrics.points import Points, Reading
 from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.protocols.mlflow import filters, wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.protocols.mlflow.experiments import location
+from mainstay.server.protocols.mlflow.wire import number
 from mainstay.store import Change, Ingest, Store, View
 
 calls = Calls()
@@ -293,9 +296,11 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
         {
             "info": _info(run),
             "data": {
-                "metrics": [metric(key, reading) for key, reading in latest[run.id].items()],
-                "params": [{"key": key, "value": _text(value)} for key, value in said[run.id][0].items()],
-                "tags": [{"key": key, "value": value} for key, value in _tags(run, said[run.id][1]).items()],
+                "metrics": [
+                    MetricOut(key, number(value), at // 1000, step) for key, (step, at, value) in latest[run.id].items()
+                ],
+                "params": [Pair(key, _text(value)) for key, value in said[run.id][0].items()],
+                "tags": [Pair(key, value) for key, value in _tags(run, said[run.id][1]).items()],
             },
             "inputs": {
                 "dataset_inputs": [
@@ -324,12 +329,38 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
     ]
 
 
+class Pair(msgspec.Struct, gc=False):
+    """A parameter or a tag in MLflow's words."""
+
+    key: str
+    value: str
+
+
+class MetricOut(msgspec.Struct, gc=False):
+    """One reading of a metric in MLflow's words."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+    run_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def told(key: str, points: Points, run: str | msgspec.UnsetType = msgspec.UNSET) -> list[MetricOut]:
+    """Points of a metric in MLflow's words. There may be a hundred thousand, so each costs one object and no more."""
+    values: list[Any] = points.values.tolist()
+    if not np.isfinite(points.values).all():
+        values = [number(value) for value in values]
+    times = (points.at // 1000).tolist()
+    return list(map(MetricOut, repeat(key), values, times, points.steps.tolist(), repeat(run)))
+
+
 def metric(key: str, reading: Reading, **more: Any) -> dict[str, Any]:
     """One reading of a metric in MLflow's words."""
     step, at, value = reading
     return {
         "key": key,
-        "value": "NaN" if value is None else wire.number(value),
+        "value": number(value),
         "timestamp": at // 1000,
         "step": step,
         **more,

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Webhooks: who is told of models, versions, tags, aliases and prompts, and in which words.
+"""Webhooks, as MLflow's client makes them: who is told of models, versions, tags, aliases and prompts.
 
-An event of the ledger becomes what MLflow calls it, with the fields that its receivers know. What is sent is signed as they
-check it: ``v1,`` and the base64 of HMAC-SHA256 over ``id.time.body``. To make one takes an admin, since it sends facts outside.
+What they are told stands in ``wire_webhooks``. To make one takes an admin, since it sends facts outside.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
-from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,46 +18,27 @@ from mainstay import settings
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.domain.registry import Webhook
-from mainstay.lifecycle.registry import models, webhooks
+from mainstay.lifecycle.registry import webhooks
 from mainstay.server import egress
-from mainstay.server.protocols.mlflow import registered, wire
+from mainstay.server.protocols.mlflow import registered, wire, wire_webhooks
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.server.routes import read_body
-from mainstay.store import Change, Store, View, ledger
+from mainstay.store import Change, Store, View
 
 calls = Calls()
 
 MOST_WEBHOOKS = 1000
-#: What may be asked for, with an example of what is told; the example is what a test sends.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "registered_model.created": {"name": "example", "tags": {"team": "ops"}, "description": "an example"},
-    "model_version.created": {
-        "name": "example",
-        "version": "1",
-        "source": "models:/m-1",
-        "run_id": "0123",
-        "tags": {"team": "ops"},
-        "description": "an example",
-    },
-    "model_version_tag.set": {"name": "example", "version": "1", "key": "team", "value": "ops"},
-    "model_version_tag.deleted": {"name": "example", "version": "1", "key": "team"},
-    "model_version_alias.created": {"name": "example", "alias": "champion", "version": "1"},
-    "model_version_alias.deleted": {"name": "example", "alias": "champion"},
-    "prompt.created": {"name": "example", "tags": {"team": "ops"}, "description": "an example"},
-    "prompt_version.created": {
-        "name": "example",
-        "version": "1",
-        "template": "Hello {{name}}!",
-        "tags": {"team": "ops"},
-        "description": "an example",
-    },
-    "prompt_tag.set": {"name": "example", "key": "team", "value": "ops"},
-    "prompt_tag.deleted": {"name": "example", "key": "team"},
-    "prompt_version_tag.set": {"name": "example", "version": "1", "key": "team", "value": "ops"},
-    "prompt_version_tag.deleted": {"name": "example", "version": "1", "key": "team"},
-    "prompt_alias.created": {"name": "example", "alias": "production", "version": "1"},
-    "prompt_alias.deleted": {"name": "example", "alias": "production"},
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """How one attempt went. ``error``: why nothing was sent, "" if something was; ``body``: the beginning of the answer."""
+
+    event: str
+    is_done: bool
+    status: int | None = None
+    body: str = ""
+    error: str = ""
 
 
 class EventIn(msgspec.Struct):
@@ -164,121 +139,49 @@ async def test(request: Request, store: Store, actor: Any) -> Response:
     return Response(wire.encode({"result": found}), media_type="application/json")
 
 
-def told(view: View, entry: ledger.Entry) -> Iterator[webhooks.Told]:
-    """What an event of the ledger is called here, and what is told of it; nothing for most of them."""
-    body = entry.body
-    if entry.kind not in _TELLERS:
-        return
-    yield from _TELLERS[entry.kind](body, _is_prompt(view, body["model"]))
+def tried(store: Store, identity: str, event: str | None = None) -> Tried:
+    """Send an example of ``event``, or of the first that the webhook is told of, now and once.
 
-
-def message(
-    hook: Webhook, identity: str, event: str, data: dict[str, Any], at: datetime, now: datetime
-) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of what is sent."""
-    entity, _, action = event.partition(".")
-    body = json.dumps({"entity": entity, "action": action, "timestamp": at.isoformat(), "data": data}).encode()
-    moment = str(int(now.timestamp()))
-    headers = {
-        "Content-Type": "application/json",
-        "X-MLflow-Delivery-Id": identity,
-        "X-MLflow-Timestamp": moment,
-    }
-    if hook.secret:
-        signed = f"{identity}.{moment}.".encode() + body
-        mac = hmac.new(hook.secret.encode(), signed, hashlib.sha256).digest()
-        headers["X-MLflow-Signature"] = f"v1,{base64.b64encode(mac).decode()}"
-    return body, headers
-
-
-def _of_model(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
-    tags = body.get("tags", {})
-    kept = {key: value for key, value in tags.items() if key != registered.IS_PROMPT}
-    data = {"name": body["model"], "tags": kept, "description": body.get("description") or None}
-    yield ("prompt" if is_prompt else "registered_model") + ".created", data
-
-
-def _of_version(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
-    tags, data = dict(body.get("tags", {})), {"name": body["model"], "version": str(body["number"])}
-    told = {"tags": tags, "description": body.get("description") or None}
-    if is_prompt:
-        template = tags.pop(registered.PROMPT_TEXT, "")
-        tags.pop(registered.IS_PROMPT, None)
-        yield "prompt_version.created", data | {"template": template} | told
-    else:
-        yield "model_version.created", data | {"source": body.get("source", ""), "run_id": body["run_id"]} | told
-
-
-def _of_model_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
-    if is_prompt:
-        yield from _of_tags("prompt_tag", {"name": body["model"]}, body["changes"])
-
-
-def _of_version_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
-    data = {"name": body["model"], "version": str(body["number"])}
-    yield from _of_tags("prompt_version_tag" if is_prompt else "model_version_tag", data, body["changes"])
-
-
-def _of_tags(entity: str, data: dict[str, Any], changes: dict[str, Any]) -> Iterator[webhooks.Told]:
-    for key, value in changes.get("tags", {}).items():
-        if key == registered.STAGE:
-            continue
-        if value is None:
-            yield f"{entity}.deleted", data | {"key": key}
-        else:
-            yield f"{entity}.set", data | {"key": key, "value": value}
-
-
-def _of_alias(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
-    entity, data = (
-        "prompt_alias" if is_prompt else "model_version_alias",
-        {"name": body["model"], "alias": body["alias"]},
-    )
-    if body["after"] is None:
-        yield f"{entity}.deleted", data
-    else:
-        yield f"{entity}.created", data | {"version": str(body["after"])}
-
-
-_TELLERS = {
-    "model.created": _of_model,
-    "model.changed": _of_model_tags,
-    "version.registered": _of_version,
-    "version.changed": _of_version_tags,
-    "alias.moved": _of_alias,
-}
-
-
-def _is_prompt(view: View, model: str) -> bool:
-    try:
-        return models.get(view, model).kind == "prompt"
-    except MainstayError:
-        return False
-
-
-def _tried(store: Store, identity: str, asked: EventIn | None) -> dict[str, Any]:
+    Raises:
+        NotFound: there is no such webhook. Invalid: there is no such event.
+    """
     with store.view() as view:
         hook = webhooks.get(view, identity)
-    event = _events([asked])[0] if asked else hook.events[0]
+    [event] = wire_webhooks.known([event or hook.events[0]])
     now = store.clock()
-    body, headers = message(hook, ids.uuid7(), event, EXAMPLES[event], now, now)
+    body, headers = wire_webhooks.message(hook, ids.uuid7(), event, wire_webhooks.EXAMPLES[event], now, now)
     try:
         answer = egress.post(hook.url, body, headers, allow_loopback=settings.get("webhooks_to_loopback"))
     except MainstayError as error:
-        return {"success": False, "error_message": error.message}
-    return {"success": answer.status < 300, "response_status": answer.status, "response_body": answer.body}
+        return Tried(event=event, is_done=False, error=error.message)
+    return Tried(event=event, is_done=200 <= answer.status < 300, status=answer.status, body=answer.body)
+
+
+def _tried(store: Store, identity: str, asked: EventIn | None) -> dict[str, Any]:
+    found = tried(store, identity, _events([asked])[0] if asked else None)
+    if found.error:
+        return {"success": False, "error_message": found.error}
+    return {"success": found.is_done, "response_status": found.status, "response_body": found.body}
 
 
 def _check_url(url: str) -> None:
-    # An address of this machine may be kept, as MLflow's clients expect; whether it is called is asked at each sending.
-    egress.check(url, allow_loopback=True)
+    """Pass if the address may be kept; an address of this machine may, as MLflow's clients expect.
+
+    Raises:
+        Invalid: it may not, beginning with the words by which clients know it.
+    """
+    if not url.strip():
+        raise Invalid("Webhook URL cannot be empty or just whitespace; https://host/path is expected.")
+    try:
+        # Whether it is called is asked at each sending.
+        egress.check(url, allow_loopback=True)
+    except Invalid as error:
+        is_odd = not url.lower().startswith(("http://", "https://"))
+        raise Invalid(f"Invalid webhook URL{' scheme' if is_odd else ''}: {error.message}") from error
 
 
 def _events(asked: list[EventIn]) -> list[str]:
-    found = [f"{each.entity}.{each.action}".lower() for each in asked]
-    if unknown := next((event for event in found if event not in EXAMPLES), None):
-        raise Invalid(f"there is no webhook event {unknown[:80]!r}; the events are {', '.join(EXAMPLES)}.")
-    return found
+    return wire_webhooks.known([f"{each.entity}.{each.action}".lower() for each in asked])
 
 
 def _state(status: str) -> str:

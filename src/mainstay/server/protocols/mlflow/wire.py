@@ -115,9 +115,9 @@ def convert(kind: type[R], values: dict[str, Any]) -> R:
     return _complete(kind, found)
 
 
-def number(value: float) -> float | str:
-    """A double as MLflow writes it: NaN as a text, infinity as the largest there is."""
-    if math.isnan(value):
+def number(value: float | None) -> float | str:
+    """A double as MLflow writes it: what is no number as a text, infinity as the largest there is."""
+    if value is None or math.isnan(value):
         return "NaN"
     return math.copysign(LARGEST, value) if math.isinf(value) else value
 
@@ -301,6 +301,8 @@ _MISSED = {
     "run": "Run with id={} not found",
     "experiment": "No Experiment with id={} exists",
     "logged_model": "Logged model with ID '{}' not found.",
+    "webhook": "Webhook with ID {} not found",
+    "evaluation_set": "Evaluation dataset with id '{}' not found",
 }
 _MILLISECOND = timedelta(milliseconds=1)
 _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`(?: - at `\$\.?(?P<path>.*)`)?")

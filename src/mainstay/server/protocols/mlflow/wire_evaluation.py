@@ -11,7 +11,7 @@ from typing import Any
 
 from mainstay.domain import strict_json
 from mainstay.domain.digests import sha256_hex
-from mainstay.domain.errors import Invalid, Malformed, NotFound
+from mainstay.domain.errors import Invalid, Malformed
 from mainstay.domain.evaluation import EvaluationSet, Example, Scorer
 from mainstay.domain.search import Comparison
 from mainstay.lifecycle.tracking.traces import filters
@@ -128,11 +128,6 @@ def order(clauses: Iterable[str]) -> list[tuple[str, bool]]:
             raise wire.unusable("order_by", clause, "a field, and ASC or DESC behind it, are expected")
         found.append((_field(*filters.name(words[0]))[1], words[1:] == [] or words[1].upper() == "ASC"))
     return found or [("created_at", False)]
-
-
-def not_found(identity: str) -> NotFound:
-    """The error for an id that no evaluation set has, in the words by which clients recognise it."""
-    return NotFound(f"Evaluation dataset with id '{identity[:80]}' not found.")
 
 
 def token(offset: int) -> str:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commits on their way: steps that are done go on record together, while the next ones are being carried out.
+
+In: records of steps, and keys that somebody will want to know about. Out: the control plane's answers, in that order. One
+request takes along whatever has gathered meanwhile: bytes, steps and questions. What follows a step waits for its answer,
+so that a step never builds on something that is not on record; what stands beside it does not wait.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mainstay.engine.hits import Hits
+from mainstay.engine.nearby import Nearby
+
+_MOST_STEPS = 250
+
+
+@dataclass(kw_only=True, eq=False)
+class Ticket:
+    """One record on its way. ``answer`` is there once it is ``done``; ``lookup``: keys asked about with it."""
+
+    body: Mapping[str, Any]
+    lookup: Sequence[str] = ()
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    done: bool = False
+
+
+class Commits:
+    """The way of one run's steps onto the record; one thread sends, in the order of the records."""
+
+    def __init__(self, nearby: Nearby, hits: Hits, *, run_id: str, worker: str) -> None:
+        self._nearby = nearby
+        self._hits = hits
+        self._about = {"pipeline_run": run_id, "worker": worker}
+        self._queue: deque[Ticket] = deque()
+        self._is_urgent = False
+        self._is_sending = False
+        self._is_closed = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="mainstay-commits", daemon=True)
+        self._thread.start()
+
+    def put(self, body: Mapping[str, Any], *, lookup: Sequence[str] = (), is_urgent: bool = True) -> Ticket:
+        """Take a record. One that is not urgent may wait for others to go with.
+
+        Raises:
+            MainstayError: an earlier one was refused.
+        """
+        ticket = Ticket(body=body, lookup=lookup)
+        with self._changed:
+            self._raise()
+            self._queue.append(ticket)
+            self._is_urgent |= is_urgent or len(self._queue) >= _MOST_STEPS
+            self._changed.notify_all()
+        return ticket
+
+    def urge(self) -> None:
+        """Send what waits."""
+        with self._changed:
+            self._is_urgent = bool(self._queue)
+            self._changed.notify_all()
+
+    def wait(self, ticket: Ticket) -> None:
+        """Until ``ticket`` is answered. Raises MainstayError: it, or one before it, was refused."""
+        with self._changed:
+            self._is_urgent = bool(self._queue)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: ticket.done or self._error is not None)
+            if not ticket.done:
+                self._raise()
+
+    def flush(self) -> None:
+        """Until everything is answered. Raises MainstayError: something was refused."""
+        with self._changed:
+            self._is_urgent = bool(self._queue)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error is not None or not (self._queue or self._is_sending))
+            self._raise()
+
+    def close(self) -> None:
+        """Send what waits, if that is possible, and end."""
+        with contextlib.suppress(Exception):
+            self.flush()
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_urgent or self._is_closed)
+                if self._is_closed or self._error is not None:
+                    return
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_STEPS))]
+                self._is_urgent, self._is_sending = bool(self._queue), True
+            try:
+                self._send(batch)
+            # Whatever it is belongs to whoever waits; this thread only carries it there.
+            except BaseException as error:
+                self._error = error
+            with self._changed:
+                self._is_sending = False
+                self._changed.notify_all()
+
+    def _send(self, batch: Sequence[Ticket]) -> None:
+        asked = [
+            key for key in dict.fromkeys(key for each in batch for key in each.lookup) if not self._hits.is_asked(key)
+        ]
+        fresh = self._nearby.fresh()
+        body = {
+            **self._about,
+            "blobs": [base64.b64encode(each).decode() for each in fresh.values()],
+            "steps": [dict(each.body) for each in batch],
+            "lookup": asked,
+        }
+        told = self._nearby.platform.post("/steps/commit-all", body)
+        self._nearby.forget(fresh)
+        self._hits.learn(asked, told["hits"])
+        for ticket, answer in zip(batch, told["steps"], strict=True):
+            ticket.answer, ticket.done = answer, True

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packs: many objects in one file of about 64 MB, because a file, a name and a wait for the disk for each would cost more than
+their bytes.
+
+A pack is written once: the objects one after the other, then their index, then the digest of that index, which is also the
+pack's name. Two kinds of object stand in it: bytes, named by their SHA-256, and *recipes*: a large blob, named by its own
+SHA-256 too, as the list of the chunks that make it. Whoever reads gets verified bytes; which pack they came from is nobody's
+business.
+
+::
+
+    "MAINSTAY PACK 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.domain.errors import Corrupt
+
+MAGIC = b"MAINSTAY PACK 1\n"
+SIZE = 64 << 20
+BYTES, RECIPE = 0, 1
+_SEEN_S = 600
+INDEX = np.dtype([("digest", "V32"), ("offset", "<u8"), ("length", "<u8"), ("size", "<u8"), ("kind", "<u8")])
+TAIL = struct.Struct("<32sQ8s")
+_END = b"pack end"
+_STEP = struct.Struct("<32sI")
+
+
+class Place(NamedTuple):
+    """Where an object stands. ``length`` is what it takes in the pack, ``size`` what it is when it is read."""
+
+    pack: str
+    offset: int
+    length: int
+    size: int
+    kind: int
+
+
+class Shelf(Protocol):
+    """Where packs stand: a folder, or an object store."""
+
+    def names(self) -> dict[str, float]:
+        """Every pack with the time it was last written or touched, in seconds since 1970; FileNotFoundError never."""
+        ...
+
+    def token(self) -> object:
+        """Differs when there may be packs that were not there before; None if that cannot be told cheaply."""
+        ...
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Some bytes of a pack; FileNotFoundError if it is gone."""
+        ...
+
+    def length(self, name: str) -> int:
+        """Bytes of a pack; FileNotFoundError if it is gone."""
+        ...
+
+    def touch(self, name: str) -> bool:
+        """Make a pack as young as if it were written now; whether it is still there."""
+        ...
+
+    def remove(self, name: str, before: float) -> bool:
+        """Take a pack away, unless it was written or touched since ``before``."""
+        ...
+
+
+class Catalogue:
+    """What stands in which pack; kept in memory, 57 bytes an object, and brought up to date when something is not found."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.damaged: set[tuple[str, int]] = set()
+        self._lock = threading.RLock()
+        self._token: object = None
+        self._packs: dict[str, NDArray[np.void]] = {}
+        self._keys = np.empty(0, np.uint64)
+        self._sorted: list[tuple[int, int]] | NDArray[np.int64] = np.empty((0, 2), np.int64)
+        self._names: list[str] = []
+        self._recent: dict[bytes, list[Place]] = {}
+        self._is_read = False
+        self._whole: dict[str, float] = {}
+
+    def find(self, digest: str) -> Place | None:
+        """The newest place of an object."""
+        return next(self.places(digest), None)
+
+    def sound(self, digest: str) -> Place | None:
+        """The newest place of an object at which nobody found it damaged: one that need not be written again."""
+        return next((place for place in self.places(digest) if place[:2] not in self.damaged), None)
+
+    def places(self, digest: str) -> Iterator[Place]:
+        """Every place of an object, newest first."""
+        key = bytes.fromhex(digest)
+        with self._lock:
+            if not self._is_read:
+                self.refresh()
+            found = self._known(key)
+            if not found and self._may_have_more():
+                self.refresh()
+                found = self._known(key)
+        yield from found
+
+    def is_known_whole(self, digest: str) -> bool:
+        """Whether all chunks of a large blob were seen, and made young, a short while ago."""
+        return self._whole.get(digest, 0) > time.monotonic() - _SEEN_S
+
+    def note_whole(self, digest: str) -> None:
+        """All chunks of a large blob are there."""
+        if len(self._whole) > 10_000:
+            self._whole.clear()
+        self._whole[digest] = time.monotonic()
+
+    def add(self, name: str, index: NDArray[np.void]) -> None:
+        """A pack that was just written."""
+        with self._lock:
+            self._packs[name] = index
+            self._remember(name, index)
+
+    def forget(self, name: str) -> None:
+        """A pack that is gone."""
+        with self._lock:
+            self._whole.clear()
+            if self._packs.pop(name, None) is not None:
+                self._arrange()
+
+    def refresh(self) -> None:
+        """Read the indexes of packs that came, and forget those that went."""
+        with self._lock:
+            self._token = self.shelf.token()
+            there = self.shelf.names()
+            gone = [name for name in self._packs if name not in there]
+            self._whole.clear()
+            for name in gone:
+                del self._packs[name]
+            came = sorted((name for name in there if name not in self._packs), key=lambda name: there[name])
+            for name in came:
+                self._packs[name] = read_index(self.shelf, name)
+            if gone or not self._is_read or len(came) > 100:
+                self._arrange()
+            else:
+                for name in came:
+                    self._remember(name, self._packs[name])
+            self._is_read = True
+
+    def everything(self) -> Iterator[tuple[str, NDArray[np.void]]]:
+        """Every pack with its index."""
+        with self._lock:
+            self.refresh()
+            packs = list(self._packs.items())
+        yield from packs
+
+    def _may_have_more(self) -> bool:
+        token = self.shelf.token()
+        return token is None or token != self._token
+
+    def _known(self, key: bytes) -> list[Place]:
+        found = list(reversed(self._recent.get(key, ())))
+        start = int(np.searchsorted(self._keys, np.uint64(int.from_bytes(key[:8], "little"))))
+        while start < len(self._keys) and int(self._keys[start]) == int.from_bytes(key[:8], "little"):
+            pack, row = self._sorted[start]
+            entry = self._packs[self._names[pack]][row]
+            if entry["digest"].tobytes() == key:
+                found.append(_place(self._names[pack], entry))
+            start += 1
+        return found
+
+    def _remember(self, name: str, index: NDArray[np.void]) -> None:
+        for digest, *place in index.tolist():  # at once: a look at each element of an array costs more than all of this
+            self._recent.setdefault(digest, []).append(Place(name, *place))
+
+    def _arrange(self) -> None:
+        """Sort all there is by the first eight bytes of the digest: one search instead of one a pack."""
+        self._recent = {}
+        self._names = list(self._packs)
+        indexes = [self._packs[name] for name in self._names]
+        if not indexes:
+            self._keys, self._sorted = np.empty(0, np.uint64), np.empty((0, 2), np.int64)
+            return
+        keys = np.concatenate([_keys(index) for index in indexes])
+        packs = np.repeat(np.arange(len(indexes)), [len(index) for index in indexes])
+        rows = np.concatenate([np.arange(len(index)) for index in indexes])
+        order = np.lexsort((-packs, keys))
+        self._keys = keys[order]
+        self._sorted = np.column_stack((packs[order], rows[order]))
+
+
+def read_index(shelf: Shelf, name: str) -> NDArray[np.void]:
+    """What stands in a pack.
+
+    Raises:
+        Corrupt: its index was damaged.
+    """
+    length = shelf.length(name)
+    end = shelf.read(name, max(0, length - TAIL.size), TAIL.size)
+    if len(end) == TAIL.size:
+        digest, count, mark = TAIL.unpack(end)
+        size = count * INDEX.itemsize
+        if mark == _END and size + TAIL.size + len(MAGIC) <= length:
+            raw = shelf.read(name, length - TAIL.size - size, size)
+            if hashlib.sha256(raw).digest() == digest and digest.hex() == name:
+                return np.frombuffer(raw, INDEX)
+    raise Corrupt(
+        f"pack {name} was damaged: its index no longer matches its name. Restore it from a backup.", pack=name
+    )
+
+
+def ending(entries: Iterable[tuple[bytes, int, int, int, int]]) -> tuple[str, bytes, NDArray[np.void]]:
+    """The name of a pack, the bytes at its end, and its index."""
+    index = np.array(list(entries), INDEX)
+    raw = index.tobytes()
+    digest = hashlib.sha256(raw).digest()
+    return digest.hex(), raw + TAIL.pack(digest, len(index), _END), index
+
+
+def recipe(chunks: Iterable[tuple[str, int]]) -> bytes:
+    """A large blob as the digests and sizes of its chunks, in order."""
+    return b"".join(_STEP.pack(bytes.fromhex(digest), size) for digest, size in chunks)
+
+
+def steps(recipe: bytes) -> Iterator[tuple[str, int]]:
+    """The chunks that make a blob: digest and size of each."""
+    for digest, size in _STEP.iter_unpack(recipe):
+        yield digest.hex(), size
+
+
+def _keys(index: NDArray[np.void]) -> NDArray[np.uint64]:
+    raw = np.frombuffer(index["digest"].tobytes(), "<u8")
+    return raw.reshape(-1, 4)[:, 0].astype(np.uint64)
+
+
+def _place(name: str, entry: np.void) -> Place:
+    return Place(name, int(entry["offset"]), int(entry["length"]), int(entry["size"]), int(entry["kind"]))
