@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
+    from mainstay.engine.materialise import materialiser
+    from mainstay.engine.named_results import Out
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.references.delta import delta
     from mainstay.engine.references.iceberg import iceberg
@@ -83,9 +85,12 @@ _ROOM_BY_NAME = {
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
     "reproduce": "mainstay.engine.reproduction",
+    "Out": "mainstay.engine.named_results",
+    "materialiser": "mainstay.engine.materialise",
 }
 
 __all__ = [
+    "Out",
     "Recording",
     "SweepCallback",
     "__version__",
@@ -112,6 +117,7 @@ __all__ = [
     "log_params",
     "log_table",
     "log_text",
+    "materialiser",
     "pipeline",
     "predict",
     "register",

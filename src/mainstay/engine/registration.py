@@ -8,7 +8,7 @@ made with the model as loaded from its files, the one that will serve, not with 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Registration:
     features: tuple[str, ...] | None = None
     nullable: tuple[str, ...] | None = None
     description: str | None = None
+    views_behind: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda inputs: []  # pins of those that make any
     declared: Mapping[str, Any] | None = None  # the model's section of mainstay.toml
 
 
@@ -66,6 +67,7 @@ def carry_out(platform: Platform, asked: Registration) -> Version:
         return Version(id=known["id"], digest=known["digest"], is_known=True)
     model = models.load(stored, platform)
     signature, evaluation = _judged(platform, asked, model)
+    signature = replace(signature, views=tuple(asked.views_behind([column.name for column in signature.inputs])))
     made = platform.post(
         f"/models/{_there(platform, asked)}/versions",
         {
@@ -214,6 +216,9 @@ def _same(platform: Platform, asked: Registration, files: Mapping[str, str]) -> 
     if not versions:
         return None
     newest = platform.get(f"/models/{asked.model}/versions/{max(_number(each) for each in versions)}")
+    inputs = [column["name"] for column in newest["signature"]["inputs"]]
+    if list(newest["signature"].get("views", [])) != asked.views_behind(inputs):
+        return None
     digests = {name: file["digest"] if isinstance(file, Mapping) else file for name, file in newest["files"].items()}
     pairs = {(each["id"], each["role"]) for each in newest.get("snapshots") or ()}
     return newest if digests == dict(files) and pairs == set(asked.snapshots) else None

@@ -335,8 +335,11 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 
 
 def _schema(view: View, model: str, version: int) -> pa.Schema:
-    inputs = versions.get(view, model=model, number=version).signature["inputs"]
-    return pa.schema([*_META.items(), *((column["name"], _INPUT[column["type"]]) for column in inputs)])
+    signature = versions.get(view, model=model, number=version).signature
+    entities = [column for pin in signature.get("views", []) for column in pin["entity"]]
+    # Whose features were looked up stands beside them; an entity may be an input as well, or of several views.
+    columns = {column["name"]: _INPUT[column["type"]] for column in [*entities, *signature["inputs"]]}
+    return pa.schema([*_META.items(), *columns.items()])
 
 
 def _keep(
