@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         start_run,
     )
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
-    from mainstay.client.sweeps import sweep
+    from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.materialise import materialiser
     from mainstay.engine.named_results import Out
@@ -71,6 +71,7 @@ _ROOM_BY_NAME = {
     "log_table": "mainstay.client.recording",
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
+    "SweepCallback": "mainstay.client.sweeps",
     "sweep": "mainstay.client.sweeps",
     "dataset": "mainstay.client.datasets",
     "connect": "mainstay.client.sdk",
@@ -91,6 +92,7 @@ _ROOM_BY_NAME = {
 __all__ = [
     "Out",
     "Recording",
+    "SweepCallback",
     "__version__",
     "autolog",
     "backfill",
