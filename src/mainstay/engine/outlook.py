@@ -7,10 +7,11 @@ Shared by the plan, which believes what was recorded, and the execution, which r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mainstay.domain.clock import utc_now
@@ -28,6 +29,7 @@ from mainstay.engine.refs import ExistingNode, MapNode, Node, Ref, RegisterNode,
 from mainstay.engine.step_calls import outputs_from
 from mainstay.engine.tracing import Trace
 
+_LONGEST_PATH = 1000
 SNAPSHOT, VERSION = "snapshot", "version"  # kinds of outputs that name a thing of the control plane
 
 
@@ -147,8 +149,12 @@ class Outlook:
 
     def remarks(self) -> list[str]:
         """What the cached steps read that no key can hold, each with its line."""
-        steps = [node.step for node in self.trace.nodes if isinstance(node, StepNode) and node.step.options.cache]
-        return list(dict.fromkeys(text for step in dict.fromkeys(steps) for text in self.closures.of(step).remarks))
+        nodes = [
+            node for node in self.trace.nodes if isinstance(node, (StepNode, MapNode)) and node.step.options.cache
+        ]
+        cached = dict.fromkeys(node.step for node in nodes)
+        told = [text for step in cached for text in self.closures.of(step).remarks]
+        return list(dict.fromkeys([*told, *(text for node in nodes for text in _named_files(node))]))
 
     def width_of(self, node: MapNode) -> int | None:
         """How many calls a map makes; None while what it goes over is not known.
@@ -327,6 +333,16 @@ class Belief:
         if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
             return None
         return outputs_from(list(before.get("outputs") or ())) or None
+
+
+def _named_files(node: StepNode | MapNode) -> Iterator[str]:
+    """Texts among the arguments that name a file: a key holds the text, not what is in the file."""
+    for name, value in node.arguments.items():
+        if isinstance(value, str) and 0 < len(value) < _LONGEST_PATH and "." in value and Path(value).is_file():
+            yield (
+                f"step {node.step.name} is given {name}={value!r}, a text; the file's content counts only if it is given"
+                " as a Path, or made a snapshot"
+            )
 
 
 def _length(seconds: float) -> str:
