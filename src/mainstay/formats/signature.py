@@ -71,6 +71,27 @@ class Output:
             found["classes"] = list(self.classes)
         return found if self.positive is None else {**found, "positive": self.positive}
 
+    def places(self, labels: pa.ChunkedArray) -> Array:
+        """The place of each label among the classes, as float64; NaN where there is no label.
+
+        Raises:
+            Invalid: a label is none of the classes.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = {label: float(place) for place, label in enumerate(self.classes or ())}
+        encoded = pc.dictionary_encode(labels)
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        different = encoded.dictionary.to_pylist()
+        if strangers := sorted(repr(each) for each in different if each is not None and each not in known):
+            raise Invalid(
+                f"there is label {strangers[0]}; the model knows {', '.join(map(repr, self.classes or ())) or 'none'}."
+            )
+        places = np.array([np.nan if each is None else known[each] for each in different] + [np.nan])
+        found: Array = places[encoded.indices.fill_null(len(different)).to_numpy(zero_copy_only=False)]
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:

@@ -190,11 +190,12 @@ def _golden_of(evaluation: Path, columns: tuple[str, ...]) -> dict[str, Any]:
 
 def _totals(view: View, rollout: Rollout) -> dict[str, Any]:
     totals = tables.totals(view, rollout.deployment)
+    limit = prediction_log.error_limit(view, rollout.deployment, rollout.champion)
     found: dict[str, Any] = {}
     for role, number in (("canary", rollout.release), ("champion", rollout.champion)):
         row = totals.get(number) if number is not None else None
         n = int(row.requests) if row else 0
-        wrong, labelled = prediction_log.wrong_since(view, rollout.deployment, number, rollout.started_at)
+        wrong, labelled = prediction_log.wrong_since(view, rollout.deployment, number, rollout.started_at, limit=limit)
         found[role] = {
             "errors": [n, int(row.errors) if row else 0],
             "latency": [n, int(row.slow) if row else 0],
