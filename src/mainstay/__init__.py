@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mainstay.client.autologging import autolog
+    from mainstay.client.datasets import dataset
     from mainstay.client.recording import (
         Recording,
         current_run,
@@ -33,12 +34,19 @@ if TYPE_CHECKING:
     from mainstay.client.sweeps import sweep
     from mainstay.engine.contracts import contract
     from mainstay.engine.pipelines import pipeline
+    from mainstay.engine.references.delta import delta
+    from mainstay.engine.references.iceberg import iceberg
+    from mainstay.engine.references.source import source
+    from mainstay.engine.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
     from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
+    "delta": "mainstay.engine.references.delta",
+    "iceberg": "mainstay.engine.references.iceberg",
+    "source": "mainstay.engine.references.source",
     "step": "mainstay.engine.steps",
     "pipeline": "mainstay.engine.pipelines",
     "snapshot": "mainstay.engine.verbs",
@@ -62,6 +70,7 @@ _ROOM_BY_NAME = {
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
     "sweep": "mainstay.client.sweeps",
+    "dataset": "mainstay.client.datasets",
     "connect": "mainstay.client.sdk",
     "predict": "mainstay.client.sdk",
     "diff": "mainstay.client.sdk",
@@ -72,6 +81,7 @@ _ROOM_BY_NAME = {
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
+    "reproduce": "mainstay.engine.reproduction",
 }
 
 __all__ = [
@@ -82,11 +92,14 @@ __all__ = [
     "connect",
     "contract",
     "current_run",
+    "dataset",
+    "delta",
     "diff",
     "explain",
     "feature_view",
     "feedback",
     "get_training",
+    "iceberg",
     "live",
     "log_artifact",
     "log_dict",
@@ -101,11 +114,13 @@ __all__ = [
     "predict",
     "register",
     "release",
+    "reproduce",
     "run",
     "schedule",
     "set_tags",
     "snapshot",
     "snapshots",
+    "source",
     "start_run",
     "step",
     "sweep",

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstay.domain import folders as trees
 from mainstay.domain.data import Snapshot
 from mainstay.domain.errors import Invalid
-from mainstay.lifecycle.data import contracts, diffs, rows
+from mainstay.lifecycle.data import contracts, datasets, diffs, rows, snapshots
 from mainstay.store import Store
 
 from .test_routes import make, take
@@ -184,3 +185,24 @@ def test_memory_is_for_the_key_and_one_column_at_a_time(tmp_path: Path, monkeypa
     rows.compare(files, files, ["k"])
 
     assert len(asked) == 62 and max(map(len, asked)) == 1
+
+
+def test_folders_are_compared_file_by_file(store: Store, tmp_path: Path) -> None:
+    taken = []
+    for state in ({"a.txt": b"1", "sub/b.txt": b"2", "c.txt": b"3"}, {"a.txt": b"1", "sub/b.txt": b"9", "d.txt": b"3"}):
+        files = [trees.File(path=path, digest=store.blobs.put(data)[0], size=len(data)) for path, data in state.items()]
+        manifest, _ = trees.write(files, lambda data: store.blobs.put(data)[0])
+        with store.change(actor="ana", reason="a folder") as change:
+            if not taken:
+                datasets.create(change, name="scans", owner="ana")
+            taken.append(snapshots.take(change, dataset="scans", blob=manifest, format="files"))
+
+    found = compare(store, *taken)
+
+    assert found.files is not None
+    assert (found.files.added, found.files.removed, found.files.changed, found.files.same) == (1, 1, 1, 1)
+    assert found.files.shown_changed == ["sub/b.txt"] and found.columns == ()
+    with pytest.raises(Invalid, match="are of kind files"):
+        compare(store, *taken, "id")
+    with store.view() as view, pytest.raises(Invalid, match="of kind files; a contract is inferred from a table"):
+        contracts.shown_by(view, taken[0])

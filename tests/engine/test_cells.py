@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,24 +33,26 @@ CELLS = {
 }
 
 
-@pytest.fixture
-def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs a cell, in a shell whose names are those of ``__main__`` as in a notebook."""
-    import sys
-    import types
-
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Any]:
+    """IPython without a terminal, whose names are those of its ``__main__`` as in a notebook."""
     from IPython.core.interactiveshell import InteractiveShell
 
     main = types.ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", main)
-    shell = InteractiveShell(user_module=main, user_ns=vars(main))
+    yield InteractiveShell(user_module=main, user_ns=vars(main))
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def notebook(shell: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a cell."""
+    monkeypatch.setitem(sys.modules, "__main__", shell.user_module)
 
     def run(cell: str) -> Any:
-        shell.run_cell(textwrap.dedent(cell), store_history=True).raise_error()
-        return vars(main)
+        shell.run_cell(textwrap.dedent(cell)).raise_error()
+        return vars(shell.user_module)
 
-    yield run
-    InteractiveShell.clear_instance()
+    return run
 
 
 def open_notebook(notebook: Run) -> Pipeline[..., Any]:

@@ -18,6 +18,16 @@ def start(web: httpx.Client, **facts: Any) -> str:
     return str(answer.json()["id"])
 
 
+def test_how_the_machine_fared_comes_behind_what_was_measured(web: httpx.Client) -> None:
+    run = start(web, experiment="machines")
+    metrics = [{"key": key, "value": 1.0} for key in ("system/cpu", "zeta", "auc")]
+    web.post(f"/runs/{run}/log", json={"metrics": metrics})
+
+    assert list(web.get(f"/runs/{run}").json()["metrics"]) == ["auc", "zeta", "system/cpu"]
+    listed = web.get("/runs", params={"experiment": "machines"}).json()["items"]
+    assert list(listed[0]["metrics"]) == ["auc", "zeta", "system/cpu"]
+
+
 def test_a_run_tells_all_that_was_said_of_it(web: httpx.Client) -> None:
     plot = hashlib.sha256(b"plot").hexdigest()
     web.put(f"/blobs/{plot}", content=b"plot")

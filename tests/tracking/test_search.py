@@ -228,12 +228,14 @@ def number_of(value: Any) -> float | None:
         return None
 
 
-@pytest.mark.parametrize("few", [0, 5_000])
+@pytest.mark.parametrize(("few", "many_"), [(-1, -1), (-1, 20_000), (5_000, 20_000)])
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_search_is_the_slow_search_page_by_page(
-    many: tuple[Store, list[dict[str, Any]]], order: str, few: int, monkeypatch: pytest.MonkeyPatch
+    many: tuple[Store, list[dict[str, Any]]], order: str, few: int, many_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Gathered, walked past sets of ids, or walked without them."""
     monkeypatch.setattr(tables, "FEW", few)
+    monkeypatch.setattr(tables, "MANY", many_)
     store, known = many
     for text, holds in FILTERS.items():
         for experiment, deleted in (("a", False), (None, None)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mainstay.cli import diffs as differences
-from mainstay.cli import printing, references, words
+from mainstay.cli import printing, progress, references, storage, words
 from mainstay.cli.connection import connected, reasoned, require_reason
 from mainstay.cli.printing import Column, Empty
 from mainstay.domain.errors import Invalid, NotFound
@@ -17,7 +17,6 @@ from mainstay.domain.errors import Invalid, NotFound
 if TYPE_CHECKING:
     from mainstay.client.session import Session
 
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 EMPTY = Empty(
     "No dataset yet. A dataset is a named source; each file taken in becomes a snapshot: immutable, digested, "
     "profiled, and held to the contract.",
@@ -47,6 +46,7 @@ CONTRACT = (
     Column("missing values", lambda column: "allowed" if column["nullable"] else "refused"),
     Column("range", lambda column: _range(column["minimum"], column["maximum"])),
     Column("aliases", lambda column: words.listed(column["aliases"])),
+    Column("further", lambda column: _further(column)),
     Column("categories", lambda column: _some(column["categories"]), "prose"),
 )
 REFUSALS = (
@@ -100,7 +100,8 @@ def show(session: Session, as_json: bool, name: str) -> None:
 
 @datasets.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--files", "as_files", is_flag=True, help="Keep a Parquet or CSV file as it is, unread.")
 @click.option("--owner", help="Who answers for a dataset that is new; default: you.")
 @click.option("--description", default="", help="What a dataset that is new holds.")
 @click.option("--source", help="Where the rows come from; default: the file's name.")
@@ -113,30 +114,31 @@ def add(
     as_json: bool,
     because: dict[str, Any],
     name: str,
-    file: Path,
+    path: Path,
+    as_files: bool,
     owner: str | None,
     description: str,
     source: str | None,
     since: str | None,
     until: str | None,
 ) -> None:
-    """Take a file in as a snapshot of a dataset.
+    """Take a file or a folder in as a snapshot of a dataset.
 
-    FILE is Parquet or CSV. A dataset that is new is made; a file that breaks the contract is refused.
+    A Parquet or CSV file is a table, and is refused if it breaks the contract. A folder, or any other file, is kept
+    as files. A dataset that is new is made.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise Invalid(f"{file.name} is not called .parquet or .csv; only such files are taken in.")
+    from mainstay.client import datasets as bringing
+
     if (since is None) != (until is None):
         raise click.UsageError("a period has two ends: give --since and --until, or neither.")
     _ensure(session, name, owner, description, because)
     body = {
-        "blob": session.put_blob(file),
-        "format": FORMATS[file.suffix.lower()],
-        "source": source or file.name,
+        "source": source or path.resolve().name,
         "period": {"since": since, "until": until} if since else None,
     }
     try:
-        taken = session.post(references.path("datasets", name, "snapshots"), body | because)
+        with progress.doing(f"reading {path.name or path}", err=as_json):
+            taken = bringing.add(session, name, path, body | because, as_files=as_files)
     except Invalid as refusal:
         raise Invalid(refusal.message + _next_step(name, refusal.facts), **refusal.facts) from refusal
     printing.answer(taken, as_json, _say_taken)
@@ -159,6 +161,30 @@ def alias(session: Session, as_json: bool, because: dict[str, Any], name: str, c
             f"contract of {name} is now version {contract['version']}: {column} may arrive as {alias}"
         ),
     )
+
+
+@datasets.command()
+@click.argument("name")
+@click.argument("address")
+@click.option("--as", "system", type=click.Choice(["delta", "iceberg", "source"]), required=True, help="Who keeps it.")
+@click.option("--version", type=click.IntRange(0), help="Delta's version, or Iceberg's snapshot; default: the newest.")
+@reasoned(required=False)
+@connected
+def refer(
+    session: Session, as_json: bool, because: dict[str, Any], name: str, address: str, system: str, version: int | None
+) -> None:
+    """Take a table that stays where it is in as a snapshot, by reference.
+
+    ADDRESS is the place of a Delta table, the name of an Iceberg table in the default catalogue, or a Parquet or CSV file,
+    which nothing keeps: whatever comes of that carries a warning.
+    """
+    from mainstay.engine import references as systems
+
+    reference = systems.pin(system, address, version)
+    _ensure(session, name, None, "", because)
+    body = {"blob": session.put_blob(reference.manifest()), "format": "reference", "source": address}
+    taken = session.post(references.path("datasets", name, "snapshots"), body | because)
+    printing.answer(taken, as_json, _say_taken)
 
 
 @datasets.command()
@@ -207,6 +233,10 @@ def rollback(session: Session, as_json: bool, because: dict[str, Any], name: str
     printing.answer(done, as_json, lambda ref: printing.say(f"{name}@current is {name}@{ref['number']}, from now on"))
 
 
+for _command in (storage.verify, storage.checkout, storage.export):
+    datasets.add_command(_command)
+
+
 def _ensure(session: Session, name: str, owner: str | None, description: str, because: dict[str, Any]) -> None:
     try:
         session.get(references.path("datasets", name))
@@ -224,7 +254,10 @@ def _next_step(name: str, facts: dict[str, Any]) -> str:
 
 def _say_taken(snapshot: dict[str, Any]) -> None:
     known = " was there before: the very same content" if snapshot["is_known"] else ""
-    printing.say(f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} rows, digest {snapshot['digest']}")
+    what = "files" if snapshot["kind"] == "files" else "rows"
+    printing.say(
+        f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} {what}, digest {snapshot['digest']}"
+    )
     for warning in snapshot["warnings"]:
         printing.say(f"  {words.one_line(warning['sentence'])}", "yellow")
 
@@ -240,6 +273,7 @@ def _show(dataset: dict[str, Any]) -> None:
             ("rows", words.count(dataset["rows_total"])),
             ("names", words.value(dataset["refs"])),
             ("contract", f"version {contract['version']}" if contract else "none yet: the first snapshot makes it"),
+            *_whole(contract),
             ("used by", words.listed(dataset["used_by"])),
         ]
     )
@@ -248,18 +282,31 @@ def _show(dataset: dict[str, Any]) -> None:
     printing.print_table(dataset["refusals"], REFUSALS, title="refused")
 
 
+def _whole(contract: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What a contract asks of a batch as a whole."""
+    if contract is None:
+        return []
+    low, high = words.count(contract["rows_low"]), words.count(contract["rows_high"])
+    keys = [("keys", "; ".join(words.listed(key) for key in contract["keys"]))] if contract["keys"] else []
+    return [("rows of a batch", f"{low} to {high}, else {contract['on_rows']}"), *keys]
+
+
 def _show_snapshot(snapshot: dict[str, Any]) -> None:
     printing.print_facts(
         [
             ("snapshot", snapshot["id"]),
-            ("rows", words.count(snapshot["rows"])),
+            ("files" if snapshot["kind"] == "files" else "rows", words.count(snapshot["rows"])),
             ("size", words.size(snapshot["size"])),
             ("period", words.period(snapshot["period"])),
             ("source", snapshot["source"] or "unknown"),
             ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
             ("run", snapshot["run_id"] or "none"),
             ("made of", words.listed(snapshot["parents"])),
-            ("contract", f"version {snapshot['contract_version']}"),
+            (
+                "contract",
+                f"version {snapshot['contract_version']}" if snapshot["profile"] else f"none: {snapshot['kind']}",
+            ),
+            *_reference(snapshot["reference"]),
             ("used by", words.listed(snapshot["used_by"])),
             ("digest", snapshot["digest"]),
             *((f"warning {n}", warning["sentence"]) for n, warning in enumerate(snapshot["warnings"], 1)),
@@ -269,6 +316,13 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
+
+
+def _reference(reference: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if reference is None:
+        return []
+    pinned = "which keeps it" if reference["is_pinned"] else "which nothing keeps as it was"
+    return [("stays at", f"{reference['uri']} ({reference['system']}, version {reference['version']}, {pinned})")]
 
 
 def _show_users(found: dict[str, Any]) -> None:
@@ -291,6 +345,13 @@ def _newest(snapshots: list[dict[str, Any]]) -> str:
 
 def _range(low: Any, high: Any) -> str:
     return "any" if low is None and high is None else f"{words.value(low)} to {words.value(high)}"
+
+
+def _further(column: dict[str, Any]) -> str:
+    said = [name for name in ("unique",) if column[name]]
+    said += [f"{name} {column[name]}" for name in ("pattern", "freshness") if column[name]]
+    said += [f"else {column['on_violation']}"] if column["on_violation"] else []
+    return ", ".join(said)
 
 
 def _some(categories: list[str] | None, most: int = 8) -> str:

@@ -30,6 +30,9 @@ def show(diff: dict[str, Any]) -> None:
         printing.say(f"{diff['before']} and {diff['after']} are the very same content")
         return
     printing.print_facts(_facts(diff))
+    if diff["files"] is not None:
+        _show_files(diff["files"])
+        return
     moved = [change for change in diff["columns"] if change["effect"] > 0][:MOST_COLUMNS]
     printing.print_table(moved, COLUMNS, title="columns, those that moved most first")
     if diff["rows"] is None:
@@ -50,6 +53,13 @@ def _facts(diff: dict[str, Any]) -> list[tuple[str, str]]:
         ("types changed", words.listed(retyped)),
         ("files", f"{shared} shared, {new} added, {len(diff['parts_removed'])} removed"),
     ]
+
+
+def _show_files(files: dict[str, Any]) -> None:
+    printing.say(", ".join(f"{words.count(files[name])} {name}" for name in ("added", "removed", "changed", "same")))
+    for what in ("added", "removed", "changed"):
+        for path in files[f"shown_{what}"]:
+            printing.say(f"  {what}  {words.one_line(path)}")
 
 
 def _show_rows(rows: dict[str, Any]) -> None:

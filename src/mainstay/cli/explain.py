@@ -71,16 +71,10 @@ def diff(session: Session, as_json: bool, a: str, b: str) -> None:
 
 
 def _asked(session: Session, a: str, b: str) -> Found:
-    found: Found = session.get("/diff", a=_subject(session, a), b=_subject(session, b))
+    found: Found = session.get(
+        "/diff", a=references.run_or_version(session, a), b=references.run_or_version(session, b)
+    )
     return found
-
-
-def _subject(session: Session, text: str) -> str:
-    """A run by id or name, or a version however it is named."""
-    if not references.is_id(text) and ("@" in text or references.numbered(text)):
-        model, number = references.version(session, text.removeprefix("version:"))
-        return f"version:{model}/{number}"
-    return f"run:{references.run(session, text.removeprefix('run:'))}"
 
 
 def _show_causes(found: Found) -> None:

@@ -206,6 +206,18 @@ def run(session: Session, text: str) -> str:
     return str(there[0]["id"])
 
 
+def run_or_version(session: Session, text: str) -> str:
+    """``run:ID`` of a run by id or name, or ``version:MODEL/3`` of a version however it is named.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if not is_id(text) and ("@" in text or numbered(text)):
+        model, number = version(session, text.removeprefix("version:"))
+        return f"version:{model}/{number}"
+    return f"run:{run(session, text.removeprefix('run:'))}"
+
+
 def subject(session: Session, text: str) -> str:
     """``kind:name`` of what is asked about; a bare id may be a prediction's, a run's, an alert's or a decision's."""
     if ":" in text:

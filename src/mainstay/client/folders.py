@@ -124,7 +124,7 @@ def _look(path: str, place: str) -> Found:
         raise _unreadable(path, error) from error
     if not stat.S_ISREG(seen.st_mode):
         raise Invalid(
-            f"{path!r} is neither a file nor a folder of its own (a link to a folder, a socket, a device …); move it out."
+            f"{path!r} is neither a file nor a real folder (a link to a folder, a socket, a device …); move it out."
         )
     return Found(path, place, _mark(seen))
 

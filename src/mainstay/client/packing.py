@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where bytes go that come by the thousand: into the workspace's own folder, or in large requests to a server elsewhere.
+"""Where bytes go to and come from by the thousand: the workspace's own folder, or a server elsewhere in large requests.
 
 The way into the folder is for a client of the workspace itself, whose user could write there anyway; it is the store's own
 code, and whatever it leaves is verified when it is read. A server is never told of a path.
@@ -44,11 +44,30 @@ class Sink(Protocol):
         ...
 
 
+class Source(Protocol):
+    """Gives objects, verified."""
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """The bytes of one.
+
+        Raises:
+            NotFound, Corrupt.
+        """
+        ...
+
+
 def sink_of(session: Session) -> AbstractContextManager[Sink]:
     """The nearest way to keep something where ``session`` asks."""
     if session.workspace is not None and is_local(session.workspace):
         return _near(LocalBlobs(session.workspace / "blobs"))
     return _far(session)
+
+
+def source_of(session: Session) -> Source:
+    """The nearest way to read what stands where ``session`` asks."""
+    if session.workspace is not None and is_local(session.workspace):
+        return LocalBlobs(session.workspace / "blobs")
+    return FarSource(session)
 
 
 @contextmanager
@@ -123,3 +142,14 @@ class Far:
         ).json()["digests"]
         if kept != lacking:
             raise Corrupt("what was sent arrived damaged; repeat the command.")
+
+
+class FarSource:
+    """A server elsewhere."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def pieces(self, digest: str) -> Iterator[bytes]:
+        """See `Source.pieces`."""
+        yield self._session.get_blob(digest)

@@ -11,7 +11,18 @@ from mainstay.domain.errors import Invalid
 from mainstay.domain.names import check_name, parse_numbered
 
 Fault = Literal[
-    "missing", "unknown", "type", "all_null", "null", "unique", "pattern", "freshness", "range", "category", "rows"
+    "missing",
+    "unknown",
+    "type",
+    "all_null",
+    "null",
+    "unique",
+    "pattern",
+    "freshness",
+    "range",
+    "category",
+    "rows",
+    "mutable",
 ]
 
 

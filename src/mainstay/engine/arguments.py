@@ -7,7 +7,8 @@ canonical texts by path, and a tree that ``load`` turns into the values of the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,21 @@ def load(value: Any, blobs: Blobs, wanted: Any = None) -> Any:
     if isinstance(value, Bundle):
         return _unbundled(value, blobs, wanted)
     if isinstance(value, dict):
-        return {key: load(item, blobs) for key, item in value.items()}
+        inner = typing.get_args(wanted)[1:] if typing.get_origin(wanted) in (dict, Mapping) else ()
+        return {key: load(item, blobs, *inner) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        parts = [load(item, blobs) for item in value]
+        parts = [load(item, blobs, each) for item, each in zip(value, _each(wanted, len(value)), strict=True)]
         return parts if isinstance(value, list) else tuple(parts)
     return value
+
+
+def _each(wanted: Any, count: int) -> Iterable[Any]:
+    """What is wanted of each item: of ``list[pl.DataFrame]`` frames, of ``tuple[A, B]`` one and the other."""
+    inner, origin = typing.get_args(wanted), typing.get_origin(wanted)
+    if origin is tuple and len(inner) == count and Ellipsis not in inner:
+        return inner
+    is_alike = origin in (list, tuple, Sequence, Iterable) and len(inner) in (1, 2) and inner[1:] in ((), (Ellipsis,))
+    return [inner[0] if is_alike else None] * count
 
 
 def _taken(path: str, found: Artifact | Bundle, inputs: dict[str, Artifact]) -> Artifact | Bundle:

@@ -53,6 +53,7 @@ class Closure:
     data: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     idle: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: dict[Path, str] = field(default_factory=dict)  # module by file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,6 +351,7 @@ def _closed(walk: _Walk) -> Closure:
         files=tuple(sorted(walk.modules)),
         imports=tuple(sorted(walk.imports)),
         is_dynamic=walk.is_dynamic,
+        labels={path: _label(path, walk) for path in walk.modules},
         idle=reach.idle(_included(walk), walk.begin),
         **_outside(walk),
     )

@@ -107,6 +107,17 @@ def _distributions() -> Mapping[str, list[str]]:
     return {name: sorted(set(distributions)) for name, distributions in found.items()}
 
 
+def versions_now(distributions: Iterable[str]) -> dict[str, str]:
+    """Version by name of distributions as a key names them; of one that is not here, ``absent``."""
+    found: dict[str, str] = {}
+    for name in distributions:
+        try:
+            found[name] = _version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ABSENT
+    return found
+
+
 def is_installed(name: str) -> bool:
     """Whether a distribution provides the top-level module ``name``."""
     return name in _distributions()

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.errors import Invalid, NotFound
+from mainstay.domain.errors import Invalid, NotFound, Unavailable
+from mainstay.domain.references import KIND as REFERENCE
+from mainstay.domain.references import check_uri
 from mainstay.engine import materialise
 from mainstay.engine.materialise import Artifact, arrow
 from mainstay.engine.platform import Platform
+
+_TAKEN = "a table (Arrow, pandas, Polars, DuckDB), a Parquet or CSV file or its address, or a reference (delta, iceberg, source)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +41,20 @@ class Batch:
 
 
 def batch_of(found: Any, platform: Platform) -> Batch:
-    """The batch of a table, of a stored result, or of a Parquet or CSV file.
+    """The batch of a table, of a stored result, of a Parquet or CSV file here or at an address, or of a reference.
 
     Raises:
         Invalid: it is no table.
     """
     if isinstance(found, Path):
         return _file(found, platform)
+    if isinstance(found, str) and "://" in found:
+        return _file(_fetched(found), platform)
     artifact = found if isinstance(found, Artifact) else materialise.write(found, platform)
+    if artifact.kind == REFERENCE:
+        return Batch(blob=artifact.digest, format=REFERENCE, kind=REFERENCE)
     if artifact.kind not in arrow.Tables.kinds:
-        raise Invalid(f"a snapshot is made of a table or of a Parquet or CSV file; a {artifact.kind} was given.")
+        raise Invalid(f"a snapshot is made of {_TAKEN}; a {artifact.kind} was given.")
     return Batch(blob=artifact.digest, format="parquet", kind=artifact.kind)
 
 
@@ -75,6 +86,7 @@ def take(
 
 def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
     """A snapshot as the control plane describes it."""
+    kind = REFERENCE if snapshot.get("kind") == REFERENCE else kind
     artifact = Artifact(kind=kind, digest=snapshot["blob"], size=int(snapshot["size"]), rows=int(snapshot["rows"]))
     return Taken(
         id=snapshot["id"], digest=snapshot["digest"], artifact=artifact, is_known=bool(snapshot.get("is_known"))
@@ -84,7 +96,25 @@ def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
 def _file(path: Path, platform: Platform) -> Batch:
     formats = {".parquet": "parquet", ".csv": "csv"}
     if not path.is_file():
-        raise Invalid(f"there is no file {path.name!r}; a snapshot is made of a table or of a Parquet or CSV file.")
+        raise Invalid(f"there is no file {path.name!r}; a snapshot is made of {_TAKEN}.")
     if path.suffix.lower() not in formats:
         raise Invalid(f"file {path.name!r} is neither .parquet nor .csv; read it in a step and pass the table on.")
     return Batch(blob=platform.put_blob(path), format=formats[path.suffix.lower()], kind="arrow")
+
+
+def _fetched(address: str) -> Path:
+    """The file at an address, brought into the cache of this process by fsspec, where that is installed."""
+    check_uri(address)
+    suffix = Path(address).suffix
+    try:
+        import fsspec  # one library for many places: only for whoever has files there
+    except ImportError as error:
+        raise Unavailable(f"{address} is an address, which fsspec reads: pip install fsspec.") from error
+    folder = Path(tempfile.mkdtemp(prefix="mainstay-address-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        files, inner = fsspec.core.url_to_fs(address)
+        files.get_file(inner, str(folder / f"file{suffix}"))
+    except (OSError, ImportError, ValueError) as error:
+        raise Invalid(f"there is no file at {address} that can be read: {str(error)[:200].rstrip('.')}.") from error
+    return folder / f"file{suffix}"

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import canonical_json
+from mainstay.engine import roots
 from mainstay.engine.closure import Closure
 from mainstay.engine.platform import Blobs
 
+_LARGEST_DATA = 16 << 20  # of a file that code reads by its path; what is larger belongs into a snapshot
 _GIT_S = 10  # a repository on a slow disk must not keep a run from starting
 
 
@@ -41,14 +43,24 @@ def record(entry: str, *, root: Path, closure: Closure, blobs: Blobs) -> dict[st
 
 
 def _keep(closure: Closure, root: Path, blobs: Blobs) -> str:
-    files = {_name(path, root): blobs.put_blob(path.read_bytes()) for path in closure.files}
+    files = {_name(path, root, closure): blobs.put_blob(path.read_bytes()) for path in closure.files}
+    # Files that the code reads by a path of the project, and the declared intent, belong to what makes it run.
+    others = [root / name for name in (*closure.data, roots.FILE)]
+    for path in (each for each in others if each.is_file() and each.is_relative_to(root)):
+        if path.stat().st_size <= _LARGEST_DATA:
+            files[path.relative_to(root).as_posix()] = blobs.put_blob(path)
     return blobs.put_blob(canonical_json({"files": files}))
 
 
-def _name(path: Path, root: Path) -> str:
-    # Code outside the project (an editable install) keeps its last folders only: where a disk is mounted is nobody's
-    # business.
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else "/".join(("…", *path.parts[-2:]))
+def _name(path: Path, root: Path, closure: Closure) -> str:
+    """The place in the project; code outside of it (an editable install) goes by its module's name: where a disk is mounted
+    is nobody's business."""
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    words = closure.labels.get(path, path.stem).split(".")
+    return "/".join(("…", *words, f"__init__{path.suffix}") if path.stem == "__init__" else ("…", *words)) + (
+        "" if path.stem == "__init__" else path.suffix
+    )
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -7,6 +7,7 @@ one hash-chained event a change, bytes named by their digest. SQL stands here an
 
 from mainstay.store.change import Change, Ingest, View
 from mainstay.store.database import Store, open_store
+from mainstay.store.databases import Prepared
 from mainstay.store.schema import Instant, Json, metadata
 
-__all__ = ["Change", "Ingest", "Instant", "Json", "Store", "View", "metadata", "open_store"]
+__all__ = ["Change", "Ingest", "Instant", "Json", "Prepared", "Store", "View", "metadata", "open_store"]

@@ -18,7 +18,7 @@ from mainstay.domain.clock import Clock
 from mainstay.domain.events import Event
 from mainstay.store import ledger
 from mainstay.store.blobs import Blobs
-from mainstay.store.databases import Database, as_tuples
+from mainstay.store.databases import Database, Prepared, as_tuples
 
 
 class View:
@@ -56,6 +56,11 @@ class View:
         found.reflect(self._connection)
         return found
 
+    def ask(self, prepared: Prepared, **values: Any) -> list[Any]:
+        """Every row that answers a question of the hot path, as the driver gives it."""
+        found: list[Any] = prepared.carry_out(self._connection, values).fetchall()
+        return found
+
     def first(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
         """The first row that answers ``query``, or None."""
         return self._connection.execute(query, parameters).first()
@@ -79,6 +84,10 @@ class Ingest(View):
     def execute(self, statement: Executable, parameters: Any = None) -> int:
         """Carry out one write; the number of rows it touched."""
         return self._connection.execute(statement, parameters).rowcount
+
+    def tell(self, prepared: Prepared, **values: Any) -> None:
+        """Carry out one write of the hot path."""
+        prepared.carry_out(self._connection, values)
 
     def insert(self, table: Table, **values: Any) -> None:
         """Add one row."""

@@ -26,7 +26,7 @@ from mainstay.domain.errors import Conflict, StorageFull, Unavailable
 from mainstay.store.blobs import Blobs
 from mainstay.store.blobs.local import LocalBlobs
 from mainstay.store.change import Change, Ingest, View
-from mainstay.store.databases import FULL_DISK, Database
+from mainstay.store.databases import FULL_DISK, Database, directly
 from mainstay.store.databases.postgres import Postgres
 from mainstay.store.databases.sqlite import SQLite
 from mainstay.store.migrate import upgrade
@@ -157,7 +157,7 @@ class Store:
                 self._carry_out_apart(connection, turn)
 
     def _carry_out_apart(self, connection: Connection, turn: Turn) -> None:
-        connection.exec_driver_sql("SAVEPOINT turn")
+        directly(connection, "SAVEPOINT turn", ())
         try:
             with translated(self.database):
                 turn.result = turn.work(Ingest(connection, self.blobs, self.clock, self.database))
@@ -167,7 +167,7 @@ class Store:
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT turn")
             except DatabaseError:
                 raise error from None  # the database gave up the whole transaction (a full disk): so do we
-        connection.exec_driver_sql("RELEASE SAVEPOINT turn")
+        directly(connection, "RELEASE SAVEPOINT turn", ())
 
 
 def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 
+import deltalake
+import pyarrow as pa
 import pytest
 
 import mainstay as ms
@@ -77,3 +79,32 @@ def test_users_of_a_snapshot_are_told_up_to_what_is_live(type_at, live_house) ->
     assert kinds["version"]["subject"] == "version:late/1" and kinds["version"]["role"] == "train"
     assert kinds["release"]["subject"] == "release:trips#1" and kinds["release"]["is_live"] is True
     assert found["deployments"] == ["trips"] and told.out.endswith("live on trips\n")
+
+
+def test_a_table_that_stays_where_it_is_is_referred_to(type_at, house) -> None:
+    mainstay = type_at(house)
+    deltalake.write_deltalake(house.folder / "orders", pa.table({"id": [1, 2]}))
+    (house.folder / "loose.csv").write_text("id\n1\n")
+
+    pinned = mainstay("datasets", "refer", "orders", "orders", "--as", "delta", "--version", "0")
+    again = mainstay("datasets", "refer", "orders", "orders", "--as", "delta")
+    loose = mainstay("datasets", "refer", "loose", "loose.csv", "--as", "source")
+    mixed = mainstay("datasets", "add", "orders", "loose.csv")
+    shown = mainstay("datasets", "show", "orders@1")
+
+    assert pinned.out.startswith("snapshot orders@1: 2 rows, digest ")
+    assert again.out.startswith("snapshot orders@1 was there before")
+    assert "it may change or go" in loose.out
+    assert mixed.status == 1 and "is of kind reference" in mixed.err
+    assert "(delta, version 0, which keeps it)" in shown.out and "none: reference" in shown.out
+    for words in (("export", "orders@1", "o.csv"), ("checkout", "orders@1", "out")):
+        assert "are read where they are" in mainstay("datasets", *words).err
+    assert mainstay("datasets", "verify", "orders@1").status == 0
+    for words, told in (
+        (("no", "--as", "delta"), "no Delta table"),
+        (("loose.csv", "--as", "source", "--version", "1"), "has no versions"),
+    ):
+        refused = mainstay("datasets", "refer", "orders", *words)
+        assert refused.status == 1 and told in refused.err
+    inferred = mainstay("contracts", "infer", "orders@1")
+    assert inferred.status == 1 and "of kind reference" in inferred.err

@@ -44,6 +44,24 @@ class StepCommitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunReproduced(Event):
+    """A run was carried out again from its record, and its results were compared: identical, equivalent or different."""
+
+    kind = "run.reproduced"
+    run: str
+    verdict: str
+    sentence: str
+    tolerance: float
+    is_rebuilt: bool  # in the recorded environment, not in the one that was there
+    steps: list[dict[str, str]]  # name, verdict, sentence
+    environment: dict[str, list[str]]  # package → then, now
+
+    @property
+    def subject(self) -> str:
+        return f"run:{self.run}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunResumed(Event):
     """A pipeline's run goes on where it stood: another process carries it out now."""
 

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables: Arrow, pandas, Polars and DuckDB relations, as one canonical Parquet file.
+"""Tables: Arrow (also datasets and readers), pandas, Polars and DuckDB relations, as one canonical Parquet file.
 
 The bytes do not say which library made the table (the artifact's kind does), so the same rows from pandas and from
 Polars have one digest. Canonical: 64-bit-offset and view types become plain ones, dictionary indices 32 bits wide, no
 schema metadata, one chunk layout, zstd, row groups of 1,048,576, content-defined pages so that a small change moves few
-bytes. The file names the writer's version: an upgrade of pyarrow may change digests, never values.
+bytes. What comes as a stream (a dataset, a reader of batches, a relation) is written row group by row group, and is never
+in memory whole. The file names the writer's version: an upgrade of pyarrow may change digests, never values.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.digests import canonical_json
@@ -25,6 +27,8 @@ _INDEX = b"mainstay.index"  # columns that were a pandas index
 _KINDS = {("pyarrow", "Table"): "arrow", ("pandas", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars"}
 _ALSO = {
     ("pyarrow", "RecordBatch"): "arrow",
+    ("pyarrow", "RecordBatchReader"): "arrow",
+    ("pyarrow", "Dataset"): "arrow",
     ("polars", "LazyFrame"): "polars",
     ("duckdb", "DuckDBPyRelation"): "arrow",
     ("_duckdb", "DuckDBPyRelation"): "arrow",
@@ -41,6 +45,9 @@ class Tables:
         return _kind(type(value)) is not None
 
     def write(self, value: Any, blobs: Blobs) -> Artifact:
+        reader = _reader(value)
+        if reader is not None:
+            return _write_stream(reader, blobs)
         table = to_arrow(value)
         content = parquet(table)
         return Artifact(
@@ -50,14 +57,25 @@ class Tables:
     def read(self, artifact: Artifact, blobs: Blobs, wanted: Any) -> Any:
         import pyarrow.parquet as pq
 
-        table = pq.read_table(blobs.blob_path(artifact.digest), memory_map=True)
-        is_class = isinstance(wanted, type)
-        kind = (_kind(wanted) if is_class else None) or artifact.kind
-        if kind == "pandas":
-            return _to_pandas(table)
-        if kind == "polars":
-            return _to_polars(table, is_lazy=is_class and wanted.__name__ == "LazyFrame")
-        return table.replace_schema_metadata(None)
+        path = blobs.blob_path(artifact.digest)
+        if _is_stream(wanted):
+            import pyarrow.dataset as ds
+
+            return as_wanted(ds.dataset(path, format="parquet"), wanted)
+        return _table_as(pq.read_table(path, memory_map=True), wanted, artifact.kind)
+
+
+def as_wanted(found: Any, wanted: Any) -> Any:
+    """A dataset or a reader of batches as the type that a consumer's annotation names; an Arrow table if it names none."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if isinstance(wanted, type) and issubclass(wanted, ds.Dataset):
+        return found if isinstance(found, ds.Dataset) else ds.dataset(found.read_all())
+    if isinstance(wanted, type) and issubclass(wanted, pa.RecordBatchReader):
+        return found.scanner().to_reader() if isinstance(found, ds.Dataset) else found
+    table = found.to_table() if isinstance(found, ds.Dataset) else found.read_all()
+    return _table_as(_canonical(table), wanted, "arrow")
 
 
 def to_arrow(value: Any) -> pa.Table:
@@ -76,10 +94,8 @@ def to_arrow(value: Any) -> pa.Table:
         return _canonical(frame.to_arrow())
     if isinstance(value, pa.RecordBatch):
         return _canonical(pa.Table.from_batches([value]))
-    if not isinstance(value, pa.Table):
-        found = value.arrow()  # a DuckDB relation: a table, or in newer versions a reader of batches
-        value = found if isinstance(found, pa.Table) else found.read_all()
-    return _canonical(value)
+    reader = _reader(value)
+    return _canonical(value if reader is None else reader.read_all())
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -97,6 +113,73 @@ def parquet(table: pa.Table) -> bytes:
         use_content_defined_chunking=True,
     )
     return sink.getvalue().to_pybytes()
+
+
+def _write_stream(reader: pa.RecordBatchReader, blobs: Blobs) -> Artifact:
+    """Keep what a reader gives, holding one row group at a time."""
+    import tempfile
+    from pathlib import Path
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with tempfile.TemporaryDirectory(prefix="mainstay-table-") as folder:
+        path = Path(folder) / "table.parquet"
+        schema = _canonical(pa.Table.from_batches([], schema=reader.schema)).schema
+        with pq.ParquetWriter(
+            path, schema, compression="zstd", version="2.6", use_content_defined_chunking=True
+        ) as writer:
+            for group in _groups(reader):
+                rows += group.num_rows
+                writer.write_table(_canonical(group), row_group_size=ROW_GROUP)
+        return Artifact(kind="arrow", digest=blobs.put_blob(path), size=path.stat().st_size, rows=rows)
+
+
+def _groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The rows again, in tables of a row group each; the last one may be shorter."""
+    import pyarrow as pa
+
+    held: list[Any] = []
+    count = 0
+    for batch in reader:
+        while count + batch.num_rows >= ROW_GROUP:
+            need = ROW_GROUP - count
+            yield pa.Table.from_batches([*held, batch.slice(0, need)], schema=reader.schema)
+            batch, held, count = batch.slice(need), [], 0
+        if batch.num_rows:
+            held.append(batch)
+            count += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held, schema=reader.schema)
+
+
+def _reader(value: Any) -> Any:
+    """A reader of batches for what need not be in memory whole; None for anything else."""
+    names = {each.__name__ for each in type(value).__mro__}
+    if "RecordBatchReader" in names:
+        return value
+    if "Dataset" in names:
+        return value.scanner().to_reader()
+    if "DuckDBPyRelation" not in names:
+        return None
+    found = value.arrow()  # a reader of batches, or in older versions a table
+    return found if hasattr(found, "read_all") else found.to_reader()
+
+
+def _is_stream(wanted: Any) -> bool:
+    names = {each.__name__ for each in wanted.__mro__} if isinstance(wanted, type) else set()
+    return bool(names & {"RecordBatchReader", "Dataset"}) and wanted.__module__.startswith("pyarrow")
+
+
+def _table_as(table: pa.Table, wanted: Any, otherwise: str) -> Any:
+    is_class = isinstance(wanted, type)
+    kind = (_kind(wanted) if is_class else None) or otherwise
+    if kind == "pandas":
+        return _to_pandas(table)
+    if kind == "polars":
+        return _to_polars(table, is_lazy=is_class and wanted.__name__ == "LazyFrame")
+    return table.replace_schema_metadata(None)
 
 
 def _kind(cls: type) -> str | None:

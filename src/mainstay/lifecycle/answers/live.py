@@ -10,7 +10,7 @@ from typing import Any
 from mainstay.domain.release import WHOLE, Release
 from mainstay.domain.serving import Deployment
 from mainstay.lifecycle.answers import health
-from mainstay.lifecycle.data import snapshots
+from mainstay.lifecycle.data import references, snapshots
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import releases, rollouts
 from mainstay.lifecycle.serving import deployments, traffic
@@ -39,6 +39,7 @@ class Line:
     approved_by: list[str]
     performance: dict[str, Any] | None
     state: str
+    warnings: list[str]  # of the data it came from: read from a place that may change
 
 
 def ask(view: View) -> list[Line]:
@@ -87,4 +88,5 @@ def _line(
         approved_by=[approval.actor for approval in releases.valid_approvals(view, release)],
         performance=health.performance_of(view, deployment.name, release.number),
         state=health.of_deployment(view, deployment.name),
+        warnings=references.warning_of(view, [used.id for used in version.snapshots]),
     )

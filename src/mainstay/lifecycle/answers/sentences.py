@@ -30,6 +30,7 @@ _VERBS = {
     "run.reopened": "reopened",
     "run.amended": "amended",
     "run.closed": "closed again",
+    "run.reproduced": "reproduced",
     "run.deleted": "deleted",
     "run.restored": "restored",
     "step.accepted": "result accepted",

@@ -224,9 +224,14 @@ class Walk:
                     Fact(name="digest", value=snapshot.digest),
                     Fact(name="source", value=snapshot.source),
                     Fact(name="contract", value=f"version {snapshot.contract_version}"),
+                    *(
+                        Fact(name="warning", value=warning.sentence)
+                        for warning in snapshot.warnings
+                        if warning.problem == "mutable"
+                    ),
                 ],
                 href=f"/snapshots/{snapshot.id}",
-                verified=self._check(lambda: [self.view.blobs.read(part.digest) for part in snapshot.parts]),
+                verified=self._check(lambda: snapshots.verify(self.view, snapshot)),
             )
         )
         if snapshot.run_id:

@@ -75,6 +75,10 @@ def shown_by(view: View, snapshot: Snapshot) -> Intent:
     Raises:
         Invalid: it is no table. NotFound, Corrupt: its rows are gone or damaged.
     """
+    if not snapshot.parts:
+        raise Invalid(
+            f"{snapshot.id} is of kind {snapshot.kind}; a contract is inferred from a table whose content is here."
+        )
     return _inferred(batches.read(view.blobs.path(snapshot.blob), format="parquet"))
 
 

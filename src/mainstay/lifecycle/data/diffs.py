@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from mainstay.domain.contracts import Contract
 from mainstay.domain.data import Field, Part, Snapshot
-from mainstay.lifecycle.data import rows, snapshots
+from mainstay.domain.errors import Invalid
+from mainstay.lifecycle.data import folders, rows, snapshots
 from mainstay.lifecycle.data.rows import RowChanges
 from mainstay.measures import changes, profiles
 from mainstay.measures.changes import ColumnChange
@@ -25,6 +26,7 @@ from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store.blobs import Blobs
 
 _BATCH_ROWS = 1 << 18
+SHOWN_FILES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,19 @@ class Retyped:
     name: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileChanges:
+    """Files by path: how many of each kind, and the first of them."""
+
+    added: int
+    removed: int
+    changed: int
+    same: int
+    shown_added: list[str]
+    shown_removed: list[str]
+    shown_changed: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +68,24 @@ class Diff:
     parts_shared: tuple[Part, ...]
     columns: tuple[ColumnChange, ...]
     rows: RowChanges | None
+    files: FileChanges | None  # None: these are tables
 
 
 def compare(blobs: Blobs, before: Snapshot, after: Snapshot, *, key: Sequence[str] = ()) -> Diff:
     """What is different in ``after``.
 
     Raises:
-        Invalid: a column of ``key`` is missing, or of another type. NotFound, Corrupt: a blob is gone or damaged.
+        Invalid: a column of ``key`` is missing, or of another type; or a key, and no tables.
+        NotFound, Corrupt: a blob is gone or damaged.
         TooLarge: with a key, more rows than are compared one by one.
     """
     is_same = before.digest == after.digest
+    kinds = {before.kind, after.kind}
+    if key and kinds != {snapshots.KIND_TABLE}:
+        raise Invalid(
+            f"{before.id} and {after.id} are of kind {' and '.join(sorted(kinds))}; rows are told apart in tables whose "
+            "content is here. Leave the key out."
+        )
     was, now = {f.name: f.type for f in before.schema}, {f.name: f.type for f in after.schema}
     old, new = {part.digest for part in before.parts}, {part.digest for part in after.parts}
     return Diff(
@@ -81,8 +104,9 @@ def compare(blobs: Blobs, before: Snapshot, after: Snapshot, *, key: Sequence[st
         parts_added=tuple(part for part in after.parts if part.digest not in old),
         parts_removed=tuple(part for part in before.parts if part.digest not in new),
         parts_shared=tuple(part for part in after.parts if part.digest in old),
-        columns=() if is_same else tuple(_columns(blobs, before, after)),
+        columns=() if is_same or kinds != {snapshots.KIND_TABLE} else tuple(_columns(blobs, before, after)),
         rows=rows.compare(_files(blobs, before), _files(blobs, after), key) if key else None,
+        files=_compare_files(blobs, before, after) if kinds == {folders.KIND} else None,
     )
 
 
@@ -92,6 +116,21 @@ def key_of(contract: Contract | None) -> tuple[str, ...]:
         return ()
     unique = ((rule.name,) for rule in contract.columns if rule.unique)
     return next(iter((*contract.keys, *unique)), ())
+
+
+def _compare_files(blobs: Blobs, before: Snapshot, after: Snapshot) -> FileChanges:
+    old, new = ({file.path: file.digest for file in folders.files_of(blobs, each)} for each in (before, after))
+    added, removed = [path for path in new if path not in old], [path for path in old if path not in new]
+    changed = [path for path, digest in new.items() if old.get(path, digest) != digest]
+    return FileChanges(
+        added=len(added),
+        removed=len(removed),
+        changed=len(changed),
+        same=len(new) - len(added) - len(changed),
+        shown_added=added[:SHOWN_FILES],
+        shown_removed=removed[:SHOWN_FILES],
+        shown_changed=changed[:SHOWN_FILES],
+    )
 
 
 def _columns(blobs: Blobs, before: Snapshot, after: Snapshot) -> list[ColumnChange]:

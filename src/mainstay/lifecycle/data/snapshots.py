@@ -24,13 +24,27 @@ from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snaps
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
-from mainstay.lifecycle.data import batches, checks, contracts, datasets, folders, manifests, refusals, tables
+from mainstay.lifecycle.data import (
+    batches,
+    checks,
+    contracts,
+    datasets,
+    folders,
+    manifests,
+    references,
+    refusals,
+    tables,
+)
 from mainstay.measures import profiles
 from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
 
 KIND_TABLE = "table"
+_UNDESCRIBED = {
+    folders.KIND: "files have no columns",
+    references.KIND: "its rows are not here, they are read where they are",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +89,20 @@ def take(
     datasets.lock(change, dataset)
     lineage = [named(change, parent).id for parent in parents]
     _check_kind(change, dataset, format)
-    if format == folders.FORMAT:
-        manifest = folders.read(change.blobs, blob)
+    if format in (folders.FORMAT, references.FORMAT):
+        manifest, odd = _unread(change.blobs, blob, format)
         return _repeated(change, dataset, manifest, source, run_id) or _number(
-            change, None, manifest, None, dataset=dataset, source=source, period=period, run_id=run_id, parents=lineage
+            change,
+            None,
+            manifest,
+            None,
+            dataset=dataset,
+            kind=format,
+            warnings=odd,
+            source=source,
+            period=period,
+            run_id=run_id,
+            parents=lineage,
         )
     contract = tables.contract(change, dataset)
     if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
@@ -95,6 +119,8 @@ def take(
         batch.manifest,
         contract,
         dataset=dataset,
+        kind=KIND_TABLE,
+        warnings=batch.warnings,
         source=source,
         period=period,
         run_id=run_id,
@@ -191,8 +217,8 @@ def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSp
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
     """The profile for people: one summary a column, in column order; or None, and why it cannot be shown."""
-    if snapshot.kind == folders.KIND:
-        return None, "files have no columns"
+    if snapshot.kind != KIND_TABLE:
+        return None, _UNDESCRIBED[snapshot.kind]
     try:
         found = profiles.describe(*profile_of(view, snapshot))["columns"]
     except (NotFound, Corrupt) as error:
@@ -207,6 +233,16 @@ class Damage:
     what: str
     digest: str
     sentence: str
+
+
+def verify(view: View, snapshot: Snapshot) -> None:
+    """Hash again whatever the digest of ``snapshot`` covers.
+
+    Raises:
+        Corrupt: a part or the manifest is gone or damaged.
+    """
+    for damage in damages(view.blobs, snapshot):
+        raise Corrupt(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
 
 
 def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
@@ -257,11 +293,16 @@ def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def _check_kind(view: View, dataset: str, format: str) -> None:
     """A dataset stays what it began as: what reads its snapshots must know what to expect."""
     newest = tables.newest_snapshot(view, dataset)
-    wanted = folders.KIND if format == folders.FORMAT else KIND_TABLE
+    wanted = format if format in (folders.FORMAT, references.FORMAT) else KIND_TABLE
     if newest and newest.kind != wanted:
         raise Invalid(
             f"dataset {dataset!r} is of kind {newest.kind}, and {wanted} were handed in; give those a dataset of their own."
         )
+
+
+def _unread(blobs: Blobs, blob: str, format: str) -> tuple[manifests.Manifest, tuple[Problem, ...]]:
+    """The manifest of what comes as one and is not read here, and what is odd about it."""
+    return references.read(blobs, blob) if format == references.FORMAT else (folders.read(blobs, blob), ())
 
 
 def _repeated(
@@ -297,17 +338,19 @@ def _number(
     contract: Contract | None,
     *,
     dataset: str,
+    kind: str,
+    warnings: tuple[Problem, ...],
     source: str,
     period: Period | None,
     run_id: str | None,
     parents: list[str],
 ) -> Snapshot:
-    """Give the next number; without a ``batch`` it is one of files."""
+    """Give the next number; without a ``batch`` it is one whose content is not read here."""
     newest = tables.newest_snapshot(change, dataset)
     new = Snapshot(
         dataset=dataset,
         number=newest.number + 1 if newest else 1,
-        kind=KIND_TABLE if batch else folders.KIND,
+        kind=kind,
         digest=manifest.digest,
         rows=manifest.rows,
         size=manifest.size,
@@ -323,13 +366,13 @@ def _number(
         actor=change.actor,
         run_id=run_id,
         parents=tuple(parents),
-        warnings=batch.warnings if batch else (),
+        warnings=warnings,
     )
     tables.put_snapshot(change, new)
     for parent in parents:
-        source, number = parse_snapshot(parent)
+        made_from, number = parse_snapshot(parent)
         subject = f"snapshot:{new.id}"
-        tables.put_use(change, dataset=source, number=number, subject=subject, role="parent", at=change.now())
+        tables.put_use(change, dataset=made_from, number=number, subject=subject, role="parent", at=change.now())
     datasets.move(change, new.dataset, datasets.CURRENT, new.number)
     change.record(
         SnapshotTaken(

@@ -35,7 +35,7 @@ from mainstay.domain.digests import canonical_json
 from mainstay.domain.search import Comparison, Order
 from mainstay.domain.tracking import Experiment, Link, Run, SeenDataset
 from mainstay.lifecycle.tracking.metrics.tables import count_points, run_metrics
-from mainstay.store import Change, Ingest, Instant, Json, View, metadata, pages
+from mainstay.store import Change, Ingest, Instant, Json, Prepared, View, metadata, pages
 from mainstay.store.conditions import as_compared, compared, has, in_parts
 from mainstay.store.pages import Term
 
@@ -267,16 +267,16 @@ class Footing(NamedTuple):
 
 
 def footing(view: View, identity: str) -> Footing | None:
-    row = view.first(_FOOTING, {"wanted": identity})
-    if row is None:
+    found = view.ask(_FOOTING, wanted=identity)
+    if not found:
         return None
-    closed_at = row.outer_closed_at if row.kind == "step" else row.closed_at
-    return Footing(row.experiment, closed_at is None, row.deleted_at is not None)
+    [(experiment, kind, closed_at, deleted_at, outer_closed_at)] = found
+    return Footing(experiment, (outer_closed_at if kind == "step" else closed_at) is None, deleted_at is not None)
 
 
 _outer = runs.alias("outer")
 
-_FOOTING = (
+_FOOTING = Prepared(
     select(
         runs.c.experiment,
         runs.c.kind,

@@ -18,7 +18,8 @@ from starlette.responses import FileResponse, Response
 from mainstay.domain.clock import from_wire
 from mainstay.domain.data import Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
 from mainstay.domain.errors import Corrupt, NotFound
-from mainstay.lifecycle.data import contracts, datasets, lineage, refusals, snapshots
+from mainstay.domain.references import Reference
+from mainstay.lifecycle.data import contracts, datasets, lineage, references, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
 from mainstay.server import uploads
 from mainstay.server.api.contracts import ContractOut, shape
@@ -62,6 +63,7 @@ class RollbackIn(Body):
 class SnapshotBrief(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -78,6 +80,7 @@ class SnapshotBrief(msgspec.Struct, kw_only=True):
 class SnapshotOut(msgspec.Struct, kw_only=True):
     dataset: str
     number: int
+    kind: str  # table | files | reference
     id: str
     digest: str
     rows: int
@@ -96,6 +99,7 @@ class SnapshotOut(msgspec.Struct, kw_only=True):
     warnings: list[Problem]
     used_by: list[str]
     is_known: bool
+    reference: Reference | None  # where its rows are, if they are not here
     profile: dict[str, Any] | None
     profile_unknown: str | None  # why there is no profile to show
 
@@ -208,7 +212,10 @@ def show(view: View, name: str) -> DatasetOut:
 
 @routes.post("/datasets/{name}/snapshots", permission="write", status=201)
 def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
-    """Make a snapshot of an uploaded Parquet or CSV file. 422: it breaks the contract; the facts list every problem."""
+    """Make a snapshot of an uploaded Parquet or CSV file, or of a manifest of files.
+
+    422: it breaks the contract; the facts list every problem.
+    """
     if body.run_id is not None:
         runs.get(change, body.run_id)
     taken = snapshots.take(
@@ -302,6 +309,7 @@ def _brief(snapshot: Snapshot) -> SnapshotBrief:
     return SnapshotBrief(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,
@@ -322,6 +330,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
     return SnapshotOut(
         dataset=snapshot.dataset,
         number=snapshot.number,
+        kind=snapshot.kind,
         id=snapshot.id,
         digest=snapshot.digest,
         rows=snapshot.rows,
@@ -340,6 +349,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         warnings=list(snapshot.warnings),
         used_by=list(dict.fromkeys(users)),
         is_known=snapshot.is_known,
+        reference=references.of(view.blobs, snapshot),
         profile={"columns": columns} if columns is not None else None,
         profile_unknown=unknown,
     )

@@ -18,7 +18,16 @@ from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Step, StepDone
-from mainstay.lifecycle.pipelines import acceptances, executions, graphs, leases, lines, results, work
+from mainstay.lifecycle.pipelines import (
+    acceptances,
+    executions,
+    graphs,
+    leases,
+    lines,
+    reproductions,
+    results,
+    work,
+)
 from mainstay.lifecycle.tracking import runs
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -61,6 +70,15 @@ class AcceptIn(Body):
     name: str
     key: str
     instead_of: str
+
+
+class ReproductionIn(Body):
+    verdict: str
+    sentence: str
+    tolerance: float
+    is_rebuilt: bool = False
+    steps: list[dict[str, str]] = msgspec.field(default_factory=list)
+    environment: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
 class StepIn(OneStepIn, kw_only=True):
@@ -328,6 +346,22 @@ def accept(change: Change, body: AcceptIn) -> Hit:
     """Let a stored result stand for a key whose code has changed, on somebody's word; it is a hit from then on."""
     found = acceptances.accept(change, pipeline=body.pipeline, name=body.name, key=body.key, instead_of=body.instead_of)
     return Hit(found.run_id, list(found.outputs), found.at)
+
+
+@routes.post("/runs/{run_id}/reproductions", permission="write", status=201)
+def reproduced(change: Change, run_id: str, body: ReproductionIn) -> dict[str, str]:
+    """Put on record that a run was carried out again from its record, and how alike the results were."""
+    reproductions.record(
+        change,
+        run=run_id,
+        verdict=body.verdict,
+        sentence=body.sentence,
+        tolerance=body.tolerance,
+        is_rebuilt=body.is_rebuilt,
+        steps=body.steps,
+        environment=body.environment,
+    )
+    return {"verdict": body.verdict}
 
 
 @routes.post("/jobs", permission="write", status=201)

@@ -10,6 +10,7 @@ import msgspec
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
+from mainstay.lifecycle.data import references
 from mainstay.lifecycle.registry import aliases, cards, folders, inputs, lineage, models, permissions, search, versions
 from mainstay.lifecycle.tracking import logs
 from mainstay.server.routes import Body, Routes
@@ -121,6 +122,7 @@ class VersionOut(VersionBrief, kw_only=True):
     permission: Permission | None  # under which it may be unpickled
     aliases: list[str]
     is_known: bool
+    warnings: list[str]  # of the data it came from: read from a place that may change
 
 
 class ModelOut(msgspec.Struct, kw_only=True):
@@ -395,6 +397,7 @@ def _version(view: View, version: Version) -> VersionOut:
         permission=permissions.covering(view, version) if permissions.needs_pickle(version) else None,
         aliases=[alias.name for alias in aliases.of(view, version.model) if alias.version == version.number],
         is_known=version.is_known,
+        warnings=references.warning_of(view, [used.id for used in version.snapshots]),
     )
 
 

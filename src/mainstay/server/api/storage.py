@@ -29,7 +29,7 @@ from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
 from mainstay.store import Store, View, collecting
 
-routes = Routes("storage")
+routes = Routes("data")
 
 MOST_AT_ONCE_BYTES = 256 << 20
 LARGEST_OBJECT_BYTES = 64 << 20
@@ -155,6 +155,10 @@ async def export(*, request: Request, store: Store, actor: Principal) -> Respons
             found = snapshots.named(view, request.path_params["snapshot"])
         if found.kind == folders.KIND:
             raise Invalid(f"snapshot {found.id} is made of files; `mainstay datasets checkout` lays them out.")
+        if not found.parts:
+            raise Invalid(
+                f"the rows of snapshot {found.id} are not here, they are read where they are; export them there."
+            )
         return found, store.blobs.path(found.blob)
 
     found, path = await run_in_threadpool(find)

@@ -17,7 +17,7 @@ from mainstay.domain.errors import Invalid
 from mainstay.domain.pipelines import Input, Output, Step
 from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
-from mainstay.lifecycle.data import lineage
+from mainstay.lifecycle.data import lineage, references
 from mainstay.lifecycle.pipelines import executions
 from mainstay.lifecycle.tracking import experiments, links, logs, runs
 from mainstay.lifecycle.tracking.search import pages
@@ -148,6 +148,7 @@ class RunOut(RunBrief, kw_only=True):
     outputs: list[End]
     steps: list[Step]
     step: Step | None  # what this run was, if it was a step
+    warnings: list[str]  # of what it used or made: read from a place that may change
 
 
 class Runs(msgspec.Struct):
@@ -431,16 +432,19 @@ def _run(view: View, run: Run) -> RunOut:
     linked = links.of(view, run.id)
     made = [End("snapshot", each.id, each.id) for each in lineage.made_by(view, run.id)]
     outputs = [_end(each) for each in linked if each.way == "out"]
+    inputs = [_end(each) for each in linked if each.way == "in"]
+    used = [end.ref for end in (*inputs, *outputs, *made) if end.kind == "snapshot"]
     return RunOut(
         **_brief(run, experiments.get(view, run.experiment).name, logs.of(view, run.id)),
         environment=runs.environment_of(view, run),
         seeds=run.seeds,
         hardware=run.hardware,
         artifacts=logs.artifacts_of(view, run.id),
-        inputs=[_end(each) for each in linked if each.way == "in"],
+        inputs=inputs,
         outputs=outputs + [end for end in made if end.ref not in {each.ref for each in outputs}],
         steps=executions.steps_of(view, run.id),
         step=executions.find(view, run.id),
+        warnings=references.warning_of(view, dict.fromkeys(used)),
     )
 
 
@@ -459,7 +463,7 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "reason": run.reason,
         "because": run.because,
         "params": logged.params,
-        "metrics": {key: _value(value) for key, value in logged.metrics.items()},
+        "metrics": {key: _value(logged.metrics[key]) for key in sorted(logged.metrics, key=_is_of_machine)},
         "tags": logged.tags,
         "code": run.code,
         "error": run.error,
@@ -467,6 +471,11 @@ def _brief(run: Run, experiment: str, logged: logs.Logged) -> dict[str, Any]:
         "closed_at": run.closed_at,
         "deleted_at": run.deleted_at,
     }
+
+
+def _is_of_machine(metric: str) -> bool:
+    """How the machine fared comes last: it is seldom what somebody looks for."""
+    return metric.startswith("system/")
 
 
 def _end(link: Link) -> End:

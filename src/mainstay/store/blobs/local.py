@@ -214,8 +214,7 @@ class LocalBlobs:
         try:
             stat = file.stat()
         except FileNotFoundError:
-            place = self.catalogue.find(digest)
-            return place is not None and self._shelf.touch(place.pack)
+            return readings.stay(self.catalogue, digest)
         if stat.st_mtime < time.time() - _TOUCH_AFTER_S:
             try:
                 os.utime(file)

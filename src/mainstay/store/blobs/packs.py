@@ -9,7 +9,7 @@ business.
 
 ::
 
-    "mainstay pack 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
+    "MAINSTAY PACK 1" | object | object | … | (digest, offset, length, size, kind) of each | SHA-256 of those | count | "pack end"
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -25,9 +26,10 @@ from numpy.typing import NDArray
 
 from mainstay.domain.errors import Corrupt
 
-MAGIC = b"mainstay pack 1\n"
+MAGIC = b"MAINSTAY PACK 1\n"
 SIZE = 64 << 20
 BYTES, RECIPE = 0, 1
+_SEEN_S = 600
 INDEX = np.dtype([("digest", "V32"), ("offset", "<u8"), ("length", "<u8"), ("size", "<u8"), ("kind", "<u8")])
 TAIL = struct.Struct("<32sQ8s")
 _END = b"pack end"
@@ -86,6 +88,7 @@ class Catalogue:
         self._names: list[str] = []
         self._recent: dict[bytes, list[Place]] = {}
         self._is_read = False
+        self._whole: dict[str, float] = {}
 
     def find(self, digest: str) -> Place | None:
         """The newest place of an object."""
@@ -107,6 +110,16 @@ class Catalogue:
                 found = self._known(key)
         yield from found
 
+    def is_known_whole(self, digest: str) -> bool:
+        """Whether all chunks of a large blob were seen, and made young, a short while ago."""
+        return self._whole.get(digest, 0) > time.monotonic() - _SEEN_S
+
+    def note_whole(self, digest: str) -> None:
+        """All chunks of a large blob are there."""
+        if len(self._whole) > 10_000:
+            self._whole.clear()
+        self._whole[digest] = time.monotonic()
+
     def add(self, name: str, index: NDArray[np.void]) -> None:
         """A pack that was just written."""
         with self._lock:
@@ -116,6 +129,7 @@ class Catalogue:
     def forget(self, name: str) -> None:
         """A pack that is gone."""
         with self._lock:
+            self._whole.clear()
             if self._packs.pop(name, None) is not None:
                 self._arrange()
 
@@ -125,6 +139,7 @@ class Catalogue:
             self._token = self.shelf.token()
             there = self.shelf.names()
             gone = [name for name in self._packs if name not in there]
+            self._whole.clear()
             for name in gone:
                 del self._packs[name]
             came = sorted((name for name in there if name not in self._packs), key=lambda name: there[name])

@@ -63,6 +63,27 @@ def begin(catalogue: Catalogue, digest: str) -> bytes | None:
     return None
 
 
+def stay(catalogue: Catalogue, digest: str) -> bool:
+    """Make an object young, and whatever it is made of; whether all of it is here.
+
+    A large blob that nothing refers to may have lost chunks to a collection before its recipe went: it counts as gone.
+    """
+    try:
+        place = catalogue.find(digest)
+        if place is None or not catalogue.shelf.touch(place.pack):
+            return False
+        if place.kind == BYTES or catalogue.is_known_whole(digest):
+            return True
+        made_of = {chunk: catalogue.find(chunk) for chunk, _ in _recipe(catalogue, digest)}
+        kept = {place.pack for place in made_of.values() if place}
+        if None in made_of.values() or not all(catalogue.shelf.touch(pack) for pack in kept):
+            return False
+    except (Corrupt, FileNotFoundError):
+        return False
+    catalogue.note_whole(digest)
+    return True
+
+
 def _whole(catalogue: Catalogue, digest: str) -> bytes:
     """An object that stands in one piece."""
     for _ in range(2):  # its pack may be written anew just now; the second look finds the new one
@@ -79,9 +100,12 @@ def _whole(catalogue: Catalogue, digest: str) -> bytes:
 def _assembled(catalogue: Catalogue, digest: str) -> Iterator[bytes]:
     """A large blob, chunk by chunk."""
     whole = hashlib.sha256()
-    for data in _chunks(catalogue, _recipe(catalogue, digest)):
-        whole.update(data)
-        yield data
+    try:
+        for data in _chunks(catalogue, _recipe(catalogue, digest)):
+            whole.update(data)
+            yield data
+    except Corrupt as error:
+        raise corrupt(digest) from error  # whoever asks knows nothing of chunks
     if whole.hexdigest() != digest:
         _give_up(catalogue, digest)
         raise corrupt(digest)

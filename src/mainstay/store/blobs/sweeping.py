@@ -47,14 +47,14 @@ class Counted:
 
 
 class Reached(Container[str]):
-    """What is live, and the chunks of every large blob that is."""
+    """What is live, and the chunks of every large blob that is, or whose pack is ``young``."""
 
-    def __init__(self, catalogue: Catalogue, live: Container[str]) -> None:
+    def __init__(self, catalogue: Catalogue, live: Container[str], young: Container[str]) -> None:
         self._live = live
         self._chunks: set[bytes] = set()
         for name, index in catalogue.everything():
             for entry in index[index["kind"] == RECIPE]:
-                if entry["digest"].tobytes().hex() in live:
+                if name in young or entry["digest"].tobytes().hex() in live:
                     with suppress(FileNotFoundError):
                         made = catalogue.shelf.read(name, int(entry["offset"]), int(entry["length"]))
                         self._chunks |= {bytes.fromhex(digest) for digest, _ in packs.steps(made)}
@@ -72,10 +72,10 @@ def collect_packs(
     delete: bool,
 ) -> Collected:
     """Take dead objects out of packs; or only count them."""
-    reached, counted = Reached(catalogue, live), Counted()
-    ages = catalogue.shelf.names()
+    young = {name for name, age in catalogue.shelf.names().items() if age >= before}
+    reached, counted = Reached(catalogue, live, young), Counted()
     for name, index in list(catalogue.everything()):
-        is_young = ages.get(name, before) >= before
+        is_young = name in young
         dead = [entry for entry in index if entry["digest"].tobytes().hex() not in reached]
         lost = sum(int(entry["length"]) for entry in dead)
         total = sum(int(each) for each in index["length"])

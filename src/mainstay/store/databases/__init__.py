@@ -8,13 +8,13 @@ other writer comes in, in this process or another, so a verb may look first and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Dialect, Engine, Table
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import ClauseElement, Connection, Dialect, Engine, Table
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
 Processor = Callable[[Any], Any]
 
@@ -58,6 +58,39 @@ class Database(Protocol):
     def close(self) -> None:
         """Let go of every connection."""
         ...
+
+
+class Prepared:
+    """A statement that is put into the driver's words once. What is asked thousands of times a second goes to the driver
+    directly: what SQLAlchemy does for each statement costs more than a small one itself. Values come and go as the driver has
+    them."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._known: dict[str, tuple[str, Sequence[str] | None, Mapping[str, Any]]] = {}
+
+    def carry_out(self, connection: Connection, values: Mapping[str, Any]) -> Any:
+        """The cursor that has done it."""
+        dialect = connection.dialect
+        if dialect.name not in self._known:
+            compiled: Any = self._statement.compile(dialect=dialect)
+            self._known[dialect.name] = str(compiled), compiled.positiontup, compiled.params
+        text, order, constants = self._known[dialect.name]
+        given = {**constants, **values}
+        return directly(connection, text, given if order is None else [given[name] for name in order])
+
+
+def directly(connection: Connection, text: str, values: Any, *, many: bool = False) -> Any:
+    """Have the driver carry out ``text``; its cursor. Errors are those that SQLAlchemy would raise."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        cursor.executemany(text, values) if many else cursor.execute(text, values)
+    except Exception as error:
+        dbapi = connection.dialect.loaded_dbapi
+        if not isinstance(error, dbapi.Error):
+            raise
+        raise DBAPIError.instance(text, None, error, dbapi.Error, dialect=connection.dialect) from error
+    return cursor
 
 
 class Insertion:

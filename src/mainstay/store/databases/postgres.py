@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
 from mainstay.domain.errors import Corrupt, Invalid, StorageFull, Unavailable
-from mainstay.store.databases import FULL_DISK, Insertions
+from mainstay.store.databases import FULL_DISK, Insertions, directly
 
 log = logging.getLogger("mainstay.store")
 
@@ -108,7 +108,9 @@ class Postgres:
         insertion = self._insertions.of(table, columns)
         prepared = insertion.prepared(rows)
         if len(prepared) < _FEWEST_TO_COPY:
-            connection.exec_driver_sql(insertion.statement, prepared[0] if len(prepared) == 1 else prepared)
+            directly(
+                connection, insertion.statement, prepared if len(prepared) > 1 else prepared[0], many=len(prepared) > 1
+            )
             return
         self._copy(connection, f"COPY {insertion.table} ({insertion.columns}) FROM STDIN", prepared)
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 
 from mainstay.domain.errors import Corrupt, StorageFull, Unavailable
 from mainstay.store import patterns
-from mainstay.store.databases import FULL_DISK, Insertions
+from mainstay.store.databases import FULL_DISK, Insertions, directly
 
 _BUSY_TIMEOUT_MS = 15_000
 # What SQLite says, besides SQLITE_FULL, when a file cannot grow (measured on a full disk and under a file size limit).
@@ -61,7 +61,9 @@ class SQLite:
         """See `Database.append`."""
         insertion = self._insertions.of(table, columns)
         prepared = insertion.prepared(rows)
-        connection.exec_driver_sql(insertion.statement, prepared[0] if len(prepared) == 1 else prepared)
+        directly(
+            connection, insertion.statement, prepared if len(prepared) > 1 else prepared[0], many=len(prepared) > 1
+        )
 
     def meaning(self, error: DatabaseError) -> Exception:
         """See `Database.meaning`."""
@@ -123,6 +125,6 @@ def _engine(file: Path) -> Engine:
             # A View promises that nothing changes; the database itself sees to it.
             connection.exec_driver_sql("PRAGMA query_only=OFF" if writes else "PRAGMA query_only=ON")
             connection.info["writes"] = writes
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        directly(connection, "BEGIN IMMEDIATE" if writes else "BEGIN", ())
 
     return engine

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from mainstay.lifecycle.tracking.metrics import points
 from mainstay.lifecycle.tracking.metrics.points import Points, Reading
-from mainstay.store import Ingest, View, metadata
+from mainstay.store import Ingest, Prepared, View, metadata
 from mainstay.store.conditions import in_parts
 
 # A metric of a run is a series with a number of its own, and here with its latest point: the greatest (step, at, value); and how
@@ -71,7 +71,7 @@ class Standing(NamedTuple):
 
 def series_of(view: View, identity: str, keys: Collection[str] | None = None) -> dict[str, Standing]:
     if keys is not None and len(keys) == 1:  # as most calls have it: one metric, one point
-        rows: Sequence[Any] = view.rows(_ONE_SERIES, {"wanted": identity, "one": next(iter(keys))})
+        rows: Sequence[Any] = view.ask(_ONE_SERIES, wanted=identity, one=next(iter(keys)))
     elif keys is not None:
         rows = view.rows(_SOME_SERIES, {"wanted": identity, "some": list(keys)})
     else:
@@ -83,7 +83,7 @@ _c = run_metrics.c
 _SERIES = (
     select(_c.key, _c.series, _c.step, _c.at, _c.value, _c.points).where(_c.run == bindparam("wanted")).order_by(_c.key)
 )
-_ONE_SERIES = _SERIES.where(_c.key == bindparam("one"))
+_ONE_SERIES = Prepared(_SERIES.where(_c.key == bindparam("one")))
 _SOME_SERIES = _SERIES.where(_c.key.in_(bindparam("some", expanding=True)))
 
 
@@ -96,14 +96,15 @@ def begin_series(ingest: Ingest, identity: str, experiment: int, new: Mapping[st
 
 def put_standing(ingest: Ingest, now: Iterable[Standing]) -> None:
     """How series stand now."""
-    rows = [
-        {"which": series, "step": step, "at": at, "value": value, "points": many}
-        for series, (step, at, value), many in now
-    ]
-    ingest.execute(_PUT_STANDING, rows)
+    for series, (step, at, value), many in now:
+        ingest.tell(_PUT_STANDING, which=series, step=step, at=at, value=value, points=many)
 
 
-_PUT_STANDING = update(run_metrics).where(_c.series == bindparam("which"))
+_PUT_STANDING = Prepared(
+    update(run_metrics)
+    .where(_c.series == bindparam("which"))
+    .values({name: bindparam(name) for name in ("step", "at", "value", "points")})
+)
 
 
 _step = itemgetter(0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, exists, false, func, not_, or_, select
@@ -19,8 +20,9 @@ from mainstay.store.pages import Term
 # A search is answered in one of two ways. *Gather*: every run that meets the conditions, sorted. *Walk*: an index is
 # followed in the order that was asked for until the page is full: first the runs with a value, then those whose value is no
 # number, then those without one. A walk costs what it shows, if most of what it passes is wanted; so where a condition leaves
-# few, they are gathered.
+# few, they are gathered; and where it leaves not too many, their ids are made a set that each entry passed is looked up in.
 FEW = 5_000
+MANY = 20_000
 _MISSING = 2
 
 
@@ -49,9 +51,11 @@ def find_runs(
     limit: int,
 ) -> list[Found]:
     """A page of runs, in the order asked for; among equals the newest first, then by id."""
-    few = _few(view, scope, comparisons)
-    if few is None and orders and orders[0].kind in _LOGGED and len(scope.experiments or ()) == 1:
-        return _walk(view, scope, comparisons, orders, after, limit)
+    can_walk = bool(orders) and orders[0].kind in _LOGGED and len(scope.experiments or ()) == 1
+    narrow = _narrow(view, scope, comparisons, also_attributes=can_walk)
+    few = next((ids for size, ids in narrow if size <= FEW), None)
+    if few is None and can_walk:
+        return _walk(view, scope, comparisons, orders, after, limit, [ids for _, ids in narrow])
     query = select(*runs.c).where(*_conditions(scope, comparisons, few))
     query, terms = _ordered(query, orders)
     return _page(view, query, terms, after, limit)
@@ -64,6 +68,7 @@ def _walk(
     orders: Sequence[Order],
     after: Sequence[Any] | None,
     limit: int,
+    sets: Sequence[Select[Any]],
 ) -> list[Found]:
     first, found = orders[0], list[Found]()
     table, column = _logged(first.kind)
@@ -75,9 +80,13 @@ def _walk(
     for rank in (0, 1, _MISSING):
         if len(found) >= limit or (after is not None and after[0] > rank):
             continue
-        query = select(*runs.c).where(*_conditions(scope, others, None))
         if rank == _MISSING and own:
             continue
+        # Asked of the entry that is passed, not of its run: most entries then cost no look at the run.
+        passed = runs.c.id if rank == _MISSING else table.c.run
+        # By an index over runs the set would be walked, and the order be lost: so no index may see the column as it is.
+        inside = [func.coalesce(passed, passed).in_(each) for each in sets]
+        query = select(*runs.c).where(*_conditions(scope, others, None, passed), *inside)
         if rank == _MISSING:
             query = query.where(not_(exists().where(of_run)))
         else:
@@ -94,21 +103,44 @@ def _walk(
     return found
 
 
-def _few(view: View, scope: Scope, comparisons: Sequence[Comparison]) -> Select[Any] | None:
-    """A question for the ids of a few runs, among which are all that meet the conditions; None: they may be many."""
-    for kind, key, operator, value in comparisons:
-        if kind not in _LOGGED or operator not in _NARROW:
-            continue
-        table, _ = _logged(kind)
-        query = select(table.c.run).where(table.c.key == key, _said(kind, table, operator, value))
-        if scope.experiments is not None:
-            query = query.where(table.c.experiment.in_(scope.experiments))
-        if view.scalar(select(func.count()).select_from(query.limit(FEW + 1).subquery())) <= FEW:
-            return query
-    return None
+def _narrow(
+    view: View, scope: Scope, comparisons: Sequence[Comparison], *, also_attributes: bool
+) -> list[tuple[int, Select[Any]]]:
+    """Conditions that leave not too many runs: of each how many, and a question for their ids; the narrowest first. There may be
+    some among them that do not meet it after all."""
+    found: list[tuple[int, Select[Any]]] = []
+    for comparison in comparisons:
+        ids = _ids(scope, comparison, also_attributes=also_attributes)
+        if ids is not None:
+            size = view.scalar(select(func.count()).select_from(ids.limit(MANY + 1).subquery()))
+            found += [(size, ids)] if size <= MANY else []
+    return sorted(found, key=itemgetter(0))
 
 
-def _conditions(scope: Scope, comparisons: Sequence[Comparison], few: Select[Any] | None) -> list[ColumnElement[bool]]:
+def _ids(scope: Scope, comparison: Comparison, *, also_attributes: bool) -> Select[Any] | None:
+    """A question for the ids of the runs that meet one condition, if it can be asked by itself."""
+    kind, key, operator, value = comparison
+    if kind == "attribute" and also_attributes:
+        query, experiment = select(runs.c.id).where(compared(_attribute(key), operator, value)), runs.c.experiment
+    elif kind in _LOGGED and operator in _NARROW:
+        table, column = _logged(kind)
+        is_text = kind in ("params", "tags")
+        if is_text and operator in ("=", "IN"):  # by its beginning, which is all that the index has
+            meets = column.in_([text[:INDEXED] for text in ([value] if operator == "=" else value)])
+        else:
+            meets = _said(kind, table, operator, value)
+        query, experiment = select(table.c.run).where(table.c.key == key, meets), table.c.experiment
+    else:
+        return None
+    if scope.experiments is None:
+        return query
+    one = len(scope.experiments) == 1
+    return query.where(experiment == scope.experiments[0] if one else experiment.in_(scope.experiments))
+
+
+def _conditions(
+    scope: Scope, comparisons: Sequence[Comparison], few: Select[Any] | None, run: ColumnElement[Any] = runs.c.id
+) -> list[ColumnElement[bool]]:
     found = [runs.c[name] == value for name, value in scope.fixed.items()]
     found += shown(runs.c.deleted_at, scope.deleted)
     if few is not None:
@@ -117,19 +149,19 @@ def _conditions(scope: Scope, comparisons: Sequence[Comparison], few: Select[Any
         found.append(runs.c.experiment == scope.experiments[0])  # not IN: of one, an index knows the order
     elif scope.experiments is not None:
         found.append(runs.c.experiment.in_(scope.experiments))
-    return found + [_holds(comparison) for comparison in comparisons]
+    return found + [_holds(comparison, run) for comparison in comparisons]
 
 
-def _holds(comparison: Comparison) -> ColumnElement[bool]:
+def _holds(comparison: Comparison, run: ColumnElement[Any]) -> ColumnElement[bool]:
     kind, key, operator, value = comparison
     if kind == "attribute":
         return compared(_attribute(key), operator, value)
     if kind == "datasets":
         c = run_links.c
         column = {"name": c.name, "digest": c.ref, "context": c.context}[key]
-        return exists().where(c.run == runs.c.id, c.kind == "dataset", compared(column, operator, value))
+        return exists().where(c.run == run, c.kind == "dataset", compared(column, operator, value))
     table = _LOGGED[kind].alias()  # a walk may follow the same table, under another key
-    there = exists().where(table.c.run == runs.c.id, table.c.key == key)
+    there = exists().where(table.c.run == run, table.c.key == key)
     if operator == "IS NULL":
         return not_(there)
     return there if operator == "IS NOT NULL" else there.where(_said(kind, table, operator, value))
@@ -191,5 +223,5 @@ def _attribute(name: str) -> Any:
 
 
 _LOGGED = {"metrics": run_metrics, "params": run_params, "param_numbers": run_params, "tags": run_tags}
-_NARROW = frozenset({"=", "IN", ">", ">=", "<", "<="})
+_NARROW = frozenset({"=", "IN", ">", ">=", "<", "<=", "LIKE", "ILIKE"})
 _MAY_LACK = frozenset({"ended_at", "seconds", "parent", "claimed_by", "error"})

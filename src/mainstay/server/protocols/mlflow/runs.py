@@ -296,9 +296,11 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
         {
             "info": _info(run),
             "data": {
-                "metrics": [metric(key, reading) for key, reading in latest[run.id].items()],
-                "params": [{"key": key, "value": _text(value)} for key, value in said[run.id][0].items()],
-                "tags": [{"key": key, "value": value} for key, value in _tags(run, said[run.id][1]).items()],
+                "metrics": [
+                    MetricOut(key, number(value), at // 1000, step) for key, (step, at, value) in latest[run.id].items()
+                ],
+                "params": [Pair(key, _text(value)) for key, value in said[run.id][0].items()],
+                "tags": [Pair(key, value) for key, value in _tags(run, said[run.id][1]).items()],
             },
             "inputs": {
                 "dataset_inputs": [
@@ -325,6 +327,13 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
         }
         for run in found
     ]
+
+
+class Pair(msgspec.Struct, gc=False):
+    """A parameter or a tag in MLflow's words."""
+
+    key: str
+    value: str
 
 
 class MetricOut(msgspec.Struct, gc=False):

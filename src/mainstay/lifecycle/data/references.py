@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots by reference: a table that stays where it is, and the version of it that is meant.
+
+In: the manifest that a client made (``domain.references``). Out: a snapshot without parts, contract and profile: its rows are not
+here. What nothing keeps as it was is a warning on the snapshot, and on whatever came of it (`mutable_behind`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mainstay.domain import references
+from mainstay.domain.data import Problem, Snapshot, parse_snapshot
+from mainstay.domain.references import Reference
+from mainstay.lifecycle.data import tables
+from mainstay.lifecycle.data.manifests import Manifest
+from mainstay.store import View
+from mainstay.store.blobs import Blobs
+
+KIND = FORMAT = references.KIND
+
+
+def read(blobs: Blobs, digest: str) -> tuple[Manifest, tuple[Problem, ...]]:
+    """The manifest ``digest``, and the warning if nothing keeps what it names.
+
+    Raises:
+        NotFound: there is no such blob. Invalid: it is no manifest of a reference.
+    """
+    found = references.read(blobs.read(digest))
+    manifest = Manifest(schema=found.schema, rows=found.rows, parts=(), digest=digest, size=0)
+    if found.is_pinned:
+        return manifest, ()
+    warning = Problem(
+        column=None,
+        problem="mutable",
+        found=f"a file at {found.uri}",
+        expected="a snapshot, or a table that keeps its versions",
+        sentence=found.sentence,
+    )
+    return manifest, (warning,)
+
+
+def of(blobs: Blobs, snapshot: Snapshot) -> Reference | None:
+    """What a snapshot refers to; None for one whose content is here."""
+    return references.read(blobs.read(snapshot.digest)) if snapshot.kind == KIND else None
+
+
+def mutable_behind(view: View, names: Iterable[str]) -> list[str]:
+    """Of these snapshots and whatever they were made from, those that nothing keeps as they were."""
+    found, seen, ahead = [], set(), [parse_snapshot(name) for name in names]
+    while ahead:
+        place = ahead.pop(0)
+        snapshot = tables.snapshot(view, *place) if place not in seen else None
+        seen.add(place)
+        if snapshot is None:
+            continue
+        if any(warning.problem == "mutable" for warning in snapshot.warnings):
+            found.append(snapshot.id)
+        ahead += [parse_snapshot(parent) for parent in snapshot.parents]
+    return found
+
+
+def warning_of(view: View, names: Iterable[str]) -> list[str]:
+    """The same as sentences, for whatever came of these snapshots."""
+    return [f"{name} is read from a place that may change" for name in mutable_behind(view, names)]
