@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from . import databases
+from . import databases, objects
 
 for name in [name for name in os.environ if name.startswith("MAINSTAY_")]:
     del os.environ[name]
@@ -72,6 +72,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if databases.is_meant(item)]
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """A bucket in the object store of the tests; see `objects`."""
+    with objects.served() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def bucket(object_store: str) -> str:
+    """A place in an object store that is this test's own."""
+    return objects.prefix(object_store)
 
 
 @pytest.fixture(scope="session")

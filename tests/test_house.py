@@ -39,6 +39,7 @@ HEAVY = {"alembic", "fastapi", "httpx", "numpy", "pandas", "pyarrow", "pydantic"
 OPTIONAL = {
     "lightgbm",
     "mlflow",
+    "obstore",
     "onnx",
     "onnxruntime",
     "optuna",

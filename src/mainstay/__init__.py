@@ -31,8 +31,10 @@ if TYPE_CHECKING:
         start_run,
     )
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
-    from mainstay.client.sweeps import sweep
+    from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
+    from mainstay.engine.materialise import materialiser
+    from mainstay.engine.named_results import Out
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.references.delta import delta
     from mainstay.engine.references.iceberg import iceberg
@@ -69,6 +71,7 @@ _ROOM_BY_NAME = {
     "log_table": "mainstay.client.recording",
     "set_tags": "mainstay.client.recording",
     "autolog": "mainstay.client.autologging",
+    "SweepCallback": "mainstay.client.sweeps",
     "sweep": "mainstay.client.sweeps",
     "dataset": "mainstay.client.datasets",
     "connect": "mainstay.client.sdk",
@@ -82,10 +85,14 @@ _ROOM_BY_NAME = {
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
     "reproduce": "mainstay.engine.reproduction",
+    "Out": "mainstay.engine.named_results",
+    "materialiser": "mainstay.engine.materialise",
 }
 
 __all__ = [
+    "Out",
     "Recording",
+    "SweepCallback",
     "__version__",
     "autolog",
     "backfill",
@@ -110,6 +117,7 @@ __all__ = [
     "log_params",
     "log_table",
     "log_text",
+    "materialiser",
     "pipeline",
     "predict",
     "register",

@@ -88,6 +88,23 @@ SETTINGS = (
             "so that several workspaces may share one database."
         ),
     ),
+    Setting(
+        name="blobs",
+        kind=str,
+        default="",
+        sentence=(
+            "Address of an object store (`s3://BUCKET/PREFIX`, `gs://…`, `az://…`) that keeps the workspace's blobs; "
+            "without it they are in its folder. Credentials come from the variables that the store's own tools read."
+        ),
+    ),
+    Setting(
+        name="blob_cache_gb",
+        kind=int,
+        default=16,
+        least=1,
+        most=100_000,
+        sentence="How many gigabytes of blobs the server keeps as whole files beside the chunks that it stores.",
+    ),
     Setting(name="url", kind=str, default="", sentence="Address of a shared server; without it the workspace is used."),
     Setting(
         name="token", kind=str, default="", sentence="Token to show to a server; by default that of the workspace."

@@ -552,6 +552,33 @@ def test_what_is_on_disk_is_its_owners_to_read(tmp_path: Path, monkeypatch: pyte
     run._outbox.close()
 
 
+def test_what_an_offline_run_said_is_on_the_disk_itself_when_its_block_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_WORKSPACE", str(tmp_path / "w"))
+    on_disk: dict[int, int] = {}
+    wait = os.fsync
+
+    def fsync(handle: int) -> None:
+        found = os.fstat(handle)
+        wait(handle)
+        on_disk[found.st_ino] = found.st_size
+
+    monkeypatch.setattr(outbox.spools.os, "fsync", fsync)
+
+    with ms.run("train", offline=True) as run:
+        ms.log_metric("loss", 0.5)
+        run.log_text("notes.txt", "three")
+
+    segments = list(run._outbox.folder.glob("*.spool"))
+    blobs = list((run._outbox.folder / "blobs").iterdir())
+    assert segments and blobs
+    assert [on_disk.get(each.stat().st_ino) for each in segments + blobs] == [
+        each.stat().st_size for each in segments + blobs
+    ]
+    run._outbox.close()
+
+
 # How a script ends
 
 

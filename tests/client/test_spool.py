@@ -155,3 +155,57 @@ def test_what_is_refused_for_good_stands_apart_with_what_was_said(tmp_path: Path
     kept = (spool.folder / "refused.jsonl").read_text()
     assert "no such run." in kept
     assert "0000000000" in kept
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The inodes of what the disk was waited for."""
+    found: list[int] = []
+    wait = os.fsync
+
+    def fsync(handle: int) -> None:
+        found.append(os.fstat(handle).st_ino)
+        wait(handle)
+
+    monkeypatch.setattr(spools.os, "fsync", fsync)
+    return found
+
+
+def test_all_that_was_appended_is_synced_at_once_and_only_once(tmp_path: Path, synced: list[int]) -> None:
+    spool = spools.make(tmp_path, "workspace")
+    spool.blob("plot").write_bytes(b"plot")
+    for n in range(100):
+        spool.append(request(n))
+    spool.append(Request(key=ids.uuid7(), run="r", path="/runs/r/plot", body=b"", blob="plot"))
+    assert synced == []  # whoever says something does not wait
+
+    spool.sync()
+    meant = [*spool.folder.glob("*.spool"), spool.blob("plot"), spool.folder / "target.json"]
+    folders = [spool.folder / "blobs", spool.folder, tmp_path]
+
+    assert sorted(synced) == sorted(path.stat().st_ino for path in [*meant, *folders])
+    synced.clear()
+    spool.sync()
+    assert synced == []
+    spool.append(request(101))
+    spool.sync()
+    assert meant[0].stat().st_ino in synced
+    drained(spool)
+    spool.sync()
+    spool.release()
+
+
+def test_what_the_disk_did_not_take_is_synced_the_next_time(
+    tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = spools.make(tmp_path, "workspace")
+    spool.append(request(0))
+    with monkeypatch.context() as broken:
+        broken.setattr(spools.os, "fsync", lambda handle: exec("raise OSError(5, 'Input/output error')"))
+        with pytest.raises(OSError, match="Input/output"):
+            spool.sync()
+
+    spool.sync()
+
+    assert next(spool.folder.glob("*.spool")).stat().st_ino in synced
+    spool.release()

@@ -19,7 +19,9 @@ import pytest
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.store.blobs import Blobs
-from mainstay.store.blobs.local import LARGE, LARGE_PARQUET, LocalBlobs
+from mainstay.store.blobs.arriving import LARGE, LARGE_PARQUET
+from mainstay.store.blobs.local import LocalBlobs
+from mainstay.store.blobs.objects import ObjectBlobs
 
 DICE = random.Random(7)
 SMALL = b"carrier,late\nUA,1\n" * 100
@@ -30,10 +32,13 @@ EVERY = {"empty": b"", "small": SMALL, "large": LARGE_FILE, "table": TABLE}
 Make = Callable[[], Blobs]
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "objects"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """Opens the same place anew each time, as another process would."""
-    return lambda: LocalBlobs(tmp_path / "blobs")
+    if request.param == "local":
+        return lambda: LocalBlobs(tmp_path / "blobs")
+    url = request.getfixturevalue("bucket")
+    return lambda: ObjectBlobs(url, tmp_path / "cache", most_whole=1 << 30)
 
 
 @pytest.fixture

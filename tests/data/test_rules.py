@@ -16,7 +16,7 @@ from mainstay.domain import contract_toml
 from mainstay.domain.contract_toml import Intent
 from mainstay.domain.contracts import TYPES, Column, Contract
 from mainstay.domain.data import Refused, Snapshot
-from mainstay.domain.errors import Invalid, MainstayError
+from mainstay.domain.errors import Invalid, MainstayError, TooLarge
 from mainstay.lifecycle.data import checks, contracts
 from mainstay.measures import keys, rules
 from mainstay.store import Store
@@ -162,6 +162,11 @@ def test_keys_are_exact_also_where_the_codes_outgrow_64_bits() -> None:
 def test_a_mistake_in_the_file_is_named_with_what_is_expected(toml: str, told: str) -> None:
     with pytest.raises(MainstayError, match=told):
         contract_toml.read(toml, "people")
+
+
+def test_a_text_longer_than_any_contract_is_not_read() -> None:
+    with pytest.raises(TooLarge, match="at most 1048576 are read"):
+        contract_toml.read("#" * (1 << 20) + "\n", "people")
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

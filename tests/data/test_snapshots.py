@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from mainstay.domain.data import Period, Refused, Snapshot
 from mainstay.domain.digests import digest_of
-from mainstay.domain.errors import Corrupt, Invalid, Malformed, NotFound
+from mainstay.domain.errors import Conflict, Corrupt, Invalid, Malformed, NotFound
 from mainstay.lifecycle.data import contracts, datasets, lineage, manifests, refusals, snapshots, tables
 from mainstay.measures.profiles import merge
 from mainstay.store import Store, ledger, open_store
@@ -141,6 +141,48 @@ def test_two_snapshots_number_one_after_the_other_and_current_follows(store: Sto
     with store.view() as view:
         assert snapshots.named(view, "flights@current").number == 1
         assert snapshots.named(view, "flights@latest").number == 2
+
+
+def test_what_a_snapshot_was_made_from_is_told_as_its_use_and_the_source_stays_its_own(
+    store: Store, month: Month, accept: Take
+) -> None:
+    accept(month(1))
+    accept(month(2), parents=["flights@1"], source="a pipeline")
+
+    with store.view() as view:
+        assert lineage.used_by(view, dataset="flights", number=1) == [("snapshot:flights@2", "flights@1", "parent")]
+        assert ledger.search(view, kind="snapshot.taken")[0].body["source"] == "a pipeline"
+
+
+def test_a_refusal_waits_for_its_owner_until_there_is_a_snapshot_again(
+    store: Store, month: Month, accept: Take, refuse: Refuse
+) -> None:
+    def waiting() -> list[str]:
+        with store.view() as view:
+            return [refused.id for refused in refusals.unanswered(view)]
+
+    accept(month(1))
+    before = waiting()
+    refuse(month(2).drop_columns(["late"]))
+    newest = refuse(month(3).drop_columns(["late"]))
+
+    assert (before, waiting()) == ([], [newest.id])
+    accept(month(4))
+    assert waiting() == []
+
+
+def test_a_rollback_takes_a_reason_and_goes_back_only(store: Store, month: Month, accept: Take) -> None:
+    for seed in (1, 2):
+        accept(month(seed))
+
+    with pytest.raises(Invalid, match="takes a reason"), store.change(actor="ana") as change:
+        datasets.roll_back(change, dataset="flights", to=1)
+    with pytest.raises(NotFound), store.change(actor="ana", reason="why") as change:
+        datasets.roll_back(change, dataset="flights", to=7)
+    with store.change(actor="ana", reason="February was wrong") as change:
+        assert datasets.roll_back(change, dataset="flights", to=1).number == 1
+    with pytest.raises(Conflict, match="takes an earlier snapshot"), store.change(actor="ana", reason="x") as change:
+        datasets.roll_back(change, dataset="flights", to=2)
 
 
 def test_folding_the_events_gives_the_refs(store: Store, month: Month, accept: Take) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,3 +65,12 @@ def test_an_id_has_the_version_and_variant_of_rfc_9562() -> None:
 )
 def test_what_was_not_made_here_is_no_id(text: str) -> None:
     assert not ids.is_id(text)
+
+
+def test_what_has_a_name_and_a_beginning_has_the_same_id_everywhere() -> None:
+    moment = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+
+    found = ids.named(moment, b"a study")
+
+    assert ids.is_id(found) and ids.time_of(found) == moment
+    assert found == ids.named(moment, b"a study") != ids.named(moment, b"another")

@@ -201,3 +201,15 @@ def test_what_is_no_signature_is_refused_with_its_place(data: Any, words: str) -
 
     with pytest.raises(Invalid, match=words):
         Signature.from_json(data)
+
+
+def test_labels_are_places_among_the_classes_and_strangers_are_named() -> None:
+    output = Output(type="multiclass", classes=("fast", "slow", "usual"))
+    labels = pa.chunked_array([["slow", None], ["fast", "usual", "slow"]])
+
+    places = output.places(labels)
+
+    assert np.isnan(places[1]) and places[[0, 2, 3, 4]].tolist() == [1.0, 0.0, 2.0, 1.0]
+    with pytest.raises(Invalid, match="there is label 'late'; the model knows 'fast', 'slow', 'usual'"):
+        output.places(pa.chunked_array([["slow", "late"]]))
+    assert Output(type="multiclass", classes=(1, 5, 7)).places(pa.chunked_array([[7, 1]])).tolist() == [2.0, 0.0]

@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn import metrics
 
 from mainstay.domain.errors import Invalid
-from mainstay.measures import performance
+from mainstay.measures import performance, regression
 from mainstay.measures.performance import PairedTest
 
 
@@ -232,7 +232,7 @@ def test_too_few_rows_give_none_and_a_reason_never_a_number() -> None:
     few = performance.evaluate_binary([1, 0], [0.5, 0.5])
     assert all(figure.value is None and figure.reason for figure in few.values())
     assert performance.auc([], []).is_insufficient
-    assert performance.mean_absolute_error([1.0], [2.0]).is_insufficient
+    assert regression.mean_absolute_error([1.0], [2.0]).is_insufficient
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_numbers_equal_sklearn_and_their_intervals_cover() -> None:
     covered = 0
     for _ in range(300):
         errors = random.standard_normal(400) * 2
-        found = performance.evaluate_regression(truth, truth + errors)
+        found = regression.evaluate_regression(truth, truth + errors)
         covered += found["rmse"].lo <= 2.0 <= found["rmse"].hi
     assert 0.92 <= covered / 300 <= 0.98
     assert found["mae"].value == pytest.approx(metrics.mean_absolute_error(truth, truth + errors))
     assert found["rmse"].value == pytest.approx(metrics.root_mean_squared_error(truth, truth + errors))
     assert found["bias"].value == pytest.approx(errors.mean())
-    assert performance.paired_absolute_error(truth, truth + errors / 2, truth + errors).hi < 0
+    assert regression.paired_absolute_error(truth, truth + errors / 2, truth + errors).hi < 0
 
 
 def test_slices_add_up_and_small_ones_are_named_without_a_number() -> None:

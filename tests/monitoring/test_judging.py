@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from live_house import Break, LiveHouse, chance_of, month
 
-from mainstay.domain.monitoring import Window
+from mainstay.domain.monitoring import ALERT, OK, WATCH, Window
+from mainstay.formats.signature import Output
 from mainstay.lifecycle.monitoring import alerts, baselines, distributions, drift, monitors, performance, watch
 from mainstay.store import ledger
 
@@ -372,6 +374,39 @@ def test_a_model_of_numbers_is_judged_by_its_error() -> None:
 
     assert reference["kind"] == "number"
     assert (state(good), state(bad)) == ("ok", "alert")
+
+
+@pytest.mark.parametrize(("share", "state"), [(0.9, OK), (0.82, WATCH), (0.6, ALERT)])
+def test_a_model_of_several_classes_is_judged_by_its_accuracy(share: float, state: str) -> None:
+    random = np.random.default_rng(4)
+    names, n = ("fast", "slow", "usual"), 600
+
+    def of(right: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        truth = random.integers(3, size=n)
+        return truth.astype(float), np.where(random.random(n) < right, truth, (truth + 1) % 3).astype(float)
+
+    truth, said = of(0.9)
+    rows = {
+        "x": random.standard_normal(n),
+        "_score": list(np.eye(3)[said.astype(int)]),
+        "_label": [names[int(place)] for place in truth],
+    }
+    output = Output(type="multiclass", classes=names)
+    reference = baselines.make(pa.table(rows), ("x",), output)["figures"]
+
+    measured = performance.measure_window(*of(share), reference)
+    (verdict,) = performance.judge(measured, reference, tolerance=0.05, is_mature=True, so_far="all")
+
+    assert (reference["kind"], reference["accuracy"]["value"]) == ("multiclass", float((truth == said).mean()))
+    assert verdict.state == state, verdict
+    assert "accuracy 0." in verdict.sentence and "macro_f1" in measured
+
+
+def test_numbers_that_happen_to_be_yes_or_no_are_still_numbers() -> None:
+    truth = np.arange(100) % 2.0
+
+    assert performance.measure_window(truth, truth, None, performance.KINDS["regression"])["kind"] == "number"
+    assert performance.measure_window(truth, truth, None)["kind"] == "binary"
 
 
 def test_the_important_columns_are_the_fewest_that_carry_four_fifths() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mainstay.domain.release import GateResult
 from mainstay.lifecycle.release import gates
+from mainstay.measures import kinds
 
 DAYS, A_DAY = 30, 60
 
@@ -79,3 +80,63 @@ def test_where_nothing_is_live_there_is_nothing_to_cluster_and_the_gate_passes(e
     pq.write_table(alone, tmp_path / "first.parquet")
 
     assert ask(tmp_path / "first.parquet", "better('auc', {'cluster': 'day'})").verdict == "pass"
+
+
+@pytest.fixture(scope="module")
+def of_kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A better candidate of each of the other kinds."""
+    random = np.random.default_rng(11)
+    folder, line = tmp_path_factory.mktemp("kinds"), np.array(["red", "blue"])[np.arange(600) % 2]
+    y, noise = random.standard_normal(600) * 3, random.standard_normal((2, 600))
+    place = random.integers(3, size=600)
+    scores = [random.random((600, 3)) + weight * np.eye(3)[place] for weight in (0.6, 0.2)]
+    rows = {
+        "regression": (y, y + noise[0], y + 2 * noise[1]),
+        "multiclass": (place.astype(float), *(list(each / each.sum(axis=1, keepdims=True)) for each in scores)),
+    }
+    for kind, (label, candidate, champion) in rows.items():
+        columns = {"_label": label, "_candidate": candidate, "_champion": champion, "line": line}
+        pq.write_table(pa.table(columns), folder / f"{kind}.parquet")
+    return {kind: folder / f"{kind}.parquet" for kind in rows}
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate", "verdict", "words"),
+    [
+        ("regression", "better('mae')", "pass", "mae -"),
+        ("regression", "better('rmse', {'alpha': 0.001})", "pass", "rmse -"),
+        ("regression", "better('r2', {'cluster': 'line'})", "insufficient", "2 clusters; at least 10 are needed"),
+        ("regression", "not_worse('r2')", "pass", "r2 +"),
+        ("regression", "r2 > 0.8 && mae < 1.0", "pass", "mae is 0."),
+        ("regression", "slices(['line'], {'metric': 'mae', 'drop': 0.1, 'min_n': 100})", "pass", "2 slices"),
+        ("regression", "slices(['line'])", "fail", "slices() of mae needs a drop, in the unit of the label"),
+        ("regression", "better('accuracy')", "fail", "ask for mae, rmse, r2"),
+        ("regression", "auc > 0.5", "fail", "this one answers a number, and has mae, rmse, r2, bias"),
+        ("multiclass", "better('accuracy')", "pass", "accuracy +"),
+        ("multiclass", "better('log_loss')", "pass", "log_loss -"),
+        ("multiclass", "better('macro_f1') && macro_f1 > 0.5", "pass", "macro_f1 is 0."),
+        ("multiclass", "slices(['line'], {'min_n': 100})", "pass", "0 lost more than 0.02 accuracy"),
+        ("multiclass", "better('auc')", "fail", "ask for accuracy, macro_f1, log_loss"),
+        ("multiclass", "rmse < 1.0", "fail", "rmse is a figure of models that answer a number"),
+    ],
+)
+def test_each_kind_is_judged_by_its_own_figures(
+    of_kinds: dict[str, Path], kind: str, gate: str, verdict: str, words: str
+) -> None:
+    result = gates._ask_one(gate, gates._read(of_kinds[kind], {}, {"metrics": {}}, kinds.KINDS[kind]))
+
+    assert result.verdict == verdict, result
+    assert words in result.sentence
+
+
+def test_a_champion_that_cannot_be_asked_is_no_reason_to_pass(evidence: Path, tmp_path: Path) -> None:
+    alone = pq.read_table(evidence, columns=["_label", "_candidate"])
+    pq.write_table(alone, tmp_path / "alone.parquet")
+    told = {"champion_error": "the champion knows classes 1, 2, the candidate 1, 2, 3."}
+
+    judged = gates._read(tmp_path / "alone.parquet", told, {"metrics": {}})
+
+    assert judged.facts["is_first"] is False
+    for gate in ("better('auc')", "not_worse('brier')", "slices(['day'])"):
+        result = gates._ask_one(gate, judged)
+        assert (result.verdict, result.sentence) == ("insufficient", told["champion_error"].rstrip("."))

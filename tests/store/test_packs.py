@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from mainstay.domain.errors import Corrupt, StorageFull
-from mainstay.store.blobs.local import LARGE_PARQUET, FolderShelf, LocalBlobs
+from mainstay.store.blobs.arriving import LARGE_PARQUET
+from mainstay.store.blobs.local import FolderShelf, LocalBlobs
 
 TABLE = b"PAR1" + random.Random(3).randbytes(LARGE_PARQUET * 2)
 MANY = [b"%d" % n * 3000 for n in range(200)]

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, verify, checkout, export.",
     ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
+    "features": ("features", "Feature views: list, show, materialise, replay."),
     "models": (
         "models",
         "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",

@@ -179,10 +179,12 @@ def refer(
     which nothing keeps: whatever comes of that carries a warning.
     """
     from mainstay.engine import references as systems
+    from mainstay.engine import snapshots
 
-    reference = systems.pin(system, address, version)
+    manifest = session.put_blob(systems.pin(system, address, version).manifest())
     _ensure(session, name, None, "", because)
-    body = {"blob": session.put_blob(reference.manifest()), "format": "reference", "source": address}
+    snapshots.hold(session, name, manifest)
+    body = {"blob": manifest, "format": "reference", "source": address}
     taken = session.post(references.path("datasets", name, "snapshots"), body | because)
     printing.answer(taken, as_json, _say_taken)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ COUNTS = ("accepted", "revised", "duplicate")
 
 @click.command()
 @click.argument("prediction", required=False)
-@click.argument("label", type=float, required=False)
+@click.argument("label", required=False)
 @click.option("--at", help="When it became known; default: now.")
 @click.option(
     "--input",
@@ -33,21 +34,31 @@ COUNTS = ("accepted", "revised", "duplicate")
 )
 @connected
 def feedback(
-    session: Session, as_json: bool, prediction: str | None, label: float | None, at: str | None, source: Path | None
+    session: Session, as_json: bool, prediction: str | None, label: str | None, at: str | None, source: Path | None
 ) -> int:
     """Tell what turned out to be true of a prediction.
 
-    PREDICTION is its id, LABEL a number. The same twice changes nothing; another label is a revision, and the last counts.
+    PREDICTION is its id, LABEL a number or a class. The same twice changes nothing; another label is a revision, and the last
+    counts.
     """
     if (source is None) == (prediction is None) or (prediction is not None and label is None):
         raise click.UsageError("give the id of a prediction and its label, or a file of them with --input.")
     if source is not None:
         told = _tell_many(session, source)
     else:
-        body = {"id": prediction, "label": label} | ({"at": at} if at else {})
+        body = {"id": prediction, "label": _label(label or "")} | ({"at": at} if at else {})
         told = _tell(session, json.dumps(body).encode(), "application/json")
     printing.answer(told, as_json, _say)
     return 1 if told["refused"] else 0
+
+
+def _label(text: str) -> float | str:
+    """A number where it is one; any other text is a class."""
+    try:
+        found = float(text)
+    except ValueError:
+        return text
+    return found if math.isfinite(found) else text
 
 
 def _tell_many(session: Session, source: Path) -> dict[str, Any]:

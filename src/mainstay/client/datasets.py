@@ -12,6 +12,7 @@ from mainstay.client import session as sessions
 from mainstay.client.checkouts import Laid
 from mainstay.client.folders import Told
 from mainstay.client.session import Session
+from mainstay.domain.contract_toml import Intent
 from mainstay.domain.errors import Invalid, NotFound
 
 TABLES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
@@ -47,6 +48,48 @@ class Dataset:
     def export(self, file: str | Path, at: int | str = "current") -> dict[str, Any]:
         """Write the rows of a snapshot into a ``.parquet`` or ``.csv`` file that is not there yet."""
         return checkouts.export(self._session, f"{self.name}@{at}", Path(file))
+
+    def contract(self, version: int | None = None) -> dict[str, Any]:
+        """The contract in force, or an earlier version of it."""
+        found: dict[str, Any] = self._session.get(f"{self._path}/contract", version=version)
+        return found
+
+    def set_contract(self, contract: Intent | str | Path, *, reason: str = "") -> dict[str, Any]:
+        """Make what `ms.contract` gave, a TOML text or a TOML file the contract, from the next batch on.
+
+        Raises:
+            Malformed, Invalid: the message names the key.
+        """
+        if isinstance(contract, Intent):
+            toml = contract.toml(self.name)
+        else:
+            toml = contract.read_text("utf-8") if isinstance(contract, Path) else contract
+        made: dict[str, Any] = self._session.post(f"{self._path}/contract/toml", {"toml": toml, "reason": reason})
+        return made
+
+    def alias(self, column: str, alias: str, *, reason: str = "") -> dict[str, Any]:
+        """From now on ``column`` may also arrive under the name ``alias``, in a batch and in a request alike."""
+        body = {"column": column, "alias": alias, "reason": reason}
+        made: dict[str, Any] = self._session.post(f"{self._path}/aliases", body)
+        return made
+
+    def users(self, at: int | str = "current") -> dict[str, Any]:
+        """Who works with a snapshot downstream, up to what is live."""
+        found: dict[str, Any] = self._session.get(f"/snapshots/{quote(self.name, safe='')}@{at}/users")
+        return found
+
+    def rollback(self, to: int, *, reason: str) -> dict[str, Any]:
+        """Let ``current`` name an earlier snapshot again; nothing is deleted.
+
+        Raises:
+            Conflict: it is there, or behind it, already.
+        """
+        moved: dict[str, Any] = self._session.post(f"{self._path}/rollback", {"to": to, "reason": reason})
+        return moved
+
+    @property
+    def _path(self) -> str:
+        return f"/datasets/{quote(self.name, safe='')}"
 
 
 def dataset(name: str) -> Dataset:

@@ -2,9 +2,9 @@
 """The outbox of this process: what its runs say, on its way to the control plane.
 
 In: points of metrics (an append to a list, nothing more, because it happens inside training loops) and requests. Out:
-first the spool, every half second; from there the server, one request after the other, by a thread of its own. So a kill
-costs what was said in the last moment, and a server that is away costs nothing. Without a session (offline) the spool
-is the end of it, until somebody calls ``mainstay runs sync``.
+first the spool, every half second, synced by the thread that writes it; from there the server, one request after the other,
+by a thread of its own. So a kill or a power cut costs what was said in the last moment, and a server that is away costs
+nothing. Without a session (offline) the spool is the end of it, until somebody calls ``mainstay runs sync``.
 """
 
 from __future__ import annotations
@@ -158,12 +158,16 @@ class Outbox:
         self.drain()
         session = self.session
         if session is None or self._spool is None:
+            self._sync()
             return self._spool is None
         with self._changed:
             until = self._given
             self._wake.set()
             self._changed.wait_for(lambda: self._settled >= until or self._gave_up(session.wire.retry_s))
-            return self._settled >= until
+            is_answered = self._settled >= until
+        if not is_answered:
+            self._sync()
+        return is_answered
 
     def close(self) -> None:
         """Send what can be sent, and let go of the spool."""
@@ -182,6 +186,11 @@ class Outbox:
         self._opened().append(request)
         with self._changed:
             self._given += 1
+
+    def _sync(self) -> None:
+        spool = self._spool
+        if spool is not None:
+            spool.sync()
 
     def _opened(self) -> Spool:
         with self._draining:
@@ -210,6 +219,7 @@ class Outbox:
         while not self._stop.wait(DRAINS_EVERY_S):
             try:
                 self.drain()
+                self._sync()
             except OSError as error:
                 if not told:
                     warnings.warn(f"{self.root} cannot be written ({error.strerror}); kept in memory.", stacklevel=2)

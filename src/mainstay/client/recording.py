@@ -194,6 +194,18 @@ class Recording:
         self._put(f"/runs/{self.id}/finish", body | ({"error": error} if error else {}))
         self._settle()
 
+    def let_go(self) -> None:
+        """Say the rest, and leave the run open: another process goes on with it."""
+        with self._lock:
+            if not self.is_open:
+                return
+            self.is_open = False
+        _going_on.pop(self.id, None)
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._outbox.gather()
+        self._settle()
+
     def _begin(self, sampler: Sampler | None, *, keeps_code: bool) -> None:
         _going_on[self.id] = self
         if keeps_code:
@@ -272,6 +284,7 @@ def run(
     parent: str | None = None,
     kind: str = "run",
     resume: str | None = None,
+    identity: str | None = None,
     offline: bool | None = None,
     system_metrics: bool | None = None,
     session: Session | None = None,
@@ -280,6 +293,7 @@ def run(
 
     Args:
         name: by default, that of the script. resume: the id of a run that goes on here; nothing else of it changes.
+        identity: the id to give it, of `domain.ids`, where others know it, too; the run began at the time in it.
         offline: only write to disk; `mainstay runs sync` delivers it. By default, as ``MAINSTAY_OFFLINE`` says.
         system_metrics: how the machine fares; by default, as ``MAINSTAY_SYSTEM_METRICS`` says.
 
@@ -293,7 +307,9 @@ def run(
     if resume is not None:
         recording = _resumed(resume, out)
     else:
-        recording = _begun(name or Path(capture.entry()).stem, out, experiment, params, tags, reason, parent, kind)
+        recording = _begun(
+            name or Path(capture.entry()).stem, out, experiment, params, tags, reason, parent, kind, identity
+        )
     measures = settings.get("system_metrics") if system_metrics is None else system_metrics
     is_own = parent is None and resume is None  # a run inside another has its code, and its machine
     recording._begin(
@@ -402,10 +418,11 @@ def _begun(
     reason: str,
     parent: str | None,
     kind: str,
+    identity: str | None,
 ) -> Recording:
     plain = {check_key("parameter", key): _plain(key, value) for key, value in (params or {}).items()}
     body: dict[str, Any] = {
-        "id": ids.uuid7(),
+        "id": identity or ids.uuid7(),
         "experiment": experiment,
         "name": name,
         "kind": kind,

@@ -44,8 +44,8 @@ def predict(
         wire.close()
 
 
-def feedback(prediction: str, label: float, *, at: str | None = None) -> dict[str, Any]:
-    """Tell what turned out to be true of a prediction.
+def feedback(prediction: str, label: float | str, *, at: str | None = None) -> dict[str, Any]:
+    """Tell what turned out to be true of a prediction: a number, or the class itself.
 
     It goes by way of the gateway where one is known: a gateway hands over what it has just logged before it passes it on.
     """

@@ -4,7 +4,10 @@
 ``<root>/<id>/`` belongs to one process at a time, by a lock that the kernel drops when it dies. Requests stand one
 behind the other in segments; one that was cut off by a kill ends what is read. A request keeps its idempotency key, so
 that sending it again after a crash changes nothing. A segment goes once all of it was answered; until then a mark
-beside it says how far one got. Nothing is flushed to the platter: the spool outlives its process, not the machine.
+beside it says how far one got.
+
+What was appended outlives its process at once, and a power cut from the next `sync` on: one wait for the disk, for all that came
+meanwhile. Marks are never waited for: a request that is sent again under its key changes nothing.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ class Spool:
         self._places: deque[_Place] = deque()
         self._number = 0
         self._file: IO[bytes] | None = None
+        self._unsynced: set[Path] = {folder / "target.json"} if target is not None else set()
         self._recover()
 
     def __len__(self) -> int:
@@ -82,8 +86,32 @@ class Spool:
                 self._cut(file, begin)
                 raise
             self._places.append(_Place(self._number, begin, begin + len(record)))
+            self._unsynced.add(self._path(self._number))
+            if request.blob:
+                self._unsynced.add(self.blob(request.blob))
             if begin + len(record) >= SEGMENT_BYTES:
                 self._close_file()
+
+    def sync(self) -> None:
+        """Have the disk itself keep all that was appended so far. Whoever appends meanwhile does not wait.
+
+        Raises:
+            OSError: the disk fails; the next call tries again.
+        """
+        with self._guard:
+            files, self._unsynced = self._unsynced, set()
+        try:
+            for path in files:
+                with contextlib.suppress(FileNotFoundError):  # answered, and so gone
+                    _sync(path, os.O_RDWR)
+            if files and sys.platform != "win32":
+                for folder in (self.folder / "blobs", self.folder, self.folder.parent):  # their names, too
+                    with contextlib.suppress(FileNotFoundError):
+                        _sync(folder, os.O_RDONLY)
+        except OSError:
+            with self._guard:
+                self._unsynced |= files
+            raise
 
     def head(self) -> Request | None:
         """The oldest request that was not answered yet."""
@@ -254,6 +282,14 @@ def _record(request: Request) -> bytes:
         "crc": zlib.crc32(request.body),
     }
     return json.dumps(head).encode() + b"\n" + request.body + b"\n"
+
+
+def _sync(path: Path, how: int) -> None:
+    handle = os.open(path, how)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_all(file: IO[bytes], data: bytes) -> None:

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.domain.contracts import VIOLATIONS, Column, Violation, check_columns
-from mainstay.domain.errors import Invalid, Malformed
+from mainstay.domain.errors import Invalid, Malformed, TooLarge
 
+LONGEST = 1 << 20
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _COLUMN: dict[str, tuple[Any, str]] = {
     "type": (str, "a text such as 'integer'"),
@@ -61,8 +62,11 @@ def read(text: str, dataset: str) -> Intent:
     """The contract for ``dataset`` in a TOML file, which may hold other sections too.
 
     Raises:
-        Malformed: it is no TOML. Invalid: a key is missing, unknown, or of another type; the message names it.
+        TooLarge: longer than any contract is. Malformed: it is no TOML.
+        Invalid: a key is missing, unknown, or of another type; the message names it.
     """
+    if len(text) > LONGEST:
+        raise TooLarge(f"the contract has {len(text)} characters; at most {LONGEST} are read.", limit=LONGEST)
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

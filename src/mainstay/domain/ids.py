@@ -7,6 +7,7 @@ alone tells which partition of a log to look in, and sorting ids sorts by time. 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -32,6 +33,13 @@ def uuid7() -> str:
     millis, tail = value >> _TAIL_BITS, value & ((1 << _TAIL_BITS) - 1)
     rand_a, rand_b = tail >> 62, tail & ((1 << 62) - 1)
     return f"{millis:012x}7{rand_a:03x}{(0b10 << 62) | rand_b:016x}"
+
+
+def named(moment: datetime, name: bytes) -> str:
+    """The id of what ``name`` names and what began at ``moment``: the same wherever it is asked for."""
+    tail = int.from_bytes(hashlib.sha256(name).digest()[:10], "big") & ((1 << _TAIL_BITS) - 1)
+    rand_a, rand_b = tail >> 62, tail & ((1 << 62) - 1)
+    return f"{int(moment.timestamp() * 1000):012x}7{rand_a:03x}{(0b10 << 62) | rand_b:016x}"
 
 
 def is_id(text: str) -> bool:

@@ -273,6 +273,8 @@ def _locate(walk: _Walk, name: str) -> Located | None:
         if parent:
             above = _locate(walk, parent)
             walk.known[name] = _in_folders(name, last, above.folders) if above else None
+        elif name == _OURS:  # a step of this house stands beside all of it, which is no project's own code
+            walk.known[name] = None
         else:
             walk.known[name] = _in_folders(name, name, walk.folders) or _elsewhere(name)
     return walk.known[name]

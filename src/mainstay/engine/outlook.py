@@ -216,7 +216,9 @@ class Outlook:
         before = self.history.before(node.label, parts.step)
         if before is None or before["key_parts"].get("step") != parts.step:
             return "new", "never run before" if parts.is_cacheable else _uncached(node, parts)
-        why, sentence = keys.difference(parts, before["key_parts"], self._rows(), self._lines(before))
+        # Counted only where it is told: in a plan of many steps it would be most of the work.
+        rows = self._rows() if dict(parts.inputs) != before["key_parts"].get("inputs") else {}
+        why, sentence = keys.difference(parts, before["key_parts"], rows, self._lines(before))
         if why != "new":
             return why, sentence
         return "new", "it failed the last time" if before.get("state") == "failed" else _uncached(node, parts)

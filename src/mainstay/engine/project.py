@@ -15,8 +15,10 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from datetime import date, datetime
-from pathlib import Path
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
@@ -159,11 +161,15 @@ def _kind_of(name: str, annotations: Mapping[str, Any], known: Mapping[str, insp
     if name in annotations:
         return annotations[name]
     default = known[name].default
-    return type(default) if type(default) in (bool, int, float) else str
+    is_plain = type(default) in (bool, int, float, date, datetime, timedelta, Decimal) or isinstance(
+        default, (Path, Enum)
+    )
+    return type(default) if is_plain else str
 
 
 def convert(name: str, text: str, kind: Any) -> Any:
-    """One text as a value of ``kind``: int, float, bool, str, date, datetime, Path, Literal, list, Optional, unions.
+    """One text as a value of ``kind``: int, float, bool, str, date, datetime, timedelta, Decimal, Path, Enum, Literal, list,
+    dict, Optional, unions.
 
     Raises:
         Invalid: it is none; the message says what is expected.
@@ -179,7 +185,18 @@ def convert(name: str, text: str, kind: Any) -> Any:
         item = inner[0] if inner else str
         values = [convert(name, each, item) for each in _split(text)]
         return values if origin in (list, None) else origin(values)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(name, text, kind)
     return _scalar(name, text, kind)
+
+
+def _member(name: str, text: str, kind: type[Enum]) -> Enum:
+    """By its name, else by its value."""
+    for member in kind:
+        if text == member.name or text == str(member.value):
+            return member
+    there = ", ".join(member.name for member in kind)
+    raise Invalid(f"parameter {name} is {text!r}; one of {there} is expected.", parameter=name)
 
 
 def _scalar(name: str, text: str, kind: Any) -> Any:
@@ -190,9 +207,13 @@ def _scalar(name: str, text: str, kind: Any) -> Any:
             return kind(text)
         if kind in (date, datetime):
             return kind.fromisoformat(text)
-        if kind is Path:
+        if isinstance(kind, type) and issubclass(kind, PurePath):
             return Path(text)
-    except (ValueError, KeyError) as error:
+        if kind is Decimal:
+            return Decimal(text)
+        if kind is timedelta:
+            return timedelta(seconds=steps.seconds_of(text))
+    except (ValueError, KeyError, ArithmeticError) as error:
         raise Invalid(f"parameter {name} is {text!r}; {_EXPECTED[kind]} is expected.", parameter=name) from error
     if kind is dict or typing.get_origin(kind) is dict:
         return _mapping(name, text)
@@ -205,7 +226,8 @@ _EXPECTED = {
     float: "a number",
     date: "a date such as 2013-02-01",
     datetime: "a time such as 2013-02-01T12:00",
-    Path: "a path",
+    Decimal: "a decimal number",
+    timedelta: "a length of time such as 6h",
 }
 
 

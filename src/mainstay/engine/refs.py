@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mainstay.domain.errors import Invalid
+from mainstay.engine import named_results
 
 if TYPE_CHECKING:
     from mainstay.engine.steps import Step
@@ -137,7 +138,7 @@ class Ref:
 
     def __getattr__(self, name: str) -> Ref:
         # Dunder lookups come from Python itself (copy, pickle, numpy …); answering them with refs would confuse it.
-        fields = getattr(self.annotation, "_fields", ())
+        fields = part_names(self.annotation) or ()
         if name.startswith("__") or name not in fields:
             raise AttributeError(
                 f"{self!r} has no part {name!r}: inside a pipeline a result is only a reference; "
@@ -207,6 +208,8 @@ def part_names(annotation: Any) -> tuple[str, ...] | None:
     """
     if fields := getattr(annotation, "_fields", None):
         return tuple(fields)
+    if named_results.is_named(annotation):
+        return tuple(annotation.names)
     if typing.is_typeddict(annotation):
         return tuple(annotation.__annotations__)
     arguments = typing.get_args(annotation)
@@ -228,6 +231,8 @@ def _part_annotation(annotation: Any, name: str | int) -> Any:
         raise Invalid(f"there is no result {name!r}; the annotation promises {', '.join(names)}.")
     if typing.get_origin(annotation) is tuple:
         return typing.get_args(annotation)[place]
+    if named_results.is_named(annotation):
+        return annotation.kinds[place] if annotation.kinds else None
     try:
         return typing.get_type_hints(annotation).get(names[place])
     except NameError:  # a forward reference to something that only a type checker imports

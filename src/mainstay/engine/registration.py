@@ -8,7 +8,7 @@ made with the model as loaded from its files, the one that will serve, not with 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Registration:
     features: tuple[str, ...] | None = None
     nullable: tuple[str, ...] | None = None
     description: str | None = None
+    views_behind: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda inputs: []  # pins of those that make any
     declared: Mapping[str, Any] | None = None  # the model's section of mainstay.toml
 
 
@@ -66,6 +67,7 @@ def carry_out(platform: Platform, asked: Registration) -> Version:
         return Version(id=known["id"], digest=known["digest"], is_known=True)
     model = models.load(stored, platform)
     signature, evaluation = _judged(platform, asked, model)
+    signature = replace(signature, views=tuple(asked.views_behind([column.name for column in signature.inputs])))
     made = platform.post(
         f"/models/{_there(platform, asked)}/versions",
         {
@@ -104,7 +106,7 @@ def metrics_of(value: Any) -> dict[str, float]:
 def evaluation(table: pa.Table, model: Model, signature: Signature, target: str) -> pa.Table:
     """The holdout's labelled rows: every column but ``target``, then ``_score`` and ``_label``.
 
-    For two classes ``_label`` is 1 for the positive class and 0 for the other; for a regression it is the truth itself.
+    For two classes ``_label`` is 1 for the positive class and 0 for the other; otherwise it is the truth itself.
 
     Raises:
         Invalid: no row has a label, or a label is none of the model's classes.
@@ -122,18 +124,25 @@ def evaluation(table: pa.Table, model: Model, signature: Signature, target: str)
 
 
 def _labels(values: pa.ChunkedArray, signature: Signature) -> Any:
+    import numpy as np
     import pyarrow as pa
+    import pyarrow.types as kinds
 
     output = signature.output
+    if output.type == "regression":
+        if not (kinds.is_integer(values.type) or kinds.is_floating(values.type) or kinds.is_decimal(values.type)):
+            raise Invalid(
+                f"the holdout's target is {values.type}, and the model answers a number: labels are numbers, too."
+            )
+        return values.cast(pa.float64())
+    try:
+        places = output.places(values)
+    except Invalid as error:
+        raise Invalid(f"the holdout does not fit the model: {error.message}") from error
     if output.type != "binary":
-        return values.cast(pa.float64()) if output.type == "regression" else values
-    found = values.to_pylist()
-    strangers = sorted({repr(each) for each in found if each not in (output.classes or ())})
-    if strangers:
-        raise Invalid(
-            f"the holdout has label {strangers[0]}; the model knows {', '.join(map(repr, output.classes or ()))}."
-        )
-    return pa.array([1 if each == output.positive else 0 for each in found], pa.int8())
+        return values
+    known: list[Any] = list(output.classes or ())
+    return pa.array(np.equal(places, known.index(output.positive)).astype(np.int8))
 
 
 def _judged(platform: Platform, asked: Registration, model: Model) -> tuple[Signature, str | None]:
@@ -207,6 +216,9 @@ def _same(platform: Platform, asked: Registration, files: Mapping[str, str]) -> 
     if not versions:
         return None
     newest = platform.get(f"/models/{asked.model}/versions/{max(_number(each) for each in versions)}")
+    inputs = [column["name"] for column in newest["signature"]["inputs"]]
+    if list(newest["signature"].get("views", [])) != asked.views_behind(inputs):
+        return None
     digests = {name: file["digest"] if isinstance(file, Mapping) else file for name, file in newest["files"].items()}
     pairs = {(each["id"], each["role"]) for each in newest.get("snapshots") or ()}
     return newest if digests == dict(files) and pairs == set(asked.snapshots) else None

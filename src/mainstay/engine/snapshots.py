@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mainstay.domain.contract_toml import Intent
+from mainstay.domain.contracts import read_column
 from mainstay.domain.errors import Invalid, NotFound, Unavailable
 from mainstay.domain.references import KIND as REFERENCE
 from mainstay.domain.references import check_uri
-from mainstay.engine import materialise
+from mainstay.engine import contracts, materialise
 from mainstay.engine.materialise import Artifact, arrow
 from mainstay.engine.platform import Platform
 
@@ -81,7 +83,13 @@ def take(
         platform.get(f"/datasets/{dataset}")
     except NotFound:
         platform.post("/datasets", {"name": dataset, "owner": platform.get("/me")["actor"], "description": ""})
-    return from_json(platform.post(path, body), batch.kind)
+    try:
+        if batch.format == REFERENCE:
+            hold(platform, dataset, batch.blob)
+        return from_json(platform.post(path, body), batch.kind)
+    except Invalid as refusal:
+        _keep_bad_rows(platform, run_id, dataset, refusal)
+        raise
 
 
 def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
@@ -91,6 +99,36 @@ def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
     return Taken(
         id=snapshot["id"], digest=snapshot["digest"], artifact=artifact, is_known=bool(snapshot.get("is_known"))
     )
+
+
+def hold(platform: Platform, dataset: str, manifest: str) -> None:
+    """Hold a table that stays where it is against the dataset's contract, if it has one: its rows are not where the others
+    are checked.
+
+    Raises:
+        Invalid: it breaks the contract; the facts list the problems. Conflict: it is no longer there.
+    """
+    try:
+        found = platform.get(f"/datasets/{dataset}/contract")
+    except NotFound:
+        return
+    columns = tuple(read_column(column) for column in found["columns"])
+    keys = tuple(map(tuple, found["keys"]))
+    asked = Intent(
+        columns=columns, rows_low=found["rows_low"], rows_high=found["rows_high"], on_rows=found["on_rows"], keys=keys
+    )
+    artifact = Artifact(kind=REFERENCE, digest=manifest, size=0)
+    table = materialise.read(artifact, platform)
+    contracts.check(table, asked, f"the table for dataset {dataset!r}", put=platform.put_blob)
+
+
+def _keep_bad_rows(platform: Platform, run_id: str, dataset: str, refusal: Invalid) -> None:
+    """Let the run that made a refused batch hold its first bad rows, where whoever looks at the run will look for them."""
+    digest = refusal.facts.get("rows_blob")
+    if digest:
+        size = len(platform.get_blob(digest))
+        bad = {"path": f"refused/{dataset}.json", "digest": digest, "size": size, "media_type": "application/json"}
+        platform.post(f"/runs/{run_id}/artifacts", bad)
 
 
 def _file(path: Path, platform: Platform) -> Batch:

@@ -20,7 +20,18 @@ from typing import Any
 
 from mainstay.client import recording as client_recording
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import arguments, environment, materialise, step_log, step_output, steps, tracing, tries, watch
+from mainstay.engine import (
+    arguments,
+    environment,
+    materialise,
+    result_contracts,
+    step_log,
+    step_output,
+    steps,
+    tracing,
+    tries,
+    watch,
+)
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Blobs
@@ -126,6 +137,7 @@ def sentence(error: BaseException) -> str:
 
 def store(result: Any, step: Step[..., Any], blobs: Blobs) -> dict[str, Artifact]:
     """The results of ``step`` by name: one called ``value``, or several where the annotation or the value says so."""
+    result_contracts.check(result, step, blobs)
     names = part_names(step.result_annotation)
     if names is not None and isinstance(result, tuple) and len(result) == len(names):
         return {name: materialise.write(item, blobs) for name, item in zip(names, result, strict=True)}

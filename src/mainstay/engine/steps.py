@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import tracing
+from mainstay.engine import edges, named_results, tracing
 from mainstay.engine.refs import MapNode, Ref, StepNode
 
 P = ParamSpec("P")
@@ -109,7 +109,17 @@ class Step(Generic[P, R]):
     @functools.cached_property
     def result_annotation(self) -> Any:
         """The annotation of the result; None if there is none or it cannot be evaluated."""
-        return annotations_of(self.function).get("return")
+        return named_results.of(self.full_annotations.get("return"))
+
+    @functools.cached_property
+    def full_annotations(self) -> dict[str, Any]:
+        """Annotations as they are written, with what ``Annotated`` says."""
+        return annotations_of(self.function, is_full=True)
+
+    @functools.cached_property
+    def annotations(self) -> dict[str, Any]:
+        """Annotations of the parameters."""
+        return {name: kind for name, kind in annotations_of(self.function).items() if name != "return"}
 
 
 @overload
@@ -180,42 +190,62 @@ _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
+def seconds_of(text: str) -> float:
+    """A length of time such as ``90s``, ``6h`` or ``1.5 d``.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> seconds_of("6h")
+    21600.0
+    """
+    found = _LENGTH.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no length of time")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
 def _lifetime(cache: bool | str | timedelta) -> float | None:
     if isinstance(cache, bool):
         return None
-    found = _LENGTH.fullmatch(cache.strip()) if isinstance(cache, str) else None
-    if not isinstance(cache, timedelta) and found is None:
+    try:
+        seconds = cache.total_seconds() if isinstance(cache, timedelta) else seconds_of(cache)
+    except (ValueError, AttributeError) as error:
         raise Invalid(
             f'cache is {cache!r}; True, False or a length of time is expected, such as "6h" or timedelta(hours=6).'
-        )
-    seconds = cache.total_seconds() if isinstance(cache, timedelta) else float(found[1]) * _SECONDS[found[2]]  # type: ignore[index]
+        ) from error
     if seconds <= 0:
         raise Invalid(f"cache is {cache!r}; a length of time above zero is expected, or False to run every time.")
     return seconds
 
 
-def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Evaluated annotations, name by name: one that only a type checker can resolve is left out, the others stay."""
+def annotations_of(function: Callable[..., Any], *, is_full: bool = False) -> dict[str, Any]:
+    """Evaluated annotations, name by name: one that only a type checker can resolve is left out, the others stay.
+
+    ``is_full``: with what ``Annotated`` says.
+    """
     try:
-        return typing.get_type_hints(function, include_extras=False)
+        return typing.get_type_hints(function, include_extras=is_full)
     except Exception:  # whatever a guest's annotation raises when it is evaluated
-        return _annotations_one_by_one(function)
+        return _annotations_one_by_one(function, is_full)
 
 
-def _annotations_one_by_one(function: Callable[..., Any]) -> dict[str, Any]:
+def _annotations_one_by_one(function: Callable[..., Any], is_full: bool) -> dict[str, Any]:
     known: dict[str, Any] = {}
     inner = inspect.unwrap(function)
     for name, annotation in getattr(inner, "__annotations__", {}).items():
         probe = types.SimpleNamespace(__annotations__={name: annotation})
         try:
-            known |= typing.get_type_hints(probe, globalns=getattr(inner, "__globals__", {}))
+            known |= typing.get_type_hints(probe, globalns=getattr(inner, "__globals__", {}), include_extras=is_full)
         except Exception:
             continue
     return known
 
 
 def _traced(step: Step[..., Any], trace: tracing.Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ref:
-    node = trace.add(StepNode, label=step.name, step=step, arguments=step.bind(*args, **kwargs))
+    arguments = step.bind(*args, **kwargs)
+    edges.check(step, arguments, step.annotations)
+    node = trace.add(StepNode, label=step.name, step=step, arguments=arguments)
     return Ref(node, (), step.result_annotation)
 
 

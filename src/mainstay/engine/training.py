@@ -14,17 +14,17 @@ import pyarrow as pa
 from mainstay.domain.clock import from_wire, to_wire
 from mainstay.engine.materialise.arrow import to_arrow
 from mainstay.engine.steps import step
-from mainstay.features import definitions, online, training
+from mainstay.features import asof, definitions, online, training
 
 
-@step
+@step(salt=f"as of {asof.RULE}")
 def join_features(labels: Any, tables: list[Any], views: list[dict[str, Any]], time: str) -> pa.Table:
     """``labels`` with the features of each view as of ``time``."""
     made = [(definitions.from_json(view), to_arrow(table)) for view, table in zip(views, tables, strict=True)]
     return training.joined(to_arrow(labels), made, time=time)
 
 
-@step
+@step(salt=f"as of {asof.RULE}")
 def latest_rows(table: Any, view: dict[str, Any], watermark: str) -> pa.Table:
     """Of each entity the row that counts at ``watermark``."""
     return online.latest(definitions.from_json(view), to_arrow(table), watermark=from_wire(watermark))

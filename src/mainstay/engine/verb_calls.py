@@ -7,7 +7,7 @@ In: a node whose inputs are there. Out: its outputs, whether the thing was there
 from __future__ import annotations
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import arguments, registration, roots, snapshots
+from mainstay.engine import arguments, registration, roots, snapshots, view_versions
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.outlook import SNAPSHOT, VERSION, Forecast, Outlook
@@ -64,6 +64,7 @@ def _register(outlook: Outlook, forecast: Forecast, run_id: str) -> tuple[dict[s
         features=node.features,
         nullable=node.nullable,
         description=node.description,
+        views_behind=lambda inputs: view_versions.behind(outlook.platform, outlook, node.value, inputs),
         declared=roots.section(outlook.closures.root, "model", node.model),
     )
     version = registration.carry_out(outlook.platform, asked)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.engine import tracing
+from mainstay.engine.materialise import arrow
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import ExistingNode, Ref, RegisterNode, SnapshotNode
 
@@ -26,7 +27,8 @@ def snapshot(
     """Make ``table`` a snapshot of dataset ``name``: immutable, profiled, held against the contract.
 
     Args:
-        table: a step's result, a table, or a Path to a Parquet or CSV file.
+        table: a step's result; a table (Arrow, pandas, Polars, a DuckDB relation, a dataset or a reader of batches); a Path to
+            a Parquet or CSV file, or its address; or a table that stays where it is (``delta``, ``iceberg``, ``source``).
         since, until: the period that the rows are about, if they are about one.
 
     Returns:
@@ -35,6 +37,8 @@ def snapshot(
     trace = tracing.current()
     if trace is None:
         return table
+    if arrow.is_read_once(table):
+        table = arrow.spool(table)  # a plan and a run both look at it
     period = {"since": _iso(since), "until": _iso(until)} if since is not None or until is not None else None
     node = trace.add(SnapshotNode, label=f"snapshot {name}", dataset=name, value=table, source=source, period=period)
     return Ref(node, (), table.annotation if isinstance(table, Ref) else None)

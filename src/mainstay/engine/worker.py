@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker: leases jobs from the control plane, carries them out one at a time, and answers.
 
-In: ``run_pipeline`` and ``judge_release`` jobs. Out: a result, or one sentence. While it works it renews its lease; a
-lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
+In: ``run_pipeline``, ``judge_release`` and ``reproduce`` jobs. Out: a result, or one sentence. While it works it renews its
+lease; a lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
 SIGTERM it stops the pipeline it is running and leaves the job to the next worker when the lease runs out.
 """
 
@@ -23,10 +23,10 @@ from typing import Any
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
 from mainstay.engine import step_calls
-from mainstay.engine.jobs import judge_release, run_pipeline
+from mainstay.engine.jobs import judge_release, reproduce, run_pipeline
 from mainstay.engine.platform import Platform
 
-KINDS = ("run_pipeline", "judge_release")
+KINDS = ("run_pipeline", "judge_release", "reproduce")
 log = logging.getLogger("mainstay.worker")
 
 
@@ -117,6 +117,8 @@ def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool
             )
         if kind == "judge_release":
             return judge_release.carry_out(worker.platform, body)
+        if kind == "reproduce":
+            return reproduce.carry_out(worker.platform, body)
     except KeyError as error:
         raise Invalid(f"the {kind} job has no {error.args[0]!r} in its body; it cannot be carried out.") from error
     raise Invalid(f"this worker does not know jobs of kind {kind!r}; it knows {' and '.join(KINDS)}.")

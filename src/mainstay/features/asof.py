@@ -24,6 +24,8 @@ from mainstay.domain.errors import Invalid
 
 Ints = npt.NDArray[np.int64]
 
+#: Raised when equal tables are joined otherwise than before, so that results which are kept are made again.
+RULE = 1
 NONE = -1
 _BITS = 62
 _RADIX = 16

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mainstay.domain.errors import Corrupt
+from mainstay.domain.errors import Corrupt, Invalid
 from mainstay.features import asof, definitions
 from mainstay.features.definitions import Definition
 
@@ -97,16 +97,18 @@ def rows_of(data: bytes, definition: Definition, entity: Mapping[str, Any]) -> l
     """The rows of an online table whose entity has these values, each whole.
 
     Raises:
-        Corrupt: ``data`` is not such a table.
+        Invalid: a value is none of its column's type.
     """
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-        for name, value in entity.items():
-            column = table[name]
-            table = table.filter(pc.equal(column, pa.scalar(value).cast(column.type)))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError, OSError):
-        return []
-    found: list[dict[str, Any]] = table.slice(0, 100).to_pylist()
+    table = pq.read_table(pa.BufferReader(data))
+    for name in definition.entity:
+        column = table[name]
+        try:
+            table = table.filter(pc.equal(column, pa.scalar(entity[name]).cast(column.type)))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise Invalid(
+                f"entity {name!r} is {str(entity[name])[:80]!r}; a value of type {column.type} is expected."
+            ) from error
+    found: list[dict[str, Any]] = table.to_pylist()
     return found
 
 

@@ -71,28 +71,55 @@ class Output:
             found["classes"] = list(self.classes)
         return found if self.positive is None else {**found, "positive": self.positive}
 
+    def places(self, labels: pa.ChunkedArray) -> Array:
+        """The place of each label among the classes, as float64; NaN where there is no label.
+
+        Raises:
+            Invalid: a label is none of the classes.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = {label: float(place) for place, label in enumerate(self.classes or ())}
+        encoded = pc.dictionary_encode(labels)
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        different = encoded.dictionary.to_pylist()
+        if strangers := sorted(repr(each) for each in different if each is not None and each not in known):
+            raise Invalid(
+                f"there is label {strangers[0]}; the model knows {', '.join(map(repr, self.classes or ())) or 'none'}."
+            )
+        places = np.array([np.nan if each is None else known[each] for each in different] + [np.nan])
+        found: Array = places[encoded.indices.fill_null(len(different)).to_numpy(zero_copy_only=False)]
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """The inputs in the model's order, and the answer."""
+    """The inputs in the model's order, and the answer.
+
+    ``views``: the versions of feature views that inputs were made by; such inputs are looked up, not asked for.
+    """
 
     inputs: tuple[Column, ...]
     output: Output
+    views: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and mappings; `from_json` undoes it."""
-        return {"inputs": [column.to_json() for column in self.inputs], "output": self.output.to_json()}
+        found = {"inputs": [column.to_json() for column in self.inputs], "output": self.output.to_json()}
+        return found | ({"views": [dict(view) for view in self.views]} if self.views else {})
 
     @classmethod
     def from_json(cls, data: Any) -> Signature:
         """Raises Invalid: ``data`` is no signature; the message names the place."""
-        if not isinstance(data, Mapping) or set(data) != {"inputs", "output"} or not isinstance(data["inputs"], list):
+        parts = set(data) - {"views"} if isinstance(data, Mapping) else None
+        if parts != {"inputs", "output"} or not isinstance(data["inputs"], list):
             raise Invalid("a signature is an object with a list 'inputs' and an object 'output'.")
         inputs = tuple(_column(item, f"inputs[{place}]") for place, item in enumerate(data["inputs"]))
         names = [column.name for column in inputs]
         if len(set(names)) != len(names):
             raise Invalid(f"a signature names column {next(n for n in names if names.count(n) > 1)!r} twice.")
-        return cls(inputs=inputs, output=_output(data["output"]))
+        return cls(inputs=inputs, output=_output(data["output"]), views=_views(data.get("views", []), names))
 
     def arrays(self, table: pa.Table) -> dict[str, Array]:
         """The inputs as `formats.Model.predict` takes them: numbers as float64 with NaN, texts as objects with None.
@@ -262,6 +289,21 @@ def _is_end(value: Any, kind: str) -> bool:
     if kind == "datetime":
         return isinstance(value, str) and _MOMENT.fullmatch(value) is not None
     return kind in ("float", "int") and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _views(items: Any, inputs: list[str]) -> tuple[Mapping[str, Any], ...]:
+    parts = {"view": str, "version": int, "digest": str, "entity": list, "columns": list, "definition": dict}
+    if not isinstance(items, list) or not all(
+        isinstance(item, Mapping)
+        and set(item) == set(parts)
+        and all(isinstance(item[name], kind) for name, kind in parts.items())
+        for item in items
+    ):
+        raise Invalid(f"'views' of a signature is a list of objects with {', '.join(parts)}.")
+    for item in items:
+        if strange := [name for name in item["columns"] if name not in inputs]:
+            raise Invalid(f"view {item['view']!r} of a signature makes {strange[0]!r}, which is no input of it.")
+    return tuple(items)
 
 
 def _output(item: Any) -> Output:

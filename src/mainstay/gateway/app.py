@@ -164,9 +164,10 @@ class Gateway:
         names = [ids.uuid7() for _ in request.rows]
         variant, is_explicit = _choose(deployment, request.release, key or names[0])
         deadline = asyncio.get_running_loop().time() + self._seconds(headers)
-        judged = await self._ask(variant, request, deadline)
+        whole = self._completed(deployment, variant, request)
+        judged = await self._ask(variant, whole, deadline)
         latency_us = (time.perf_counter_ns() - began_ns) // 1000
-        self.log.append(frame_all(variant, request, key, names, judged, latency_us, explicit=is_explicit), len(names))
+        self.log.append(frame_all(variant, whole, key, names, judged, latency_us, explicit=is_explicit), len(names))
         if not is_explicit:
             self._count(deployment, variant, judged, latency_us)
         if deployment.shadows and not is_explicit:
@@ -185,6 +186,16 @@ class Gateway:
             return await asyncio.get_running_loop().run_in_executor(None, entrance.decode, body)
         except errors.MainstayError:
             self.tally.of(deployment.name, deployment.champion.release).rejected += 1
+            raise
+
+    def _completed(self, deployment: Deployment, variant: Variant, request: Request) -> Request:
+        """The request with what feature views know beside what it brought."""
+        if variant.lookups is None:
+            return request
+        try:
+            return variant.lookups.complete(request)
+        except errors.MainstayError:
+            self.tally.of(deployment.name, variant.release).rejected += 1
             raise
 
     async def _ask(self, variant: Variant, request: Request, deadline: float) -> Judged:
@@ -231,10 +242,11 @@ class Gateway:
         began_ns = time.perf_counter_ns()
         try:
             deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
-            judged = await self._ask(variant, request, deadline)
+            whole = variant.lookups.complete(request) if variant.lookups else request
+            judged = await self._ask(variant, whole, deadline)
             latency_us = (time.perf_counter_ns() - began_ns) // 1000
             own = [ids.uuid7() for _ in names]
-            self.log.append(frame_all(variant, request, key, own, judged, latency_us, shadow_of=names), len(own))
+            self.log.append(frame_all(variant, whole, key, own, judged, latency_us, shadow_of=names), len(own))
             self._count(deployment, variant, judged, latency_us)
         except errors.MainstayError:
             self.tally.shadow_dropped += 1

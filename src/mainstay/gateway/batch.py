@@ -15,6 +15,8 @@ from typing import Any
 from mainstay.client.session import Session
 from mainstay.domain.errors import Conflict
 from mainstay.domain.names import parse_numbered
+from mainstay.features import definitions
+from mainstay.features.definitions import Definition
 from mainstay.gateway import offline
 
 
@@ -65,12 +67,26 @@ def score_file(
         files={name: session.blob_path(file["digest"]) for name, file in version["files"].items()},
         signature=version["signature"],
         deployment=deployment,
+        views=[_online(session, pin) for pin in version["signature"].get("views", [])],
         key=key,
         at=at,
         rules=session.get(f"/models/{model}/versions/{number}/rules")["items"],
     )
     part = _hand_in(session, deployment, champion["release"], destination) if log else None
     return Batch(release=champion["release"], version=champion["version"], scored=scored, part=part)
+
+
+def _online(session: Session, pin: Mapping[str, Any]) -> tuple[Definition, Path]:
+    """The view that a signature pins, and what it is answered from.
+
+    Raises:
+        Conflict: nothing was made of that version.
+    """
+    versions = session.get(f"/features/{pin['view']}")["versions"]
+    found = next((each for each in versions if each["digest"] == pin["digest"]), None)
+    if found is None or found["online"] is None:
+        raise Conflict(f"nothing of view {pin['view']}/{pin['version']} is materialised; `mainstay run` it first.")
+    return definitions.from_json(pin["definition"]), session.blob_path(found["online"]["blob"])
 
 
 def _champion(session: Session, deployment: str) -> Mapping[str, Any]:

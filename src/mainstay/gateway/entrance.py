@@ -33,7 +33,8 @@ class Entrance:
 
     def __init__(self, schema: Schema, asked: Iterable[Mapping[str, Any]] = ()) -> None:
         self.schema = schema
-        known = [read_column(rule) for rule in asked]
+        # A rule about an input that feature views make is none about requests.
+        known = [rule for rule in map(read_column, asked) if rule.name in schema.names]
         self._name_by_alias = {alias: rule.name for rule in known for alias in rule.aliases}
         places = {name: place for place, name in enumerate(schema.names)}
         self._rules = [(attrgetter(f"f{places[rule.name]}"), rule) for rule in known if has_values(rule)]

@@ -23,6 +23,7 @@ from mainstay.domain.errors import Invalid, MainstayError, Unavailable
 from mainstay.gateway import routing
 from mainstay.gateway.app import Gateway
 from mainstay.gateway.control import LONGEST_POLL_S, Control, ask
+from mainstay.gateway.lookups import Shelf
 from mainstay.gateway.routing import Table
 from mainstay.gateway.versions import Library
 
@@ -48,6 +49,7 @@ class Follower:
         self._kept = kept
         self._library = Library(control.blob)
         self._schemas = routing.Schemas()
+        self._shelf = Shelf(control.blob)
         self._started_at = to_wire(datetime.now(UTC))
         self._swapped = asyncio.Event()
         self._wire: dict[str, Any] | None = None
@@ -132,7 +134,7 @@ class Follower:
     async def _take(self, wire: dict[str, Any]) -> None:
         before = self._gateway.table
         start = before or Table(generation=-1)
-        table, faults = await ask(lambda: routing.assemble(wire, start, self._library, self._schemas))
+        table, faults = await ask(lambda: routing.assemble(wire, start, self._library, self._schemas, self._shelf))
         self._gateway.table = table
         for fault in faults:
             if fault not in self._gateway.faults:

@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 from mainstay import formats
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid, Malformed
+from mainstay.features import asof
+from mainstay.features.definitions import Definition
 from mainstay.formats.signature import Signature
 from mainstay.gateway import entrance
 from mainstay.gateway.fields import Field, Problem, in_utc, problems_of_names, read_fields, refuse, show, wrong_value
@@ -40,6 +42,7 @@ _ARROW = {
     "datetime": pa.timestamp("us", "UTC"),
 }
 _MICROSECONDS = pa.timestamp("us", "UTC")
+_ASKED = "__asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,7 @@ def predict_file(
     files: formats.Files,
     signature: Mapping[str, Any],
     deployment: str,
+    views: Sequence[tuple[Definition, Path]] = (),
     key: str | None = None,
     at: str | None = None,
     rules: Sequence[Mapping[str, Any]] = (),
@@ -112,12 +116,16 @@ def predict_file(
     )
     table = entrance.rename(read_table(source), rules)
     began = time.perf_counter()
+    for definition, online in views:
+        table = _looked_up(table, definition, pq.read_table(online), at)
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])
     entrance.check(checked.inputs, rules)
     started = time.perf_counter()
     values = _predict(model, checked.columns, table.num_rows)
     latency_us = round((time.perf_counter() - started) * 1e6 / max(1, table.num_rows))
     sealed = seal(table, checked, values, variant=variant, deployment=deployment, latency_us=latency_us, key=key, at=at)
+    for name in {name for definition, _ in views for name in definition.entity} - set(sealed.column_names):
+        sealed = sealed.append_column(name, table[name] if name in table.column_names else pa.nulls(table.num_rows))
     pq.write_table(sealed, destination, compression="zstd")
     return Scored(
         rows=table.num_rows,
@@ -126,6 +134,33 @@ def predict_file(
         ignored=checked.ignored,
         seconds=time.perf_counter() - began,
     )
+
+
+def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, at: str | None) -> pa.Table:
+    """``table`` with the view's features that it lacks: as of the event time, or of now."""
+    own = (*definition.entity, definition.time)
+    lacking = [name for name in online.column_names if name not in own and name not in table.column_names]
+    if not lacking:
+        return table
+    if missing := [name for name in definition.entity if name not in table.column_names]:
+        raise Invalid(f"the file has no column {missing[0]!r}, by which view {definition.name!r} knows {lacking[0]!r}.")
+    moments = (
+        _cast_or_refuse(table, at, _MICROSECONDS)
+        if at
+        else _same(pa.scalar(time.time_ns() // 1000).cast(_MICROSECONDS), table.num_rows)
+    )
+    chosen = asof.places(
+        table.select(list(definition.entity)).append_column(_ASKED, moments),
+        online,
+        entity=definition.entity,
+        label_time=_ASKED,
+        event_time=definition.time,
+        delay_us=definition.delay_us,
+        ttl_us=definition.ttl_us,
+    )
+    for name, column in zip(lacking, asof.take(online, lacking, chosen), strict=True):
+        table = table.append_column(name, column)
+    return table
 
 
 def read_table(source: Path) -> pa.Table:

@@ -81,7 +81,7 @@ class Judged:
     def failed(status: str, error: MainstayError, request: Request, schema: Schema) -> Judged:
         """The model gave nothing."""
         count = len(request.rows)
-        flags = [schema.flags(row) for row in request.rows]
+        flags = _flags(request, schema)
         return Judged(values=[None] * count, statuses=[status] * count, flags=flags, is_sound=False, error=error)
 
     def predictions(self, names: Sequence[str]) -> list[Prediction]:
@@ -98,7 +98,7 @@ class Judged:
 
 def judge(values: Values, classes: Sequence[Any] | None, request: Request, schema: Schema) -> Judged:
     """Look at what the model gave: shape (rows,), or (rows, classes)."""
-    flags = [schema.flags(row) for row in request.rows]
+    flags = _flags(request, schema)
     if values.ndim == 2:
         return _judge_classes(values, classes, flags)
     found: list[float | None] = values.tolist()
@@ -111,6 +111,13 @@ def judge(values: Values, classes: Sequence[Any] | None, request: Request, schem
         flags=flags,
         is_sound=False,
     )
+
+
+def _flags(request: Request, schema: Schema) -> list[list[str]]:
+    found = [schema.flags(row) for row in request.rows]
+    if request.notes:
+        return [[*flags, *notes] for flags, notes in zip(found, request.notes, strict=True)]
+    return found
 
 
 def frame_all(

@@ -17,13 +17,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.formats.signature import Signature
+from mainstay.gateway import lookups
 from mainstay.gateway.entrance import Entrance
-from mainstay.gateway.fields import read_fields
+from mainstay.gateway.lookups import Lookups, Shapes, Shelf
 from mainstay.gateway.spool import write_durably
 from mainstay.gateway.validation import Schema
 from mainstay.gateway.versions import Library, Loaded
@@ -45,6 +46,7 @@ class Variant:
     share_bp: int
     loaded: Loaded
     wire: Mapping[str, Any]
+    lookups: Lookups | None = None  # for a version of which feature views make inputs
 
     @property
     def name(self) -> str:
@@ -124,21 +126,36 @@ def bucket(salt: bytes, deployment: str, key: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") % BUCKETS
 
 
+class Compiled(NamedTuple):
+    """A signature's two schemas: of what is asked of a request, and of what the model takes. Mostly they are one."""
+
+    asked: Schema
+    model: Schema
+    shaped: Shapes
+
+
 class Schemas:
     """Compiled signatures by digest, so that a new generation of the table compiles only what is new."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Schema] = {}
+        self._known: dict[str, Compiled] = {}
 
-    def get(self, signature: Mapping[str, Any]) -> Schema:
-        """The schema of ``signature``. Raises Invalid: it is no signature."""
-        digest = digest_of(signature)
+    def get(self, signature: Mapping[str, Any]) -> Compiled:
+        """The schemas of ``signature``. Raises Invalid: it is no signature."""
+        # Versions of views are left out: a canary that pins another one is asked by the same request.
+        views = [[pin["columns"], pin["entity"]] for pin in signature.get("views", [])]
+        digest = digest_of({"inputs": signature["inputs"], "output": signature["output"], "views": views})
         if digest not in self._known:
-            self._known[digest] = Schema(read_fields(Signature.from_json(signature)))
+            shaped = lookups.shapes(Signature.from_json(signature))
+            asked = Schema(shaped.asked)
+            model = Schema(shaped.inputs, carried=shaped.carried) if views else asked
+            self._known[digest] = Compiled(asked, model, shaped)
         return self._known[digest]
 
 
-def assemble(wire: Mapping[str, Any], before: Table, library: Library, schemas: Schemas) -> tuple[Table, list[Fault]]:
+def assemble(
+    wire: Mapping[str, Any], before: Table, library: Library, schemas: Schemas, shelf: Shelf | None = None
+) -> tuple[Table, list[Fault]]:
     """Load what ``wire`` names and make the table of it. Blocks while versions load; ``before`` goes on serving.
 
     Returns the table and what was refused. A deployment with a refused version stays as it was before; if there was
@@ -148,7 +165,7 @@ def assemble(wire: Mapping[str, Any], before: Table, library: Library, schemas: 
     faults: list[Fault] = []
     for item in wire["deployments"]:
         kept = before.deployments.get(item["name"])
-        deployment, found = _deployment(item, kept, library, schemas)
+        deployment, found = _deployment(item, kept, library, schemas, shelf)
         faults += found
         if deployment is not None:
             deployments[deployment.name] = deployment
@@ -170,20 +187,20 @@ def stored(path: Path) -> dict[str, Any] | None:
 
 
 def _deployment(
-    item: Mapping[str, Any], kept: Deployment | None, library: Library, schemas: Schemas
+    item: Mapping[str, Any], kept: Deployment | None, library: Library, schemas: Schemas, shelf: Shelf | None
 ) -> tuple[Deployment | None, list[Fault]]:
     variants: list[Variant] = []
     faults: list[Fault] = []
     if not item["variants"]:
         return None, []
     try:
-        schema = schemas.get(item["signature"])
+        compiled = schemas.get(item["signature"])
     except MainstayError as error:
         return kept, [_fault(item, item["variants"][0], f"its signature cannot be used: {error.message}")]
     for variant in item["variants"]:
-        loaded = _load(item, variant, schema, library.get, faults)
-        if loaded is not None:
-            variants.append(_variant(item, variant, loaded))
+        made = _load(item, variant, lambda each: _made(item, each, compiled, library, schemas, shelf), faults)
+        if made is not None:
+            variants.append(made)
     champion = next((variant for variant in variants if variant.role == "champion"), None)
     if faults and kept is not None:
         return kept, faults
@@ -191,18 +208,17 @@ def _deployment(
         if not faults:
             faults.append(_fault(item, item["variants"][0], "the deployment has no champion, so nothing could answer."))
         return kept, faults
-    return _join(item, schema, champion, variants, kept), faults
+    return _join(item, compiled, champion, variants, kept), faults
 
 
 def _load(
     item: Mapping[str, Any],
     variant: Mapping[str, Any],
-    schema: Schema,
-    get: Callable[[Mapping[str, Any], Schema], Loaded],
+    make: Callable[[Mapping[str, Any]], Variant],
     faults: list[Fault],
-) -> Loaded | None:
+) -> Variant | None:
     try:
-        return get(variant, schema)
+        return make(variant)
     except MainstayError as error:
         faults.append(_fault(item, variant, error.message))
     except Exception as error:  # a stranger's file must not end the gateway
@@ -211,8 +227,40 @@ def _load(
     return None
 
 
+def _made(
+    item: Mapping[str, Any],
+    variant: Mapping[str, Any],
+    compiled: Compiled,
+    library: Library,
+    schemas: Schemas,
+    shelf: Shelf | None,
+) -> Variant:
+    """A variant that can answer: its model loaded, its views at hand.
+
+    Raises:
+        MainstayError: it cannot.
+    """
+    routed = variant.get("views") or []
+    if not routed and compiled.model is compiled.asked:
+        return _variant(item, variant, library.get(variant, compiled.model), None)
+    own = schemas.get(variant.get("signature") or item["signature"])
+    if _names(own.asked) != _names(compiled.asked):
+        raise Invalid(
+            "it asks a request for other fields than the champion, because other feature views make its inputs."
+        )
+    if shelf is None:
+        raise Invalid("its inputs are made by feature views, and this gateway holds none.")
+    onlines = [shelf.get(each) for each in routed]
+    loaded = library.get(variant, own.model)
+    return _variant(item, variant, loaded, Lookups(own.shaped, compiled.asked, own.model, onlines))
+
+
+def _names(schema: Schema) -> list[tuple[str, str]]:
+    return [(field.name, field.kind) for field in schema.fields]
+
+
 def _join(
-    item: Mapping[str, Any], schema: Schema, champion: Variant, variants: Iterable[Variant], kept: Deployment | None
+    item: Mapping[str, Any], compiled: Compiled, champion: Variant, variants: Iterable[Variant], kept: Deployment | None
 ) -> Deployment:
     canaries = tuple(v for v in variants if v.role == "canary" and v.share_bp > 0)
     shadows = tuple(v for v in variants if v.role == "shadow")
@@ -220,12 +268,12 @@ def _join(
     previous = _previous(kept, live)
     limit = item.get("latency_limit_ms")
     # A release of another signature stays in memory for a rollback, but cannot be asked by number meanwhile.
-    askable = {previous.release: previous} if previous is not None and previous.loaded.schema is schema else {}
+    askable = {previous.release: previous} if previous is not None and previous.loaded.schema is compiled.model else {}
     return Deployment(
         name=item["name"],
         environment=item.get("environment") or "",
         owner=item.get("owner") or "",
-        entrance=Entrance(schema, item.get("rules") or ()),
+        entrance=Entrance(compiled.asked, item.get("rules") or ()),
         latency_limit_us=None if limit is None else round(limit * 1000),
         champion=champion,
         canaries=canaries,
@@ -255,7 +303,7 @@ def _ends(canaries: Iterable[Variant]) -> tuple[int, ...]:
     return tuple(ends)
 
 
-def _variant(item: Mapping[str, Any], variant: Mapping[str, Any], loaded: Loaded) -> Variant:
+def _variant(item: Mapping[str, Any], variant: Mapping[str, Any], loaded: Loaded, looked_up: Lookups | None) -> Variant:
     return Variant(
         deployment=item["name"],
         release=_number(variant["release"], "#"),
@@ -265,6 +313,7 @@ def _variant(item: Mapping[str, Any], variant: Mapping[str, Any], loaded: Loaded
         share_bp=int(variant["share_bp"]),
         loaded=loaded,
         wire=variant,
+        lookups=looked_up,
     )
 
 

@@ -41,20 +41,22 @@ class Request:
     key: str | None
     at_us: int | None
     release: int | None
+    notes: Sequence[Sequence[str]] = ()  # of each row, flags that were found on the way
 
 
 class Schema:
     """A signature's inputs, compiled.
 
     Args:
-        fields: the inputs in order. max_rows: rows that one request may hold.
+        fields: the inputs in order. carried: what stands in a row beside them, for the log. max_rows: rows that one
+        request may hold.
     """
 
-    def __init__(self, fields: Sequence[Field], *, max_rows: int = DEFAULT_ROWS) -> None:
+    def __init__(self, fields: Sequence[Field], *, carried: Sequence[Field] = (), max_rows: int = DEFAULT_ROWS) -> None:
         self.fields = tuple(fields)
         self.names = tuple(field.name for field in fields)
         self.max_rows = max_rows
-        self.row_type = _row_type(self.fields)
+        self.row_type = _row_type((*self.fields, *carried))
         self.rows_decoder = msgspec.json.Decoder(list[self.row_type])  # type: ignore[name-defined]
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(self.row_type))
         self._values = _all_attributes(len(self.fields))

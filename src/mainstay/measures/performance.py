@@ -59,7 +59,7 @@ class Figure:
 class PairedTest:
     """a minus b on the same rows: ``difference`` within ``lo``..``hi`` (95 %), two-sided ``p``.
 
-    For AUC a positive difference speaks for a; for losses (Brier, absolute error) a negative one does.
+    For AUC, accuracy and R² a positive difference speaks for a; for losses (Brier, absolute error) a negative one does.
     All four are None where the rows are too few, and ``reason`` says so. ``clusters``: among how many groups of rows that
     hang together it was judged; None where each row stands for itself.
     """
@@ -90,7 +90,7 @@ def read_labels(labels: ArrayLike) -> NDArray[np.bool_]:
     given = np.asarray(labels)
     if given.dtype == np.bool_ and given.ndim == 1:
         return given
-    found = _read_numbers(given, "labels")
+    found = read_numbers(given, "labels")
     strange = (found != 0.0) & (found != 1.0)
     if strange.any():
         raise Invalid(
@@ -101,13 +101,13 @@ def read_labels(labels: ArrayLike) -> NDArray[np.bool_]:
 
 def read_scores(scores: ArrayLike, n: int, *, what: str = "scores") -> Floats:
     """Scores as float64, shape (n,). Raises Invalid for another length, or for values that are not finite numbers."""
-    found = _read_numbers(scores, what)
+    found = read_numbers(scores, what)
     if len(found) != n:
         raise Invalid(f"{what} have {len(found)} rows and labels {n}; give one of each for every row.")
     return found
 
 
-def _read_numbers(values: ArrayLike, what: str) -> Floats:
+def read_numbers(values: ArrayLike, what: str) -> Floats:
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -131,7 +131,7 @@ def _lack_of_class(positive: int, negative: int, least: int = LEAST_OF_CLASS) ->
     return f"{positive} positives and {negative} negatives; at least {least} of each are needed"
 
 
-def _lack_of_rows(n: int, least: int = LEAST_ROWS) -> str | None:
+def lack_of_rows(n: int, least: int = LEAST_ROWS) -> str | None:
     return None if n >= least else f"{n} rows; at least {least} are needed"
 
 
@@ -201,7 +201,7 @@ def paired_auc(
     truth = read_labels(labels)
     a, b = read_scores(score_a, len(truth), what="scores a"), read_scores(score_b, len(truth), what="scores b")
     n, n_pos = len(truth), int(truth.sum())
-    at = None if clusters is None else _read_clusters(clusters, n)
+    at = read_clusters(clusters, n)
     lack = _lack_of_class(n_pos, n - n_pos) or _lack_of_clusters(at, truth)
     if lack:
         return PairedTest(name="auc", difference=None, n=n, n_pos=n_pos, reason=lack)
@@ -227,8 +227,10 @@ def _clustered(of_pos: Floats, of_neg: Floats, pos_at: NDArray[np.intp], neg_at:
     return float(squares + 2.0 * k / (k - 1) * np.dot(sum_pos, sum_neg))
 
 
-def _read_clusters(clusters: ArrayLike, n: int) -> NDArray[np.intp]:
-    """Each row's cluster as a number from 0. Raises Invalid for another length."""
+def read_clusters(clusters: ArrayLike | None, n: int) -> NDArray[np.intp] | None:
+    """Each row's cluster as a number from 0; None where each row stands for itself. Raises Invalid for another length."""
+    if clusters is None:
+        return None
     given = np.asarray(clusters)
     if given.shape != (n,):
         raise Invalid(f"clusters have shape {given.shape} and labels {n} rows; give one cluster for every row.")
@@ -298,7 +300,7 @@ def brier(labels: ArrayLike, scores: ArrayLike) -> Figure:
     Source: Brier, Mon. Weather Rev. 78(1), 1950.
     """
     truth, values = _read_probabilities(labels, scores)
-    return _mean("brier", (values - truth) ** 2, n_pos=int(truth.sum()), most=1.0)
+    return mean_figure("brier", (values - truth) ** 2, n_pos=int(truth.sum()), most=1.0)
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> Figure:
@@ -306,7 +308,7 @@ def log_loss(labels: ArrayLike, scores: ArrayLike) -> Figure:
     truth, values = _read_probabilities(labels, scores)
     eps = float(np.finfo(np.float64).eps)
     values = np.clip(values, eps, 1 - eps)
-    return _mean("log_loss", -np.log(np.where(truth, values, 1 - values)), n_pos=int(truth.sum()))
+    return mean_figure("log_loss", -np.log(np.where(truth, values, 1 - values)), n_pos=int(truth.sum()))
 
 
 def paired_brier(
@@ -317,22 +319,38 @@ def paired_brier(
     """
     truth, a = _read_probabilities(labels, score_a, "scores a")
     _, b = _read_probabilities(labels, score_b, "scores b")
-    at = None if clusters is None else _read_clusters(clusters, len(truth))
-    return _paired_losses("brier", (a - truth) ** 2, (b - truth) ** 2, n_pos=int(truth.sum()), at=at)
+    at = read_clusters(clusters, len(truth))
+    return paired_losses("brier", (a - truth) ** 2, (b - truth) ** 2, n_pos=int(truth.sum()), at=at)
 
 
-def _paired_losses(
+def paired_losses(
     name: str, a: Floats, b: Floats, n_pos: int | None = None, *, at: NDArray[np.intp] | None = None
 ) -> PairedTest:
-    lack = _lack_of_rows(len(a)) or _lack_of_clusters(at)
-    if lack:
-        return PairedTest(name=name, difference=None, n=len(a), n_pos=n_pos, reason=lack)
+    if not len(a):
+        return PairedTest(name=name, difference=None, n=0, n_pos=n_pos, reason=lack_of_rows(0))
     d = a - b
-    mean = float(d.mean())
+    return paired_by_influence(name, float(d.mean()), d - d.mean(), n_pos, at=at)
+
+
+def paired_by_influence(
+    name: str, difference: float, influence: Floats, n_pos: int | None = None, *, at: NDArray[np.intp] | None = None
+) -> PairedTest:
+    """The test of a difference that is, to first order, the mean of what each row moves it by (the delta method).
+
+    Args:
+        influence: shape (n,), of mean 0. at: the number of each row's cluster, from `read_clusters`; the clusters' sums are then
+            what varies.
+
+    Source: Huber, "Robust Statistics", 1981, ch. 1 (influence functions); Liang and Zeger, Biometrika 73(1), 1986 (clusters).
+    """
+    n = len(influence)
+    lack = lack_of_rows(n) or _lack_of_clusters(at)
+    if lack:
+        return PairedTest(name=name, difference=None, n=n, n_pos=n_pos, reason=lack)
     if at is None:
-        return _paired(name, mean, float(d.var(ddof=1)) / len(d), len(d), n_pos)
-    sums, k = np.bincount(at, weights=d - mean) / len(d), _count(at)
-    return _paired(name, mean, k / (k - 1) * float(np.dot(sums, sums)), len(d), n_pos, clusters=k)
+        return _paired(name, difference, float(np.dot(influence, influence)) / (n - 1) / n, n, n_pos)
+    sums, k = np.bincount(at, weights=influence) / n, _count(at)
+    return _paired(name, difference, k / (k - 1) * float(np.dot(sums, sums)), n, n_pos, clusters=k)
 
 
 def _read_probabilities(labels: ArrayLike, scores: ArrayLike, what: str = "scores") -> tuple[NDArray[np.bool_], Floats]:
@@ -342,8 +360,8 @@ def _read_probabilities(labels: ArrayLike, scores: ArrayLike, what: str = "score
     return truth, values
 
 
-def _mean(name: str, losses: Floats, *, n_pos: int | None = None, most: float = math.inf) -> Figure:
-    n, lack = len(losses), _lack_of_rows(len(losses))
+def mean_figure(name: str, losses: Floats, *, n_pos: int | None = None, most: float = math.inf) -> Figure:
+    n, lack = len(losses), lack_of_rows(len(losses))
     if lack:
         return Figure(name=name, value=None, n=n, n_pos=n_pos, reason=lack)
     value = float(losses.mean())
@@ -384,7 +402,7 @@ def calibration_error(labels: ArrayLike, scores: ArrayLike, *, bins: int = 10) -
     """Expected calibration error: mean of |promised - observed| over the rows' bands. High-biased for few rows."""
     truth = read_labels(labels)
     curve = calibration_curve(truth, scores, bins=bins)
-    n, lack = len(truth), _lack_of_rows(len(truth))
+    n, lack = len(truth), lack_of_rows(len(truth))
     if lack:
         return Figure(name="calibration_error", value=None, n=n, n_pos=int(truth.sum()), reason=lack)
     value = sum(band.n * abs(band.promised - band.observed) for band in curve) / n
@@ -445,7 +463,7 @@ def _double(j: float | None) -> float | None:
 
 def share_figure(name: str, k: int, n: int, n_pos: int | None = None) -> Figure:
     """A share k of n with Wilson's interval; insufficient below 10 rows."""
-    lack = _lack_of_rows(n, LEAST_OF_CLASS)
+    lack = lack_of_rows(n, LEAST_OF_CLASS)
     if lack:
         return Figure(name=name, value=None, n=n, n_pos=n_pos, reason=lack)
     lo, hi = wilson(k, n)
@@ -464,50 +482,6 @@ def evaluate_binary(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 
     decided = decide_figures(confusion(truth, values, threshold=threshold))
     base = share_figure("base_rate", int(truth.sum()), len(truth), int(truth.sum()))
     return {figure.name: figure for figure in [*found, *decided.values(), base]}
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def mean_absolute_error(truth: ArrayLike, predicted: ArrayLike) -> Figure:
-    """Mean |truth - predicted|, with a normal interval."""
-    return _mean("mae", np.abs(_residuals(truth, predicted)))
-
-
-def root_mean_squared_error(truth: ArrayLike, predicted: ArrayLike) -> Figure:
-    """Root of the mean squared error; the interval is the mean's, through the root."""
-    squared = _mean("rmse", _residuals(truth, predicted) ** 2)
-    if squared.value is None or squared.lo is None or squared.hi is None:
-        return squared
-    value, lo, hi = (math.sqrt(x) for x in (squared.value, squared.lo, squared.hi))
-    return Figure(name="rmse", value=value, lo=lo, hi=hi, n=squared.n)
-
-
-def bias(truth: ArrayLike, predicted: ArrayLike) -> Figure:
-    """Mean of predicted minus truth: positive when the model says too much."""
-    errors = -_residuals(truth, predicted)
-    lack = _lack_of_rows(len(errors))
-    if lack:
-        return Figure(name="bias", value=None, n=len(errors), reason=lack)
-    value, half = float(errors.mean()), _Z95 * math.sqrt(float(errors.var(ddof=1)) / len(errors))
-    return Figure(name="bias", value=value, lo=value - half, hi=value + half, n=len(errors))
-
-
-def paired_absolute_error(truth: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> PairedTest:
-    """Mean absolute error of a minus that of b on the same rows. Negative: a is better."""
-    a, b = np.abs(_residuals(truth, predicted_a)), np.abs(_residuals(truth, predicted_b))
-    return _paired_losses("mae", a, b)
-
-
-def evaluate_regression(truth: ArrayLike, predicted: ArrayLike) -> dict[str, Figure]:
-    """All figures of a model that predicts numbers."""
-    found = (mean_absolute_error, root_mean_squared_error, bias)
-    return {figure.name: figure for figure in (measure(truth, predicted) for measure in found)}
-
-
-def _residuals(truth: ArrayLike, predicted: ArrayLike) -> Floats:
-    values = _read_numbers(truth, "labels")
-    return values - read_scores(predicted, len(values), what="predictions")
 
 
 # ---------------------------------------------------------------- slices
@@ -530,7 +504,7 @@ def evaluate_slices(
     found: dict[str, dict[str, Figure]] = {}
     for name, rows in at.items():
         figures = evaluate_binary(truth[rows], values[rows], threshold=threshold)
-        lack = _lack_of_rows(len(rows), least)
+        lack = lack_of_rows(len(rows), least)
         found[name] = {key: _withhold(figure, lack) for key, figure in figures.items()} if lack else figures
     return found
 

@@ -24,7 +24,8 @@ from mainstay.domain.clock import Clock, utc_now
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Conflict, StorageFull, Unavailable
 from mainstay.store.blobs import Blobs
-from mainstay.store.blobs.local import LocalBlobs
+from mainstay.store.blobs.local import LocalBlobs, is_local
+from mainstay.store.blobs.objects import ObjectBlobs
 from mainstay.store.change import Change, Ingest, View
 from mainstay.store.databases import FULL_DISK, Database, directly
 from mainstay.store.databases.postgres import Postgres
@@ -37,6 +38,8 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 EMBEDDED = "mainstay.db"
 # Stands in a workspace whose rows are in PostgreSQL: without it, a forgotten setting would show an empty workspace.
 ELSEWHERE = "postgresql"
+# The same for blobs that are in an object store: it holds their address, and nothing secret.
+OBJECTS = "objects"
 
 T = TypeVar("T")
 
@@ -180,7 +183,7 @@ def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
     try:
         workspace.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = _database_of(workspace)
-        blobs = LocalBlobs(workspace / "blobs")
+        blobs = _blobs_of(workspace)
     except OSError as error:
         raise Unavailable(
             f"workspace {workspace.name!r} cannot be used: {error.strerror}. Choose another folder with --workspace."
@@ -217,6 +220,29 @@ def _database_of(workspace: Path) -> Database:
     # Made here, not by SQLite, so that nobody else can read it even in a folder that was there before and is open to all.
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     return SQLite(file)
+
+
+def _blobs_of(workspace: Path) -> Blobs:
+    """The blobs that go with these rows: in the folder, or in the object store that it once was given."""
+    url, marker = settings.get("blobs").rstrip("/"), workspace / OBJECTS
+    kept = marker.read_text().strip() if marker.exists() else ""
+    most = settings.get("blob_cache_gb") << 30
+    if url and kept and url != kept:
+        raise Conflict(
+            f"workspace {workspace.name!r} keeps its blobs in {kept}, and setting MAINSTAY_BLOBS names another place; unset it."
+        )
+    if not url and not kept:
+        return LocalBlobs(workspace / "blobs", most_whole=most)
+    if is_local(workspace):
+        raise Conflict(
+            f"workspace {workspace.name!r} has blobs in its folder, and its blobs are to be in {url or kept}; "
+            "copy blobs/ there and rename that folder, or choose another folder with --workspace."
+        )
+    blobs = ObjectBlobs(url or kept, workspace / "cache" / "objects", most_whole=most)
+    if not kept:
+        list(blobs.digests())  # a bucket that is not there should be told of now
+        marker.write_text(url + "\n")
+    return blobs
 
 
 def _name_of(workspace: Path) -> str:

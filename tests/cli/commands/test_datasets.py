@@ -49,6 +49,25 @@ def test_a_diff_in_python_is_the_same_answer(places, house, monkeypatch) -> None
     assert found["rows"]["changed"] == 1
 
 
+def test_a_dataset_in_python_has_the_same_verbs(places, house, monkeypatch) -> None:
+    monkeypatch.setattr(sessions, "_default", house.connect())
+    towns = ms.dataset("villages")
+    for file in ("old.csv", "new.csv"):
+        towns.add(house.folder / file)
+    before = towns.contract()
+
+    revised = towns.set_contract(
+        '[contract.villages]\nkeys = [["id"]]\ncolumns.id = { type = "integer" }', reason="ids"
+    )
+    same = towns.set_contract(ms.contract('[contract.x]\nkeys = [["id"]]\ncolumns.id = { type = "integer" }', "x"))
+    named = towns.alias("id", "ident", reason="renamed")
+    moved = towns.rollback(1, reason="the new one is wrong")
+
+    assert revised["version"] == same["version"] == before["version"] + 1 and revised["keys"] == [["id"]]
+    assert named["columns"][0]["aliases"] == ["ident"] and towns.contract(before["version"]) == before
+    assert moved["number"] == 1 and towns.users()["snapshot"] == "villages@1"
+
+
 def test_a_rollback_says_what_follows_takes_a_reason_and_deletes_nothing(places, house, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
 
@@ -106,5 +125,14 @@ def test_a_table_that_stays_where_it_is_is_referred_to(type_at, house) -> None:
     ):
         refused = mainstay("datasets", "refer", "orders", *words)
         assert refused.status == 1 and told in refused.err
+    (house.folder / "orders.toml").write_text(
+        '[contract.orders.columns.id]\ntype = "integer"\nmaximum = 2\non_violation = "refuse"'
+    )
+    mainstay("contracts", "set", "orders", "orders.toml", "-m", "small ids")
+    deltalake.write_deltalake(house.folder / "orders", pa.table({"id": [9]}), mode="append")
+    broken = mainstay("datasets", "refer", "orders", "orders", "--as", "delta")
+    assert (
+        broken.status == 1 and "the table for dataset 'orders' breaks its contract: column 'id' reaches" in broken.err
+    )
     inferred = mainstay("contracts", "infer", "orders@1")
     assert inferred.status == 1 and "of kind reference" in inferred.err

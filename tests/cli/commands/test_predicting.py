@@ -86,8 +86,9 @@ def test_the_truth_is_taken_in_known_or_revised(type_at, live_house) -> None:
     unknown, wrong = mainstay("feedback", "0" * 32, "1"), mainstay("feedback", prediction, "high")
 
     assert said == ["1 label taken in\n", "1 label known already\n", "1 label changed what was said before\n"]
-    assert (unknown.status, wrong.status) == (1, 2)
+    assert (unknown.status, wrong.status) == (1, 1)
     assert "is not a prediction id" in unknown.err
+    assert "'high', which is none of the model's classes: 0, 1" in wrong.err
     assert live_house.get(f"/predictions/{prediction}")["feedback"][-1]["label"] == 0.0
 
 

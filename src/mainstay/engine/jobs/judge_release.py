@@ -3,8 +3,9 @@
 
 In: the candidate and the champion as stored versions, and the candidate's evaluation (features, ``_score``,
 ``_label`` of rows it has not seen). Out: a Parquet of ``_label``, both models' scores on the very same rows and the
-columns to slice or to cluster by; whether the candidate loads in a limited child; its latency. The candidate is loaded here only
-after the child has survived it; the champion, which serves already, is scored meanwhile.
+columns to slice or to cluster by; whether the candidate loads in a limited child; its latency. Of several classes the label is
+the place of the true one among the candidate's, and the champion's scores stand in the candidate's order. The candidate is loaded
+here only after the child has survived it; the champion, which serves already, is scored meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mainstay.engine.materialise import arrow
 from mainstay.engine.materialise.model import paths
 from mainstay.engine.platform import Platform
 from mainstay.formats import limited, mlmodel
-from mainstay.formats.signature import CATEGORIES_AT_MOST, Signature
+from mainstay.formats.signature import CATEGORIES_AT_MOST, Output, Signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
     model = _model(platform, candidate)
     scores = model.predict(rows)
     load["largest_difference"] = _difference(scores, table)
-    evidence = _evidence(table, scores, champion, target_columns=list(rows))
+    evidence = _evidence(table, _labels(table, signature), scores, champion, target_columns=list(rows))
     return {
         "evidence_blob": platform.put_blob(arrow.parquet(evidence)),
         "rows": evidence.num_rows,
@@ -156,24 +157,56 @@ def _champion(
         return None, None
     try:
         signature = Signature.from_json(champion["signature"])
-        if signature.output.positive != candidate.output.positive:
-            return None, f"the champion scores class {signature.output.positive!r}, not {candidate.output.positive!r}."
-        return _model(platform, champion).predict(signature.arrays(table)), None
+        if problem := _incomparable(signature.output, candidate.output):
+            return None, problem
+        scores = _model(platform, champion).predict(signature.arrays(table))
+        return _in_order_of(candidate.output, signature.output, scores), None
     except MainstayError as error:
         return None, f"the champion cannot be scored on these rows: {error.message}"
+
+
+def _incomparable(champion: Output, candidate: Output) -> str | None:
+    """Why the champion's answers cannot be held against the candidate's; None if they can."""
+    if champion.type != candidate.type:
+        return f"the champion's answer is {champion.type}, the candidate's {candidate.type}."
+    if champion.type == "multiclass" and set(champion.classes or ()) != set(candidate.classes or ()):
+        return f"the champion knows classes {_shown(champion)}, the candidate {_shown(candidate)}."
+    if champion.positive != candidate.positive:
+        return f"the champion scores class {champion.positive!r}, not {candidate.positive!r}."
+    return None
+
+
+def _shown(output: Output) -> str:
+    return ", ".join(map(repr, output.classes or ()))[:200]
+
+
+def _in_order_of(candidate: Output, champion: Output, scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if champion.type != "multiclass" or champion.classes == candidate.classes:
+        return scores
+    places = {label: place for place, label in enumerate(champion.classes or ())}
+    return scores[:, [places[label] for label in candidate.classes or ()]]
+
+
+def _labels(table: pa.Table, signature: Signature) -> Any:
+    """What came, as numbers. Raises Invalid: a label is none of the candidate's classes."""
+    import pyarrow as pa
+
+    if signature.output.type != "multiclass":
+        return table["_label"]
+    return pa.array(signature.output.places(table["_label"]), pa.float64(), from_pandas=True)
 
 
 def _difference(scores: np.ndarray[Any, Any], table: pa.Table) -> float | None:
     """Largest distance between the scores of registration and those of now: 0 where the model is read alike."""
     import numpy as np
 
-    if scores.ndim != 1:
-        return None
-    return float(np.max(np.abs(scores - table["_score"].to_numpy())))
+    before = np.array(table["_score"].to_pylist(), dtype=np.float64)
+    return float(np.max(np.abs(scores - before))) if before.shape == scores.shape else None
 
 
 def _evidence(
     table: pa.Table,
+    labels: Any,
     candidate: np.ndarray[Any, Any],
     champion: np.ndarray[Any, Any] | None,
     *,
@@ -184,7 +217,7 @@ def _evidence(
     names = [name for name in table.column_names if not name.startswith("_") and _can_group(table[name])]
     # The model's own columns first: they are what people name slices by.
     names.sort(key=lambda name: name not in target_columns)
-    columns: dict[str, Any] = {"_label": table["_label"], "_candidate": _column(candidate)}
+    columns: dict[str, Any] = {"_label": labels, "_candidate": _column(candidate)}
     columns["_champion"] = _column(champion) if champion is not None else pa.nulls(table.num_rows, pa.float64())
     return pa.table({**columns, **{name: table[name] for name in names}})
 

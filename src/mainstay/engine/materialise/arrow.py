@@ -10,8 +10,12 @@ in memory whole. The file names the writer's version: an upgrade of pyarrow may 
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.digests import canonical_json
@@ -115,25 +119,39 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _write_stream(reader: pa.RecordBatchReader, blobs: Blobs) -> Artifact:
-    """Keep what a reader gives, holding one row group at a time."""
-    import tempfile
-    from pathlib import Path
+def is_read_once(value: Any) -> bool:
+    """Whether ``value`` is empty after it was read."""
+    return "RecordBatchReader" in {each.__name__ for each in type(value).__mro__}
 
+
+def spool(reader: pa.RecordBatchReader) -> Path:
+    """What a reader gives, as a file of this process that can be read again and again; it is gone when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="mainstay-table-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "table.parquet"
+    _write_groups(reader, path)
+    return path
+
+
+def _write_stream(reader: pa.RecordBatchReader, blobs: Blobs) -> Artifact:
+    with tempfile.TemporaryDirectory(prefix="mainstay-table-") as folder:
+        path = Path(folder) / "table.parquet"
+        rows = _write_groups(reader, path)
+        return Artifact(kind="arrow", digest=blobs.put_blob(path), size=path.stat().st_size, rows=rows)
+
+
+def _write_groups(reader: pa.RecordBatchReader, path: Path) -> int:
+    """Write what a reader gives, holding one row group at a time; how many rows there were."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = 0
-    with tempfile.TemporaryDirectory(prefix="mainstay-table-") as folder:
-        path = Path(folder) / "table.parquet"
-        schema = _canonical(pa.Table.from_batches([], schema=reader.schema)).schema
-        with pq.ParquetWriter(
-            path, schema, compression="zstd", version="2.6", use_content_defined_chunking=True
-        ) as writer:
-            for group in _groups(reader):
-                rows += group.num_rows
-                writer.write_table(_canonical(group), row_group_size=ROW_GROUP)
-        return Artifact(kind="arrow", digest=blobs.put_blob(path), size=path.stat().st_size, rows=rows)
+    schema = _canonical(pa.Table.from_batches([], schema=reader.schema)).schema
+    with pq.ParquetWriter(path, schema, compression="zstd", version="2.6", use_content_defined_chunking=True) as writer:
+        for group in _groups(reader):
+            rows += group.num_rows
+            writer.write_table(_canonical(group), row_group_size=ROW_GROUP)
+    return rows
 
 
 def _groups(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from mainstay.domain import references
 from mainstay.domain.data import Problem, Snapshot, parse_snapshot
+from mainstay.domain.errors import Invalid
 from mainstay.domain.references import Reference
 from mainstay.lifecycle.data import tables
 from mainstay.lifecycle.data.manifests import Manifest
@@ -47,7 +48,7 @@ def of(blobs: Blobs, snapshot: Snapshot) -> Reference | None:
 
 def mutable_behind(view: View, names: Iterable[str]) -> list[str]:
     """Of these snapshots and whatever they were made from, those that nothing keeps as they were."""
-    found, seen, ahead = [], set(), [parse_snapshot(name) for name in names]
+    found, seen, ahead = [], set(), [place for name in names if (place := _place(name))]
     while ahead:
         place = ahead.pop(0)
         snapshot = tables.snapshot(view, *place) if place not in seen else None
@@ -56,10 +57,18 @@ def mutable_behind(view: View, names: Iterable[str]) -> list[str]:
             continue
         if any(warning.problem == "mutable" for warning in snapshot.warnings):
             found.append(snapshot.id)
-        ahead += [parse_snapshot(parent) for parent in snapshot.parents]
+        ahead += [place for parent in snapshot.parents if (place := _place(parent))]
     return found
 
 
 def warning_of(view: View, names: Iterable[str]) -> list[str]:
     """The same as sentences, for whatever came of these snapshots."""
     return [f"{name} is read from a place that may change" for name in mutable_behind(view, names)]
+
+
+def _place(name: str) -> tuple[str, int] | None:
+    """Dataset and number; None for what another tool calls a snapshot."""
+    try:
+        return parse_snapshot(name)
+    except Invalid:
+        return None

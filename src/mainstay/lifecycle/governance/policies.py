@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mainstay.domain.digests import digest_of
@@ -11,9 +12,11 @@ from mainstay.domain.events.governance import PolicyChanged
 from mainstay.domain.governance import Policy
 from mainstay.domain.names import check_name
 from mainstay.lifecycle.governance import expressions, tables
+from mainstay.measures import kinds
 from mainstay.store import Change, View
 
 MOST_GATES = 50
+_METRIC = re.compile(r"""\b(?:better|not_worse)\(\s*(["'])(.*?)\1|["']metric["']\s*:\s*(["'])(.*?)\3""")
 
 
 def put(change: Change, *, name: str, gates: Sequence[str], approvals: int = 1, not_author: bool = True) -> Policy:
@@ -29,6 +32,7 @@ def put(change: Change, *, name: str, gates: Sequence[str], approvals: int = 1, 
         raise Invalid(f"policy {name!r} has {len(gates)} gates; at most {MOST_GATES} are possible.")
     for gate in gates:
         expressions.check(gate, what=f"gate of policy {name!r}")
+        _check_metrics(gate, name)
     content = {"gates": list(gates), "approvals": {"count": approvals, "not_author": not_author}}
     digest = digest_of(content)
     before = tables.policy(change, name)
@@ -48,6 +52,15 @@ def put(change: Change, *, name: str, gates: Sequence[str], approvals: int = 1, 
     tables.put_policy(change, new)
     change.record(PolicyChanged(name=name, version=new.version, digest=digest, content=content))
     return new
+
+
+def _check_metrics(gate: str, policy: str) -> None:
+    """Raises Invalid: a comparison names a metric that no kind of model is compared by."""
+    for _, compared, _, sliced in _METRIC.findall(gate):
+        if (metric := compared or sliced) not in kinds.METRICS:
+            raise Invalid(
+                f"gate {gate!r} of policy {policy!r} compares by {metric!r}; models are compared by {', '.join(kinds.METRICS)}."
+            )
 
 
 def get(view: View, name: str, version: int | None = None) -> Policy:

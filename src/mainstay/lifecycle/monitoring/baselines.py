@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from mainstay.domain.digests import canonical_json, digest_of
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
 from mainstay.domain.registry import Version
+from mainstay.formats.signature import Output, Signature
 from mainstay.lifecycle.monitoring import performance, tables
 from mainstay.measures import estimates, profiles
 from mainstay.measures.drift import Calibration
@@ -30,7 +31,7 @@ from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store import View
 from mainstay.store.blobs import Blobs
 
-FORM = 1  # raised when a baseline is made otherwise, so that old ones are not taken for new
+FORM = 2  # raised when a baseline is made otherwise, so that old ones are not taken for new
 SCORE, LABEL = "_score", "_label"
 STRETCHES = 14
 LEAST_ROWS_OF_STRETCH = 100
@@ -77,13 +78,15 @@ def of(view: View, version: Version) -> Found | None:
         return None
     if SCORE not in table.column_names or not table.num_rows:
         return None
-    content = make(table, inputs)
+    content = make(table, inputs, Signature.from_json(version.signature).output)
     blob, _ = view.blobs.put(canonical_json(content))
     return Found(baseline=load(view.blobs, blob), evaluation=key, is_new=True)
 
 
-def make(table: pa.Table, inputs: tuple[str, ...]) -> dict[str, Any]:
+def make(table: pa.Table, inputs: tuple[str, ...], output: Output | None = None) -> dict[str, Any]:
     """A baseline as plain JSON, from evaluation rows with ``_score`` and ``_label``."""
+    if output is not None and output.type == "multiclass" and pa.types.is_nested(table[SCORE].type):
+        table = _of_places(table, output)
     judged = table.select([*(name for name in inputs if name in table.column_names), SCORE])
     numeric = pa.types.is_floating(judged[SCORE].type) or pa.types.is_integer(judged[SCORE].type)
     spec = profiles.infer_spec(judged, score=SCORE if numeric else None)
@@ -91,13 +94,24 @@ def make(table: pa.Table, inputs: tuple[str, ...]) -> dict[str, Any]:
     whole = profiles.merge_all(spec, counted)
     calibration = Calibration.from_windows(spec, counted) if len(counted) > 1 else Calibration.none()
     labels, scores = labelled(table)
+    kind = None if output is None else performance.KINDS.get(output.type)
     return {
         "spec": spec.to_json(),
         "profile": whole.to_json(),
         "calibration": calibration.to_json(),
-        "figures": performance.measure(labels, scores) if numeric else None,
+        "figures": performance.measure(labels, scores, kind) if numeric else None,
         "cells": _cells(labels, scores, spec),
     }
+
+
+def _of_places(table: pa.Table, output: Output) -> pa.Table:
+    """Scores of all classes as the place of the likeliest, labels as places: what the prediction log has of a window."""
+    scores = np.array(table[SCORE].to_pylist(), dtype=np.float64).argmax(axis=1).astype(np.float64)
+    table = table.set_column(table.column_names.index(SCORE), SCORE, pa.array(scores))
+    if LABEL not in table.column_names:
+        return table
+    places = pa.array(output.places(table[LABEL]), pa.float64(), from_pandas=True)
+    return table.set_column(table.column_names.index(LABEL), LABEL, places)
 
 
 def labelled(table: pa.Table, score: str = SCORE) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -141,7 +141,7 @@ def look(view: View, monitor: Monitor, stretch: Stretch) -> Judged | None:
         profile, of_profile, said = _judge_profile(view, monitor, stretch, version, found.baseline, served)
         measured |= of_profile
         judged += said
-    of_labels, said = _judge_labels(monitor, found.baseline if found else None, served, is_mature, so_far)
+    of_labels, said = _judge_labels(monitor, version, found.baseline if found else None, served, is_mature, so_far)
     measured |= of_labels
     if is_mature and said[0].state == OK:
         judged = [drift.confirm(verdict) for verdict in judged]
@@ -223,11 +223,12 @@ def _judge_profile(
 
 
 def _judge_labels(
-    monitor: Monitor, baseline: Baseline | None, served: pa.Table, is_mature: bool, so_far: str
+    monitor: Monitor, version: Version, baseline: Baseline | None, served: pa.Table, is_mature: bool, so_far: str
 ) -> tuple[dict[str, Any], list[Verdict]]:
     reference = baseline.figures if baseline else None
     labels, scores = baselines.labelled(served, _VALUE)
-    measured = performance.measure_window(labels, scores, reference)
+    kind = performance.KINDS.get(version.signature["output"]["type"])
+    measured = performance.measure_window(labels, scores, reference, kind)
     if not is_mature and len(labels) < performance.LEAST_COVERAGE * served.num_rows:
         measured = "insufficient data: too few labels for their rows to stand for the others"
     said = performance.judge(measured, reference, tolerance=monitor.tolerance, is_mature=is_mature, so_far=so_far)

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.monitoring import ALERT, OK, UNKNOWN, WATCH, Verdict
+from mainstay.measures import classes, regression
 from mainstay.measures import performance as figures
 from mainstay.measures.estimates import Estimate
 
 Floats = NDArray[np.float64]
-BINARY, NUMBER = "binary", "number"
+BINARY, MULTICLASS, NUMBER = "binary", "multiclass", "number"
+#: What a signature calls it, and we. A model of two classes may answer margins: there the values tell.
+KINDS = {"multiclass": MULTICLASS, "regression": NUMBER}
 #: How far the mean promise may be off the share of positives.
 CALIBRATION_LIMIT = 0.05
 LEAST_OF_SLICE = 200
@@ -33,8 +36,9 @@ LEAST_COVERAGE = 0.1
 
 
 def measure(labels: Floats, scores: Floats, kind: str | None = None) -> dict[str, Any]:
-    """Figures of a model that answers a probability (kind ``binary``) or a number; ``kind`` None: as the values look.
+    """Figures of a model that answers a probability (kind ``binary``), a class or a number; ``kind`` None: as the values look.
 
+    Of several classes labels and scores are places of classes: the true one, and the one that was said.
     ``calibration_gap`` is the mean score less the share of positives: above 0 the model promises too much.
     """
     kind = kind or _kind_of(labels, scores)
@@ -44,21 +48,25 @@ def measure(labels: Floats, scores: Floats, kind: str | None = None) -> dict[str
             figures.brier(labels, scores),
             figures.share_figure("base_rate", int(labels.sum()), len(labels)),
         ]
-        gap = figures.bias(labels, scores)
+        gap = regression.bias(labels, scores)
         found.append(
             figures.Figure(name="calibration_gap", value=gap.value, lo=gap.lo, hi=gap.hi, n=gap.n, reason=gap.reason)
         )
+    elif kind == MULTICLASS:
+        found = list(classes.evaluate_places(labels, scores).values())
     else:
-        found = list(figures.evaluate_regression(labels, scores).values())
+        found = list(regression.evaluate_regression(labels, scores).values())
     return {"kind": kind, "n": len(labels)} | {figure.name: figure.to_json() for figure in found}
 
 
-def measure_window(labels: Floats, scores: Floats, reference: dict[str, Any] | None) -> dict[str, Any] | str:
-    """Figures of the same kind as the reference's; a sentence where they cannot be measured."""
+def measure_window(
+    labels: Floats, scores: Floats, reference: dict[str, Any] | None, kind: str | None = None
+) -> dict[str, Any] | str:
+    """Figures of the same kind as the reference's, else of ``kind``; a sentence where they cannot be measured."""
     if not len(labels):
         return "no prediction is labelled yet"
     try:
-        return measure(labels, scores, reference["kind"] if reference else None)
+        return measure(labels, scores, reference["kind"] if reference else kind)
     except Invalid as error:
         return error.message
 
@@ -89,9 +97,11 @@ def judge(
     if reference is None:
         sentence = f"the release has no evaluation to compare with; {so_far}."
         return [Verdict(key="performance", state=UNKNOWN, title="Performance has no reference", sentence=sentence)]
+    if measured["kind"] == MULTICLASS:
+        return [_soften(_judge_share("accuracy", "accuracy", measured, reference, tolerance), is_mature, so_far)]
     if measured["kind"] == NUMBER:
         return [_soften(_judge_error(measured, reference, tolerance), is_mature, so_far)]
-    judged = (_judge_auc(measured, reference, tolerance), _judge_calibration(measured, reference))
+    judged = (_judge_share("auc", "AUC", measured, reference, tolerance), _judge_calibration(measured, reference))
     return [_soften(verdict, is_mature, so_far) for verdict in judged]
 
 
@@ -112,24 +122,27 @@ def judge_estimate(estimate: Estimate | None, reference: dict[str, Any] | None, 
     return [Verdict(key="estimate", state=WATCH if below else OK, title=title, sentence=sentence, numbers=numbers)]
 
 
-def _judge_auc(measured: dict[str, Any], reference: dict[str, Any], tolerance: float) -> Verdict:
-    auc = measured["auc"]
-    if not _known(measured, "auc") or not _known(reference, "auc"):
-        reason = auc["reason"] or f"the evaluation has too few rows: {reference['auc']['reason']}"
+def _judge_share(
+    name: str, word: str, measured: dict[str, Any], reference: dict[str, Any], tolerance: float
+) -> Verdict:
+    """Of a figure from 0 to 1 of which more is better."""
+    found = measured[name]
+    if not _known(measured, name) or not _known(reference, name):
+        reason = found["reason"] or f"the evaluation has too few rows: {reference[name]['reason']}"
         return Verdict(
             key="performance", state=UNKNOWN, title="Performance is not known", sentence=f"insufficient data: {reason}."
         )
-    promised = reference["auc"]["value"]
+    promised = reference[name]["value"]
     limit = promised - tolerance
-    below = auc["value"] < limit and _differs(auc, reference["auc"])
-    state = ALERT if auc["hi"] < limit else WATCH if below else OK
+    below = found["value"] < limit and _differs(found, reference[name])
+    state = ALERT if found["hi"] < limit else WATCH if below else OK
     said = {ALERT: "certainly below", WATCH: "perhaps below", OK: "not below"}[state]
     sentence = (
-        f"AUC {_interval(auc['value'], auc['lo'], auc['hi'])} on {auc['n']} labelled predictions is {said} "
+        f"{word} {_interval(found['value'], found['lo'], found['hi'])} on {found['n']} labelled predictions is {said} "
         f"{limit:.3f}, the evaluation's {promised:.3f} less {tolerance:g}."
     )
     title = "Performance is as promised" if state == OK else f"Performance is below {limit:.3f}"
-    numbers = {"auc": auc["value"], "upper": auc["hi"], "limit": limit, "reference": promised}
+    numbers = {name: found["value"], "upper": found["hi"], "limit": limit, "reference": promised}
     return Verdict(key="performance", state=state, title=title, sentence=sentence, numbers=numbers)
 
 

@@ -24,6 +24,7 @@ from mainstay.domain.governance import Approval, Policy
 from mainstay.domain.registry import Permission, Version
 from mainstay.domain.release import GateResult, Release, Target
 from mainstay.lifecycle.data import lineage as data_lineage
+from mainstay.lifecycle.data.features import views
 from mainstay.lifecycle.governance import approvals, policies
 from mainstay.lifecycle.registry import lineage as registry_lineage
 from mainstay.lifecycle.registry import permissions, versions
@@ -40,8 +41,9 @@ def request(change: Change, *, target: Target, version: int) -> Release:
     A version without an evaluation is judged by what was told of it; a gate that needs rows then finds too little to say.
 
     Raises:
-        Conflict: another release of this deployment is on its way, or this version is live already.
-        NotFound: no such version or policy. Invalid: the version cannot be loaded, or has no signature.
+        Conflict: another release of this deployment is on its way, this version is live already, or a feature view that it
+        was trained on cannot be answered from. NotFound: no such version or policy.
+        Invalid: the version cannot be loaded, or has no signature.
         Forbidden: it must be unpickled, and no admin has allowed that.
     """
     candidate = versions.get(change, model=target.model, number=version)
@@ -49,7 +51,8 @@ def request(change: Change, *, target: Target, version: int) -> Release:
     allowed = permissions.check_releasable(change, candidate)
     policy = policies.get(change, target.policy)
     number = tables.next_number(change, target.deployment)
-    manifest = _manifest(candidate, target, policy, allowed)
+    pinned = views.pinned(change, candidate.signature.get("views", []))
+    manifest = _manifest(candidate, target, policy, allowed, pinned)
     champion = live(change, target.deployment)
     release = Release(
         deployment=target.deployment,
@@ -201,7 +204,9 @@ def _refuse_second(view: View, target: Target, version: int) -> None:
         raise Conflict(f"{target.model}/{version} is live on {target.deployment!r} already, as release {champion.id}.")
 
 
-def _manifest(candidate: Version, target: Target, policy: Policy, allowed: Permission | None) -> dict[str, Any]:
+def _manifest(
+    candidate: Version, target: Target, policy: Policy, allowed: Permission | None, pinned: list[dict[str, str]]
+) -> dict[str, Any]:
     given = (
         {"what": allowed.what, "by": allowed.actor, "reason": allowed.reason, "event": allowed.event}
         if allowed
@@ -213,7 +218,7 @@ def _manifest(candidate: Version, target: Target, policy: Policy, allowed: Permi
         "version": candidate.id,
         "version_digest": candidate.digest,
         "snapshots": list(dict.fromkeys(used.id for used in candidate.snapshots)),
-        "features": [],
+        "features": pinned,
         "config": asdict(target.rollout) | {"steps": list(target.rollout.steps), "guards": list(target.rollout.guards)},
         "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
         "environment": target.environment,

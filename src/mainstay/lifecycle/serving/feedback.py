@@ -3,18 +3,22 @@
 
 Telling the same twice changes nothing; telling otherwise is a new revision, and the last one counts. An id that is not in
 the log is refused: a label for nothing would silently make the coverage look better than it is.
+
+A label is a number. Of a classifier it may be told as the class itself: of two classes 1 is kept for the positive one and 0 for
+the other, of several the place of the class, which is what the prediction's own value is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid
+from mainstay.formats.signature import Output
 from mainstay.lifecycle.serving import prediction_log, tables
 from mainstay.store import Ingest
 
@@ -26,7 +30,7 @@ class Told:
     """One statement: prediction ``id`` turned out as ``label``, known since ``at`` (default: now)."""
 
     id: str
-    label: float
+    label: float | str
     at: datetime | None = None
 
 
@@ -50,34 +54,62 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
         raise Invalid(f"{len(told)} labels at once are too many; send at most {MOST_AT_ONCE} in a request.")
     outcome = Outcome()
     sound = [one for one in told if _is_sound(one, outcome)]
-    known = prediction_log.known(ingest, [one.id for one in sound])
     before = _said_before(ingest, sound)
     rows: list[dict[str, Any]] = []
-    for one in sound:
-        if one.id not in known:
-            outcome.refused.append(
-                {"id": one.id, "reason": f"there is no prediction {one.id} in the log; check the id."}
-            )
-            continue
-        label, revision = before.get(one.id, (None, 0))
-        if label == one.label:
+    for one, label in _of_the_log(ingest, sound, outcome):
+        said, revision = before.get(one.id, (None, 0))
+        if said == label:
             outcome.duplicate += 1
             continue
         if revision:
             outcome.revised += 1
         else:
             outcome.accepted += 1
-        before[one.id] = (one.label, revision + 1)
-        rows.append(_row(ingest, one, revision + 1, actor, source))
+        before[one.id] = (label, revision + 1)
+        rows.append(_row(ingest, one, label, revision + 1, actor, source))
     tables.put_feedback(ingest, rows)
     return outcome
+
+
+def _of_the_log(ingest: Ingest, told: Sequence[Told], outcome: Outcome) -> Iterator[tuple[Told, float]]:
+    """The statements about predictions that are known, each with its label as a number."""
+    identities = [one.id for one in told]
+    known = prediction_log.known(ingest, identities)
+    types = {"multiclass", "binary"} if any(isinstance(one.label, str) for one in told) else {"multiclass"}
+    outputs = prediction_log.outputs(ingest, identities, types)
+    for one in told:
+        if one.id not in known:
+            reason = f"there is no prediction {one.id} in the log; check the id."
+            outcome.refused.append({"id": one.id, "reason": reason})
+            continue
+        try:
+            yield one, _number(one.label, outputs.get(one.id))
+        except Invalid as error:
+            outcome.refused.append({"id": one.id, "reason": error.message})
+
+
+def _number(label: float | str, output: Output | None) -> float:
+    """Raises Invalid: a text, and no class of the model."""
+    if output is None:
+        if isinstance(label, str):
+            raise Invalid(
+                f"the label is the text {label[:40]!r}, and the model answers a number; a number is expected."
+            )
+        return label
+    classes = list(output.classes or ())
+    if output.type == "binary" and not isinstance(label, str):
+        return label
+    if label not in classes:
+        shown = ", ".join(map(repr, classes))[:200]
+        raise Invalid(f"the label is {str(label)[:40]!r}, which is none of the model's classes: {shown}.")
+    return float(label == output.positive if output.type == "binary" else classes.index(label))
 
 
 def _is_sound(one: Told, outcome: Outcome) -> bool:
     if not ids.is_id(one.id):
         outcome.refused.append({"id": one.id[:80], "reason": f"{one.id[:80]!r} is not a prediction id."})
         return False
-    if not math.isfinite(one.label):
+    if not isinstance(one.label, str) and not math.isfinite(one.label):
         outcome.refused.append({"id": one.id, "reason": "the label is not a finite number."})
         return False
     return True
@@ -91,11 +123,11 @@ def _said_before(ingest: Ingest, told: Sequence[Told]) -> dict[str, tuple[float 
     return {row.prediction: (row.label, row.revision) for row in rows}
 
 
-def _row(ingest: Ingest, one: Told, revision: int, actor: str, source: str) -> dict[str, Any]:
+def _row(ingest: Ingest, one: Told, label: float, revision: int, actor: str, source: str) -> dict[str, Any]:
     return {
         "prediction": one.id,
         "revision": revision,
-        "label": one.label,
+        "label": label,
         "at": one.at or ingest.now(),
         "received_at": ingest.now(),
         "actor": actor,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,16 @@ from mainstay.domain.clock import from_wire
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Conflict, Invalid, Malformed, NotFound
 from mainstay.domain.events.serving import SegmentSealed
+from mainstay.domain.registry import Version
 from mainstay.domain.serving import Feedback, Part
+from mainstay.formats.signature import Output, Signature
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.serving import deployments, tables
 from mainstay.store import Change, View
 
 ROW_GROUP = 64_000
+USUAL = 0.9  # a number is wrong that is further off than this share of the evaluated rows were
 THRESHOLD = 0.5  # a score from here on counts as "yes" where only right and wrong are counted
 LABEL = "_label"
 
@@ -197,9 +200,45 @@ def known(view: View, identities: Sequence[str]) -> set[str]:
     return {identity.decode() for identity in asked[there]}
 
 
-def wrong_since(view: View, deployment: str, release: int | None, since: datetime) -> tuple[int, int]:
-    """(wrong, labelled): labelled predictions of a release logged since a moment, and how many were on the wrong side."""
-    if release is None:
+def outputs(view: View, identities: Sequence[str], types: Collection[str]) -> dict[str, Output]:
+    """What the model that made them answers, of those of these predictions whose answer is of one of ``types``."""
+    found: dict[str, Output] = {}
+    asked = np.array(sorted(identities), dtype="S32")
+    for part in tables.parts_with_ids(view, min(identities), max(identities)) if identities else ():
+        output = _output(view, part.deployment, part.release)
+        if output.type not in types:
+            continue
+        held = _ids_of(view.blobs.path(part.blob))
+        there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
+        found |= {identity.decode(): output for identity in asked[there]}
+    return found
+
+
+def error_limit(view: View, deployment: str, release: int | None) -> float | None:
+    """The error that nine of ten of a release's evaluated rows stay under; None unless it answers numbers and was evaluated."""
+    if release is None or _output(view, deployment, release).type != "regression":
+        return None
+    blob = _version(view, deployment, release).evaluation_blob
+    return None if blob is None else _usual_error(view.blobs.path(blob))
+
+
+@functools.lru_cache(maxsize=64)
+def _usual_error(evaluation: Path) -> float | None:
+    table = pq.read_table(evaluation, columns=["_score", LABEL])
+    errors = np.abs(table["_score"].to_numpy() - table[LABEL].to_numpy())
+    errors = errors[np.isfinite(errors)]
+    return float(np.quantile(errors, USUAL)) if len(errors) else None
+
+
+def wrong_since(
+    view: View, deployment: str, release: int | None, since: datetime, *, limit: float | None = None
+) -> tuple[int, int]:
+    """(wrong, labelled): labelled predictions of a release logged since a moment, and how many were wrong.
+
+    Of two classes those on the wrong side of one half, of several those of another class, of numbers those that are further off
+    than ``limit``; without a limit no number is wrong, and none is counted.
+    """
+    if release is None or ((kind := _output(view, deployment, release).type) == "regression" and limit is None):
         return 0, 0
     parts = [p for p in tables.parts_of_release(view, deployment, release) if p.sealed_at >= since]
     wrong = labelled = 0
@@ -212,8 +251,23 @@ def wrong_since(view: View, deployment: str, release: int | None, since: datetim
         label, value = table[LABEL].to_numpy(), table["_value"].to_numpy()
         both = ~np.isnan(label) & ~np.isnan(value)
         labelled += int(both.sum())
-        wrong += int(((value[both] >= THRESHOLD) != (label[both] >= THRESHOLD)).sum())
+        wrong += int(_is_wrong(kind, value[both], label[both], limit or 0.0).sum())
     return wrong, labelled
+
+
+def _is_wrong(kind: str, value: np.ndarray, label: np.ndarray, limit: float) -> np.ndarray:
+    if kind == "regression":
+        return np.abs(value - label) > limit
+    return value != label if kind == "multiclass" else (value >= THRESHOLD) != (label >= THRESHOLD)
+
+
+def _version(view: View, deployment: str, release: int) -> Version:
+    live = releases.get(view, deployment=deployment, number=release)
+    return versions.get(view, model=live.model, number=live.version)
+
+
+def _output(view: View, deployment: str, release: int) -> Output:
+    return Signature.from_json(_version(view, deployment, release).signature).output
 
 
 def latency_quantile(
@@ -280,8 +334,11 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 
 
 def _schema(view: View, model: str, version: int) -> pa.Schema:
-    inputs = versions.get(view, model=model, number=version).signature["inputs"]
-    return pa.schema([*_META.items(), *((column["name"], _INPUT[column["type"]]) for column in inputs)])
+    signature = versions.get(view, model=model, number=version).signature
+    entities = [column for pin in signature.get("views", []) for column in pin["entity"]]
+    # Whose features were looked up stands beside them; an entity may be an input as well, or of several views.
+    columns = {column["name"]: _INPUT[column["type"]] for column in [*entities, *signature["inputs"]]}
+    return pa.schema([*_META.items(), *columns.items()])
 
 
 def _keep(

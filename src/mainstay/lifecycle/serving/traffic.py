@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from mainstay.domain.release import WHOLE, Counts, Rollout
 from mainstay.domain.serving import Gateway
+from mainstay.lifecycle.data.features import views
 from mainstay.lifecycle.registry import inputs, versions
 from mainstay.lifecycle.release import judging, releases, rollouts
 from mainstay.lifecycle.release import tables as release_tables
@@ -22,7 +23,7 @@ from mainstay.store import Change, Ingest, View, ledger
 GOLDEN_ROWS = 5
 SILENT_AFTER = timedelta(seconds=15)
 # What changes the routing table; a contract, because its rules and aliases hold for requests too.
-CHANGES = ("rollout.*", "deployment.*", "contract.*")
+CHANGES = ("rollout.*", "deployment.*", "contract.*", "view.materialised")
 
 
 def generation(view: View) -> int:
@@ -164,6 +165,7 @@ def _variant(view: View, release: Any, role: str, share_bp: int) -> dict[str, An
         "number": release.number,
         "role": role,
         "share_bp": share_bp,
+        "views": [views.routed(view, pin) for pin in version.signature.get("views", [])],
         "golden": _golden(view, version.evaluation_blob, tuple(c["name"] for c in version.signature["inputs"])),
     }
 
@@ -188,11 +190,12 @@ def _golden_of(evaluation: Path, columns: tuple[str, ...]) -> dict[str, Any]:
 
 def _totals(view: View, rollout: Rollout) -> dict[str, Any]:
     totals = tables.totals(view, rollout.deployment)
+    limit = prediction_log.error_limit(view, rollout.deployment, rollout.champion)
     found: dict[str, Any] = {}
     for role, number in (("canary", rollout.release), ("champion", rollout.champion)):
         row = totals.get(number) if number is not None else None
         n = int(row.requests) if row else 0
-        wrong, labelled = prediction_log.wrong_since(view, rollout.deployment, number, rollout.started_at)
+        wrong, labelled = prediction_log.wrong_since(view, rollout.deployment, number, rollout.started_at, limit=limit)
         found[role] = {
             "errors": [n, int(row.errors) if row else 0],
             "latency": [n, int(row.slow) if row else 0],

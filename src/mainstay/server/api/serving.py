@@ -140,7 +140,7 @@ class BatchOut(msgspec.Struct):
 
 class FeedbackIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     id: str
-    label: float
+    label: float | str
     at: datetime | None = None
     source: str | None = None
 

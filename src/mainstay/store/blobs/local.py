@@ -8,30 +8,21 @@ together stand there too. ``whole/`` holds such blobs as files for those who ask
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Container, Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
-from mainstay.domain.digests import is_digest
-from mainstay.domain.errors import Invalid, NotFound, StorageFull
-from mainstay.store import chunking
-from mainstay.store.blobs import Collected, readings, sweeping
+from mainstay.store.blobs import Collected, arriving, readings, sweeping
 from mainstay.store.blobs.packing import Packing
 from mainstay.store.blobs.packs import Catalogue
-from mainstay.store.blobs.readings import WholeFiles, corrupt, hash_file
+from mainstay.store.blobs.readings import WholeFiles, corrupt, hash_file, unknown
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ABANDONED_AFTER_S = 24 * 3600
 # Whoever asks for a blob is about to refer to it: its file is made young again, but not at every look.
 _TOUCH_AFTER_S = 1800
-_PARQUET = b"PAR1"
-LARGE_PARQUET = 1 << 20
-LARGE = 8 << 20
 MOST_WHOLE_BYTES = 16 << 30
 
 
@@ -60,14 +51,14 @@ class LocalBlobs:
 
     def put(self, data: bytes | Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """See `Blobs.put`."""
-        head, rest = _begin([data] if isinstance(data, bytes) else data)
-        with _room():
+        head, rest = arriving.begin([data] if isinstance(data, bytes) else data)
+        with arriving.room():
             if rest is not None:
-                return self._put_large(head, rest, expected)
+                return arriving.put_large(self.packing(), head, rest, expected)
             aside = self._aside / secrets.token_hex(16)
             try:
                 digest, size = self._write(aside, head)
-                _check(digest, expected)
+                arriving.check(digest, expected)
                 self._publish(aside, digest)
             finally:
                 with contextlib.suppress(FileNotFoundError):
@@ -77,7 +68,7 @@ class LocalBlobs:
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:
         """See `Blobs.packing`."""
-        with _room(), Packing(self.catalogue, self._aside, self._shelf.keep, self._shelf.settle) as packing:
+        with arriving.room(), Packing(self.catalogue, self._aside, self._shelf.keep, self._shelf.settle) as packing:
             yield packing
 
     def read(self, digest: str) -> bytes:
@@ -90,7 +81,7 @@ class LocalBlobs:
         if not place.is_file():
             packed = readings.pieces(self.catalogue, digest)
             if packed is None:
-                raise _unknown(digest)
+                raise unknown(digest)
             return packed
         data = place.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
@@ -119,7 +110,7 @@ class LocalBlobs:
         except FileNotFoundError:
             found = readings.begin(self.catalogue, digest)
             if found is None:
-                raise _unknown(digest) from None
+                raise unknown(digest) from None
             return found
 
     def size(self, digest: str) -> int | None:
@@ -167,24 +158,6 @@ class LocalBlobs:
                 if file.stat().st_mtime < before:
                     file.unlink()
 
-    def _put_large(self, head: list[bytes], rest: Iterator[bytes], expected: str | None) -> tuple[str, int]:
-        rule = chunking.FINE if head[0].startswith(_PARQUET) else chunking.COARSE
-        whole, size = hashlib.sha256(), 0
-
-        def counted() -> Iterator[bytes]:
-            nonlocal size
-            for piece in chain(head, rest):
-                whole.update(piece)
-                size += len(piece)
-                yield piece
-
-        with self.packing() as packing:
-            chunks = list(packing.add_all(chunking.split(counted(), rule)))
-            digest = whole.hexdigest()
-            _check(digest, expected)
-            packing.add_recipe(digest, size, chunks)
-        return digest, size
-
     def _write(self, aside: Path, chunks: Iterable[bytes]) -> tuple[str, int]:
         hasher, size = hashlib.sha256(), 0
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
@@ -230,9 +203,7 @@ class LocalBlobs:
         return bool(self.catalogue.damaged) and not self._place(digest).exists() and not self.catalogue.sound(digest)
 
     def _place(self, digest: str) -> Path:
-        if not is_digest(digest):
-            raise Invalid(f"{digest[:80]!r} is not a digest; 64 lower-case hexadecimal digits are expected.")
-        return self.folder / digest[:2] / digest
+        return self.folder / arriving.key(digest)
 
 
 class FolderShelf:
@@ -299,26 +270,6 @@ class FolderShelf:
             _sync_folder(self.folder.parent)
 
 
-def _begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]:
-    """The first pieces of a stream, and the rest of it if it is a large one; None if that was all."""
-    stream, head, size = iter(pieces), [], 0
-    for piece in stream:
-        if not piece:
-            continue
-        head.append(piece)
-        size += len(piece)
-        if size >= (LARGE_PARQUET if head[0].startswith(_PARQUET) else LARGE):
-            return head, stream
-    return head, None
-
-
-def _check(digest: str, expected: str | None) -> None:
-    if expected is not None and digest != expected:
-        raise Invalid(
-            f"the bytes received have digest {digest}, the upload was announced as {expected}; send it again."
-        )
-
-
 def _remove(file: Path, aside: Path, before: float) -> bool:
     """Take a file away unless somebody touched it meanwhile: aside first, for then whoever touches it finds it gone."""
     file.rename(aside)
@@ -327,22 +278,6 @@ def _remove(file: Path, aside: Path, before: float) -> bool:
         return False
     aside.unlink()
     return True
-
-
-def _unknown(digest: str) -> NotFound:
-    return NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
-
-
-@contextlib.contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise StorageFull(
-                "the workspace's disk is full: nothing was written. Free some space, then repeat the command."
-            ) from error
-        raise
 
 
 def _sync_folder(folder: Path) -> None:

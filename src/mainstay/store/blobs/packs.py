@@ -50,7 +50,7 @@ class Shelf(Protocol):
     """Where packs stand: a folder, or an object store."""
 
     def names(self) -> dict[str, float]:
-        """Every pack with the time it was last written or touched, in seconds since 1970; FileNotFoundError never."""
+        """Every pack with the time it was last written (or touched, where that shows), in seconds since 1970."""
         ...
 
     def token(self) -> object:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mainstay.domain.errors import Corrupt
+from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.store.blobs import packs
 from mainstay.store.blobs.packs import BYTES, Catalogue, Place
 
@@ -26,6 +26,11 @@ def corrupt(digest: str) -> Corrupt:
         "or produce it again; it will not be served.",
         digest=digest,
     )
+
+
+def unknown(digest: str) -> NotFound:
+    """The error for a blob that is not here."""
+    return NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
 
 
 def hash_file(file: Path) -> str:

@@ -86,9 +86,13 @@ def directly(connection: Connection, text: str, values: Any, *, many: bool = Fal
     try:
         cursor.executemany(text, values) if many else cursor.execute(text, values)
     except Exception as error:
-        dbapi = connection.dialect.loaded_dbapi
+        dbapi: Any = connection.dialect.loaded_dbapi
         if not isinstance(error, dbapi.Error):
             raise
+        if connection.dialect.is_disconnect(error, cursor.connection, cursor):
+            connection.invalidate(
+                error
+            )  # or its end would be told to a server that is gone, and that error hide this one
         raise DBAPIError.instance(text, None, error, dbapi.Error, dialect=connection.dialect) from error
     return cursor
 

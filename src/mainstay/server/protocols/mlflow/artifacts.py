@@ -13,7 +13,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from starlette.concurrency import run_in_threadpool
@@ -80,7 +80,7 @@ class DirectoryIn(wire.Request):
 @calls.raw("PUT", "mlflow-artifacts/artifacts/{path:path}", permission="write")
 async def upload(*, request: Request, store: Store, actor: Principal) -> Response:
     """Keep a file of a run or of a logged model; the same path again means the newer bytes."""
-    await run_in_threadpool(_keep, store, actor, _raw_place(request), request, MOST_BYTES)
+    await run_in_threadpool(keep, store, actor, _raw_place(request), uploads.chunks(request, most=MOST_BYTES))
     return _answer({})
 
 
@@ -145,7 +145,7 @@ async def upload_from_a_page(*, request: Request, store: Store, actor: Principal
         raise Invalid("Request must specify data.")
     if length.isdecimal() and int(length) > MOST_FROM_A_PAGE:
         raise Invalid("Artifact size is too large. Max size is 10MB. Send it with PUT below mlflow-artifacts.")
-    await run_in_threadpool(_keep, store, actor, place, request, MOST_FROM_A_PAGE)
+    await run_in_threadpool(keep, store, actor, place, uploads.chunks(request, most=MOST_FROM_A_PAGE))
     return _answer({})
 
 
@@ -167,18 +167,6 @@ async def get_of_model(*, request: Request, store: Store, actor: Principal) -> R
     if not path:
         raise wire.missing("artifact_file_path")
     return await run_in_threadpool(sent, store, Place(request.path_params["model_id"], checked(path)))
-
-
-@calls.raw("POST", "mlflow-artifacts/mpu/{act}/{path:path}", permission="write")
-async def refuse_parts(*, request: Request, store: Store, actor: Principal) -> Response:
-    """Refused: a file is one stream here, of any size, and no part of it is kept in memory."""
-    checked(request.path_params["path"])
-    # By the first words a client that was told to send parts knows that it may send the whole instead.
-    raise wire.Refused(
-        "NOT_IMPLEMENTED",
-        "Multipart upload is not supported for the current artifact repository: a file is one stream of any size here; "
-        "send it with PUT.",
-    )
 
 
 @calls.raw("GET", "mlflow-artifacts/presigned/{path:path}", permission="read")
@@ -268,14 +256,29 @@ def _files(view: View, place: Place) -> dict[str, int | None]:
     return {each.path: each.size for each in place.room.artifacts_of(view, place.owner)}
 
 
-def _keep(store: Store, actor: Principal, place: Place, request: Request, most: int) -> None:
+def check_open(store: Store, place: Place) -> None:
+    """Pass if a file may be kept at a place: asked before its bytes come, for nobody sends a gigabyte to hear that there is no
+    such run.
+
+    Raises:
+        Invalid: the place has no name, or its run is deleted. NotFound: there is no such owner.
+    """
     if not place.path:
         raise Invalid("a file needs a name behind 'artifacts/'; send it to such a path.")
-    with store.view() as view:  # before the bytes: nobody sends a gigabyte to hear that there is no such run
+    with store.view() as view:
         _files(view, place)
         if place.room is logs:
             logs.must_be(view, place.owner)
-    digest, size = store.blobs.put(uploads.chunks(request, most=most))
+
+
+def keep(store: Store, actor: Principal, place: Place, data: Iterable[bytes]) -> None:
+    """Keep a file at a place, whose bytes come piece by piece.
+
+    Raises:
+        Invalid, NotFound: as `check_open`.
+    """
+    check_open(store, place)
+    digest, size = store.blobs.put(data)
     media_type = _media_type(place.path)
     artifact = Artifact(path=place.path, digest=digest, size=size, media_type=media_type)
 

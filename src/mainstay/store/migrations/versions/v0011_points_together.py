@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 _TOGETHER = 10_000
 _pack = struct.Struct("<qqd").pack

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays: predictions that were logged, asked once more of the training path.
+
+In: a feature view as it is on this disk, and a deployment whose log holds what was served. Out: a recorded run, whose report
+says for each feature how many cells agree. What a gateway served came from an online table known up to some moment; the
+training path is given the same rows and the same moment, so what then differs is skew. How many cells would be others
+had the table been made later is told beside it: that is how far behind the table was, and no fault of the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mainstay.domain.clock import from_wire
+from mainstay.domain.errors import Conflict, NotFound
+from mainstay.engine import view_versions
+from mainstay.engine.arguments import WHOLE
+from mainstay.engine.pipelines import Pipeline
+from mainstay.engine.refs import StepNode
+from mainstay.engine.views import FeatureView
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mainstay.engine.outlook import Outlook
+    from mainstay.engine.platform import Platform
+    from mainstay.features.parity import Column
+
+_PAGE = 500
+_ASKED = "__asked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """``different``: cells that the training path makes otherwise. ``behind``: cells that a newer table would have had."""
+
+    view: str
+    deployment: str
+    rows: int
+    cells: int
+    different: int
+    behind: int
+    columns: tuple[Column, ...]
+    since: str
+    until: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain, for a page or a file."""
+        return asdict(self)
+
+
+class Replay(Pipeline[..., Any]):
+    """The pipeline of one replay; ``report`` is there when it has run."""
+
+    report: Report
+
+    def __init__(self, view: FeatureView[..., Any], deployment: str, most: int) -> None:
+        self.view, self.deployment, self.most = view, deployment, most
+
+        def replay() -> Any:
+            return view.bound().table
+
+        replay.__name__ = f"replay_{view.function.__name__}"
+        super().__init__(replay, 0, None, view.files[0] if view.files else None)
+
+    def conclude(self, platform: Platform, run_id: str, outlook: Outlook) -> None:
+        """Compare, and leave the figures with the run."""
+        from mainstay.engine import materialise
+        from mainstay.engine.materialise.arrow import to_arrow
+
+        node = next(each for each in outlook.trace.nodes if isinstance(each, StepNode) and each.step is self.view)
+        artifact = outlook.outputs[node.number][WHOLE]
+        version = view_versions.declared(platform, self.view, outlook, artifact)
+        table = to_arrow(materialise.read(artifact, platform))
+        self.report = self._compared(platform, version, table)
+        figures = {"cells": self.report.cells, "different": self.report.different, "behind": self.report.behind}
+        metrics = [{"key": f"replay.{name}", "value": float(value)} for name, value in figures.items()]
+        platform.post(f"/runs/{run_id}/log", {"metrics": metrics})
+
+    def _compared(self, platform: Platform, version: Mapping[str, Any], table: pa.Table) -> Report:
+        from mainstay.features import parity
+
+        names = [column["name"] for column in version["columns"]]
+        logged = _logged(platform, self.deployment, version, self.most)
+        served = [each["row"] for each in logged]
+        names = [name for name in names if name in served[0]]
+        made = [each for each in platform.get(f"/features/{version['view']}/online")["items"]
+                if each["version"] == version["number"]]  # fmt: skip
+        moments = [_known_up_to(made, from_wire(each["logged_at"])) for each in logged]
+        rebuilt = _rebuilt(self.view, logged, table, moments)
+        columns = parity.compare(served, rebuilt, names)
+        newest = _rebuilt(self.view, logged, table, [None] * len(logged))
+        ideal = parity.compare(rebuilt.to_pylist(), newest, names)
+        return Report(
+            view=version["id"],
+            deployment=self.deployment,
+            rows=len(logged),
+            cells=sum(column.cells for column in columns),
+            different=sum(column.different for column in columns),
+            behind=sum(column.different for column in ideal),
+            columns=tuple(columns),
+            since=logged[-1]["at"],
+            until=logged[0]["at"],
+        )
+
+
+def _logged(platform: Platform, deployment: str, version: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
+    """The newest predictions for which this version of the view was looked up.
+
+    Raises:
+        NotFound: there are none. Conflict: there are, but they were served by another version.
+    """
+    entity = [each["name"] for each in version["entity"]]
+    found: list[dict[str, Any]] = []
+    others: set[str] = set()
+    pins: dict[str, str | None] = {}
+    before = None
+    while len(found) < most:
+        page = platform.get("/predictions", deployment=deployment, before=before, limit=_PAGE)
+        for each in page["items"]:
+            name = each["version"]
+            if name not in pins:
+                pins[name] = _pinned(platform, name, version["view"])
+            if pins[name] == version["digest"] and all(each["row"].get(key) is not None for key in entity):
+                found.append(each)
+            elif pins[name] is not None and pins[name] != version["digest"]:
+                others.add(name)
+        before = page["next"]
+        if before is None:
+            break
+    if not found and others:
+        raise Conflict(
+            f"what {deployment!r} served came from another version of view {version['view']!r} than {version['id']}, which "
+            f"this code is; check out the code of {sorted(others)[0]}, or release a model that was trained on this one."
+        )
+    if not found:
+        raise NotFound(
+            f"the log of {deployment!r} holds no prediction for which view {version['view']!r} was looked up."
+        )
+    return found[:most]
+
+
+def _pinned(platform: Platform, version: str, view: str) -> str | None:
+    model, _, number = version.rpartition("/")
+    signature = platform.get(f"/models/{model}/versions/{number}")["signature"]
+    return next((pin["digest"] for pin in signature.get("views", []) if pin["view"] == view), None)
+
+
+def _known_up_to(tables: Sequence[Mapping[str, Any]], logged_at: datetime) -> str | None:
+    """The watermark of the table that was there when a prediction was logged."""
+    there = [each for each in tables if from_wire(each["made_at"]) <= logged_at]
+    return max(there, key=lambda each: each["sequence"])["watermark"] if there else None
+
+
+def _rebuilt(
+    view: FeatureView[..., Any], logged: Sequence[Mapping[str, Any]], table: pa.Table, moments: Sequence[str | None]
+) -> pa.Table:
+    """The features of the logged rows by the training path, from what was known up to each one's moment."""
+    import pyarrow as pa
+
+    from mainstay.features import online, training
+
+    definition = view.definition
+    parts, order = [], []
+    for moment in dict.fromkeys(moments):
+        places = [place for place, each in enumerate(moments) if each == moment]
+        known = table if moment is None else online.latest(definition, table, watermark=from_wire(moment))
+        asked = [from_wire(logged[place]["at"]) for place in places]
+        labels = {name: _column([logged[p]["row"][name] for p in places], known, name) for name in definition.entity}
+        labels[_ASKED] = pa.array(asked, pa.timestamp("us", "UTC"))
+        parts.append(training.joined(pa.table(labels), [(definition, known)], time=_ASKED))
+        order += places
+    whole = pa.concat_tables(parts)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return whole.take(pa.array(back, pa.int64()))
+
+
+def _column(values: list[Any], table: pa.Table, name: str) -> Any:
+    import pyarrow as pa
+
+    kind = table.schema.field(name).type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return pa.array([from_wire(value) for value in values], pa.timestamp("us", "UTC")).cast(kind)
+    return pa.array(values, kind)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes on their way in, the same wherever they go: how large they are, what they are called, and what a full disk means."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import chain
+
+from mainstay.domain.digests import is_digest
+from mainstay.domain.errors import Invalid, StorageFull
+from mainstay.store import chunking
+from mainstay.store.blobs.packing import Packing
+
+#: From here on a blob is kept as chunks.
+LARGE_PARQUET = 1 << 20
+LARGE = 8 << 20
+_PARQUET = b"PAR1"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def key(digest: str) -> str:
+    """Where a blob of its own stands, below the folder or prefix.
+
+    Raises:
+        Invalid: it is no digest.
+    """
+    if not is_digest(digest):
+        raise Invalid(f"{digest[:80]!r} is not a digest; 64 lower-case hexadecimal digits are expected.")
+    return f"{digest[:2]}/{digest}"
+
+
+def begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]:
+    """The first pieces of a stream, and the rest of it if it is a large one; None if that was all."""
+    stream, head, size = iter(pieces), [], 0
+    for piece in stream:
+        if not piece:
+            continue
+        head.append(piece)
+        size += len(piece)
+        if size >= (LARGE_PARQUET if head[0].startswith(_PARQUET) else LARGE):
+            return head, stream
+    return head, None
+
+
+def put_large(
+    batch: AbstractContextManager[Packing], head: list[bytes], rest: Iterator[bytes], expected: str | None
+) -> tuple[str, int]:
+    """Keep a large blob as chunks, and the list of them under its digest."""
+    rule = chunking.FINE if head[0].startswith(_PARQUET) else chunking.COARSE
+    whole, size = hashlib.sha256(), 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for piece in chain(head, rest):
+            whole.update(piece)
+            size += len(piece)
+            yield piece
+
+    with batch as packing:
+        chunks = list(packing.add_all(chunking.split(counted(), rule)))
+        digest = whole.hexdigest()
+        check(digest, expected)
+        packing.add_recipe(digest, size, chunks)
+    return digest, size
+
+
+def check(digest: str, expected: str | None) -> None:
+    """See that the bytes are those that were announced.
+
+    Raises:
+        Invalid: they are others.
+    """
+    if expected is not None and digest != expected:
+        raise Invalid(
+            f"the bytes received have digest {digest}, the upload was announced as {expected}; send it again."
+        )
+
+
+@contextlib.contextmanager
+def room() -> Iterator[None]:
+    """Say in our words that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(
+                "the workspace's disk is full: nothing was written. Free some space, then repeat the command."
+            ) from error
+        raise

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests completed by what feature views know, and versions refused whose views do not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mainstay.domain.errors import Corrupt, Invalid
+from mainstay.features import definitions
+from mainstay.gateway import routing, versions
+from mainstay.gateway.batching import Batcher
+from mainstay.gateway.lookups import Shelf
+from mainstay.gateway.routing import Schemas, Table
+from mainstay.gateway.versions import Library, Loaded
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+SPEND = definitions.make("spend", entity=["who", "shop"], time="at", ttl="30d", available_after="1h")
+INPUTS = [
+    {"name": "basket", "type": "float"},
+    {"name": "total", "type": "float", "nullable": True},
+    {"name": "n", "type": "int", "nullable": True},
+    {"name": "shop", "type": "str", "categories": ["x", "y"]},
+]
+
+
+def signature(number: int = 1, inputs: list[Any] = INPUTS, columns: list[str] | None = None) -> dict[str, Any]:
+    pin = {"view": "spend", "version": number, "digest": f"d{number}", "definition": SPEND.to_json()}
+    pin |= {"columns": columns or ["total", "n"]}
+    pin |= {"entity": [{"name": "who", "type": "int"}, {"name": "shop", "type": "str"}]}
+    return {"inputs": inputs, "output": {"type": "regression"}, "views": [pin]}
+
+
+class World:
+    """Online tables as files, and a gateway's table made of variants that pin them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shelf = Shelf(lambda digest: folder / digest)
+        self.schemas = Schemas()
+        self.library = Library(lambda digest: folder / digest)
+
+    def online(self, total: float, at: datetime = NOW - timedelta(days=1)) -> dict[str, Any]:
+        moments = pa.array([at, at], pa.timestamp("us", "UTC"))
+        rows = {"who": [1, 2], "shop": ["x", "x"], "at": moments, "total": [total, None], "n": [3, 4]}
+        sink = io.BytesIO()
+        pq.write_table(pa.table(rows), sink)
+        digest = hashlib.sha256(sink.getvalue()).hexdigest()
+        (self.folder / digest).write_bytes(sink.getvalue())
+        return {"blob": digest, "rows": 2, "watermark": "", "sequence": 1}
+
+    def variant(
+        self, number: int, online: dict[str, Any] | None, role: str = "champion", **more: Any
+    ) -> dict[str, Any]:
+        own = more.pop("signature", signature(number))
+        routed = [pin | {"online": online, "fault": f"no spend/{number} here."} for pin in own.get("views", [])]
+        told = {"release": number, "model": "m", "version": number, "role": role, "share_bp": 5000, "format": "fine"}
+        return told | {"digest": f"m{number}", "signature": own, "views": routed} | more
+
+    def table(self, *variants: dict[str, Any]) -> tuple[Table, list[routing.Fault]]:
+        item = {"name": "d", "signature": variants[0]["signature"], "variants": list(variants)}
+        wire = {"generation": 1, "deployments": [item]}
+        return routing.assemble(wire, Table(generation=0), self.library, self.schemas, self.shelf)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    def load(variant: Any, schema: Any, fetch: Any) -> Loaded:
+        batcher = Batcher(lambda rows: None, one_row_s=1.0)  # type: ignore[arg-type, return-value]
+        return Loaded(digest=variant["digest"], schema=schema, batcher=batcher, classes=None, one_row_s=1.0)
+
+    monkeypatch.setattr(versions, "load", load)
+    return World(tmp_path)
+
+
+@pytest.fixture
+def ask(world: World) -> Callable[..., Any]:
+    deployment = world.table(world.variant(1, world.online(7.5)))[0].deployments["d"]
+
+    def complete(*rows: dict[str, Any], at: datetime = NOW) -> Any:
+        body = json.dumps({"rows": rows, "at": at.isoformat()}).encode()
+        return deployment.champion.lookups.complete(deployment.schema.decode(body))  # type: ignore[union-attr]
+
+    return complete
+
+
+def as_logged(row: Any) -> dict[str, Any]:
+    return json.loads(msgspec.json.encode(row))
+
+
+def test_a_request_brings_the_entity_and_gets_what_is_known_of_it(ask) -> None:
+    found = ask({"who": 1, "shop": "x", "basket": 2}, {"who": 2, "shop": "x", "basket": 3})
+
+    assert [as_logged(row) for row in found.rows] == [
+        {"basket": 2, "total": 7.5, "n": 3, "shop": "x", "who": 1},
+        {"basket": 3, "total": None, "n": 4, "shop": "x", "who": 2},
+    ]
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "at", "note"),
+    [
+        ({"who": 3, "shop": "x"}, NOW, "unknown:spend"),
+        ({"who": 1, "shop": "y"}, NOW, "unknown:spend"),
+        ({"who": 1, "shop": "x"}, NOW + timedelta(days=30), "stale:spend"),
+        ({"who": 1, "shop": "x"}, NOW - timedelta(hours=23, seconds=1), "early:spend"),
+    ],
+)
+def test_what_is_not_known_is_null_and_the_log_says_why(ask, row: dict[str, Any], at: datetime, note: str) -> None:
+    found = ask(row | {"basket": 2}, at=at)
+
+    assert (found.rows[0].f1, found.rows[0].f2, found.notes) == (None, None, [[note]])
+
+
+def test_a_request_with_the_features_themselves_or_without_the_entity_is_refused(ask) -> None:
+    for row in ({"who": 1, "shop": "x", "basket": 1, "total": 2.0}, {"shop": "x", "basket": 1}):
+        with pytest.raises(Invalid):
+            ask(row)
+
+
+def test_an_input_that_may_not_be_null_refuses_whom_nobody_knows(world: World) -> None:
+    strict = signature(inputs=[each | {"nullable": False} for each in INPUTS])
+    deployment = world.table(world.variant(1, world.online(7.5), signature=strict))[0].deployments["d"]
+    request = deployment.schema.decode(json.dumps({"rows": [{"who": 9, "shop": "x", "basket": 1}]}).encode())
+
+    with pytest.raises(Invalid, match="view 'spend' has no row for who 9, shop 'x', and input 'total' may not be null"):
+        deployment.champion.lookups.complete(request)  # type: ignore[union-attr]
+
+
+def test_each_variant_looks_up_the_version_that_it_pins(world: World) -> None:
+    table, faults = world.table(world.variant(1, world.online(1.0)), world.variant(2, world.online(2.0), role="canary"))
+
+    deployment = table.deployments["d"]
+    body = json.dumps({"rows": [{"who": 1, "shop": "x", "basket": 0}], "at": NOW.isoformat()}).encode()
+    request = deployment.schema.decode(body)
+    assert faults == []
+    assert [v.lookups.complete(request).rows[0].f1 for v in deployment.live] == [1.0, 2.0]  # type: ignore[union-attr]
+
+
+def test_a_version_whose_view_is_not_materialised_or_damaged_is_refused(world: World) -> None:
+    online = world.online(1.0)
+    damaged = world.online(2.0)
+    (world.folder / damaged["blob"]).write_bytes((world.folder / online["blob"]).read_bytes())
+
+    for table, told in ((None, "no spend/1 here."), (damaged, "other bytes than its digest")):
+        found, (fault,) = world.table(world.variant(1, table))
+        assert found.deployments == {} and told in fault.sentence
+    with pytest.raises(Corrupt):
+        world.shelf.get(world.variant(1, damaged)["views"][0])
+
+
+def test_a_canary_that_asks_for_other_fields_is_refused(world: World) -> None:
+    fewer = signature(2, columns=["total"])
+
+    _, (fault,) = world.table(
+        world.variant(1, world.online(1.0)), world.variant(2, world.online(2.0), role="canary", signature=fewer)
+    )
+
+    assert "other fields than the champion" in fault.sentence
+
+
+def test_a_table_that_nobody_holds_is_let_go(world: World) -> None:
+    routed = world.variant(1, world.online(1.0))["views"][0]
+
+    held = world.shelf.get(routed)
+
+    assert world.shelf.get(routed) is held
+    del held
+    assert len(world.shelf._known) == 0

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs in an object store, beyond what every place does alike: whose word counts, what is never told, and a workspace on it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mainstay.client import checkouts, datasets
+from mainstay.client import session as sessions
+from mainstay.domain.errors import Conflict, Corrupt, Invalid, MainstayError, NotFound, Unavailable
+from mainstay.store import Store, open_store
+from mainstay.store.blobs.local import LocalBlobs
+from mainstay.store.blobs.objects import ObjectBlobs, Objects
+
+DATA = b"carrier,late\nUA,1\n" * 100
+DIGEST = hashlib.sha256(DATA).hexdigest()
+KEY = f"{DIGEST[:2]}/{DIGEST}"
+
+
+@pytest.fixture
+def blobs(bucket: str, tmp_path: Path) -> ObjectBlobs:
+    return ObjectBlobs(bucket, tmp_path / "cache", most_whole=1 << 30)
+
+
+def test_a_damaged_object_is_never_served_and_putting_it_again_heals(blobs: ObjectBlobs, bucket: str) -> None:
+    blobs.put(DATA)
+    blobs.path(DIGEST)
+    Objects(bucket).replace(KEY, DATA[:-1] + b"!")
+
+    with pytest.raises(Corrupt):
+        blobs.read(DIGEST)
+
+    blobs.put(DATA)
+    assert blobs.read(DIGEST) == DATA
+
+
+def test_a_file_that_was_fetched_does_not_outlive_its_object(blobs: ObjectBlobs) -> None:
+    blobs.put(DATA)
+    assert blobs.path(DIGEST).read_bytes() == DATA
+
+    blobs.collect(set(), before=time.time() + 60, delete=True)
+
+    with pytest.raises(NotFound):
+        blobs.path(DIGEST)
+
+
+# Two that meet: who wants an old object, and who is about to remove it
+
+
+def aged(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """Let this object have been written a day ago."""
+    look = Objects.look
+
+    def looked(self: Objects, asked: str) -> tuple[int, float] | None:
+        found = look(self, asked)
+        return (found[0], found[1] - 86_400) if found and asked == key else found
+
+    monkeypatch.setattr(Objects, "look", looked)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
+    """Do something right after ``name`` has been written."""
+    replace = Objects.replace
+
+    def replaced(self: Objects, key: str, content: bytes | Path) -> None:
+        replace(self, key, content)
+        if key == name:
+            monkeypatch.setattr(Objects, "replace", replace)
+            act()
+
+    monkeypatch.setattr(Objects, "replace", replaced)
+
+
+def test_who_asked_first_keeps_an_old_object(blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs.put(DATA)
+    aged(monkeypatch, KEY)
+
+    assert blobs.missing([DIGEST]) == []
+    assert not Objects(bucket).remove(KEY, time.time() - 3600)
+    assert blobs.read(DIGEST) == DATA
+
+
+def test_who_asks_while_it_is_being_removed_is_told_that_it_is_gone_and_it_stays(
+    blobs: ObjectBlobs, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one had announced the removal, the other then says that it wants it: both give way."""
+    blobs.put(DATA)
+    aged(monkeypatch, KEY)
+    other = ObjectBlobs(bucket, tmp_path / "other", most_whole=1 << 30)
+    told: list[list[str]] = []
+    between(monkeypatch, f"going/{KEY}", lambda: told.append(other.missing([DIGEST])))
+
+    assert not Objects(bucket).remove(KEY, time.time() - 3600)
+
+    assert told == [[DIGEST]]
+    assert blobs.read(DIGEST) == DATA
+
+
+def test_who_says_so_while_it_goes_finds_it_gone(
+    blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs.put(DATA)
+    aged(monkeypatch, KEY)
+    between(monkeypatch, f"held/{KEY}", lambda: Objects(bucket)._delete(KEY))
+
+    assert blobs.missing([DIGEST]) == [DIGEST]
+
+
+# What is said
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://AKIA:sesame@bucket", "s3://bucket?secret=sesame", "https://bucket/sesame", "bucket-sesame", "s3://"]
+)
+def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_telling_it(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="MAINSTAY_BLOBS") as refusal:
+        ObjectBlobs(url, tmp_path, most_whole=1)
+
+    assert "sesame" not in refusal.value.message
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence(object_store: str, tmp_path: Path) -> None:
+    blobs = ObjectBlobs("s3://no-such-bucket-of-ours", tmp_path, most_whole=1)
+
+    with pytest.raises(Unavailable, match="bucket") as refusal:
+        blobs.put(DATA)
+
+    assert "127.0.0.1" not in refusal.value.message
+
+
+def test_without_the_extra_it_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+
+    with pytest.raises(Unavailable, match=r"mainstay\[objects\]"):
+        ObjectBlobs("s3://bucket", tmp_path, most_whole=1)
+
+
+# A workspace on it
+
+
+def opened(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str = "") -> Store:
+    monkeypatch.setenv("MAINSTAY_BLOBS", url)
+    return open_store(folder)
+
+
+def test_a_workspace_remembers_where_its_blobs_are(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path / "workspace", monkeypatch, bucket + "/")
+    first.blobs.put(DATA)
+    first.close()
+
+    again = opened(tmp_path / "workspace", monkeypatch)
+    assert again.blobs.read(DIGEST) == DATA
+    again.close()
+
+    assert not (tmp_path / "workspace" / "blobs").exists()
+    with pytest.raises(Conflict, match="keeps its blobs in s3://"):
+        opened(tmp_path / "workspace", monkeypatch, "s3://elsewhere")
+
+
+def test_blobs_in_the_folder_are_not_forgotten_for_an_object_store(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(tmp_path / "workspace", monkeypatch).close()
+
+    with pytest.raises(Conflict, match="has blobs in its folder"):
+        opened(tmp_path / "workspace", monkeypatch, bucket)
+
+
+def test_a_workspace_that_was_copied_there_goes_on(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = b"PAR1" + random.Random(2).randbytes(3 << 20)
+    opened(tmp_path / "workspace", monkeypatch).close()
+    local = LocalBlobs(tmp_path / "workspace" / "blobs")
+    local.put(DATA)
+    digest, _ = local.put(table)
+    for file in local.folder.rglob("*"):
+        if file.is_file():
+            Objects(bucket).replace(file.relative_to(local.folder).as_posix(), file.read_bytes())
+    local.folder.rename(tmp_path / "workspace" / "blobs-before")
+
+    store = opened(tmp_path / "workspace", monkeypatch, bucket)
+
+    assert (store.blobs.read(DIGEST), store.blobs.read(digest)) == (DATA, table)
+    store.close()
+
+
+def test_folders_and_tables_go_in_and_out(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAINSTAY_BLOBS", bucket)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a").write_bytes(b"a")
+    (tmp_path / "pictures" / "large").write_bytes(random.Random(3).randbytes(9 << 20))
+    (tmp_path / "t.csv").write_text("x\n1\n2\n")
+    session = sessions.connect(workspace=tmp_path / "workspace")
+    try:
+        for name, path in (("pictures", tmp_path / "pictures"), ("t", tmp_path / "t.csv")):
+            datasets.ensure(session, name)
+            datasets.add(session, name, path, {})
+            assert datasets.verify(session, f"{name}@1")["sound"]
+        checkouts.checkout(session, "pictures@1", tmp_path / "out")
+        checkouts.export(session, "t@1", tmp_path / "out.csv")
+        found = session.post("/gc", {"delete": True})
+    except MainstayError as error:
+        pytest.fail(error.message)
+    finally:
+        session.close()
+
+    for name in ("a", "large"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "pictures" / name).read_bytes()
+    assert (tmp_path / "out.csv").read_text() == '"x"\n1\n2\n'
+    assert (found["deleted"], found["objects"]) == (True, 0)
+    assert not (tmp_path / "workspace" / "blobs").exists()
