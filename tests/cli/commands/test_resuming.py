@@ -31,7 +31,10 @@ def test_a_run_that_has_succeeded_is_not_resumed(type_at, house) -> None:
 
     told = mainstay("resume", run)
 
-    assert (told.status, told.err.startswith(f"refused: run {run} has succeeded; there is nothing to resume")) == (1, True)
+    assert (told.status, told.err.startswith(f"refused: run {run} has succeeded; there is nothing to resume")) == (
+        1,
+        True,
+    )
 
 
 def test_a_step_is_called_again_on_its_inputs_and_shows_where_it_fails(type_at, house) -> None:
