@@ -155,8 +155,8 @@ def _value(path: str, value: Any, inputs: dict[str, Artifact], params: dict[str,
         return value
     except json.Unplain as error:
         inner = error.value
-    family = materialise.family_of(value)
-    if family is not None:
+    is_container = type(value) in (dict, list, tuple)
+    if not (is_container and materialise.is_several(value)) and (family := materialise.family_of(value)) is not None:
         inputs[path] = family.write(value, blobs)
         return inputs[path]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):

@@ -157,7 +157,9 @@ def _fetched(address: str) -> Path:
     try:
         import fsspec  # one library for many places: only for whoever has files there
     except ImportError as error:
-        raise Unavailable(f"{address} is an address, which fsspec reads: pip install fsspec.") from error
+        raise Unavailable(
+            f"{address} is an address, which the extra `fsspec` reads: pip install 'mainstay[fsspec]'."
+        ) from error
     folder = Path(tempfile.mkdtemp(prefix="mainstay-address-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
