@@ -236,6 +236,50 @@ export interface Step {
   outputs?: StepOutput[];
 }
 
+export interface StepNode {
+  name: string;
+  kind?: string;
+  state?: string;
+  run_id?: string | null;
+  why?: string | null;
+  hit_of?: string | null;
+  key?: string | null;
+  started_at?: string | null;
+  seconds?: number | null;
+  error?: string | null;
+  rows?: number | null;
+  outputs?: StepOutput[];
+}
+
+export interface StepEdge {
+  source: string;
+  target: string;
+  rows?: number | null;
+}
+
+export interface StepGraph {
+  run_id: string;
+  pipeline?: string;
+  state?: string;
+  executor?: string | null;
+  nodes: StepNode[];
+  edges: StepEdge[];
+}
+
+export interface Lease {
+  worker?: string;
+  leased_until?: string | null;
+  executor?: string;
+}
+
+export interface LogLine {
+  seq: number;
+  step: string;
+  stream: string;
+  at?: string;
+  text: string;
+}
+
 export interface Artifact {
   path?: string;
   name?: string;
