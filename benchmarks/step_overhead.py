@@ -141,6 +141,7 @@ print(json.dumps([run(few), run(many)]))
 QUIET = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "ZENML_ANALYTICS_OPT_IN": "false",
     "METAFLOW_USER": "bench",
     "DO_NOT_TRACK": "1",
@@ -154,27 +155,28 @@ def timed(act: Callable[[], Any]) -> float:
 
 
 def ours(steps: int, number: int, folder: Path) -> dict[str, float]:
-    """Milliseconds a step, in one round; ``number`` makes its keys new."""
+    """Milliseconds a step, in one round: what N steps more cost, so that the start and end of a run do not count."""
     chain = project.load("flows.py:chain", folder=folder)
     fan = project.load("flows.py:fan", folder=folder)
     asked = session.connect(workspace=folder / f"workspace-{number}")
 
-    def run(flow: Any, salt: int, executor: str = "inline") -> Callable[[], Any]:
+    def run(flow: Any, n: int, salt: int, executor: str = "inline") -> float:
         chosen = executors.make(executor, workers=2)
-        return lambda: execution.execute(flow, asked, params={"n": steps, "salt": salt}, executor=chosen)
+        return timed(lambda: execution.execute(flow, asked, params={"n": n, "salt": salt}, executor=chosen))
 
-    plain = project.load("flows.py:chain", folder=folder)
-    execution.execute(chain, asked, params={"n": 2, "salt": -1})  # so that nothing is loaded for the first time
+    def more(flow: Any, salt: int, executor: str = "inline") -> float:
+        short = run(flow, steps, salt, executor)
+        return run(flow, 2 * steps, salt + 1, executor) - short
+
+    run(chain, 2, -1)  # so that nothing is loaded for the first time
     found = {
-        "plain": timed(lambda: plain(n=steps)),
-        "recorded": timed(run(chain, 0)),
-        "cached": min(timed(run(chain, 0)) for _ in range(2)),
+        "plain": timed(lambda: chain(n=steps)),
+        "recorded": more(chain, 0),
+        "recorded_fan": more(fan, 10),
+        "processes_fan": more(fan, 20, "processes"),
+        "cached": run(chain, 2 * steps, 1) - run(chain, steps, 0),
         "plan": timed(lambda: plan.make(chain, asked, params={"n": steps, "salt": 0})),
-        "recorded_fan": timed(run(fan, 1)),
     }
-    # The pool's start is what a run of hits on it costs beyond one inline: its children start, and are not needed.
-    whole, start = timed(run(fan, 2, "processes")), timed(run(fan, 2, "processes")) - timed(run(fan, 2))
-    found["processes_fan"] = max(0.0, whole - start)
     asked.close()
     return {name: value * 1000 / steps for name, value in found.items()}
 
@@ -235,7 +237,8 @@ def run(steps: int, rounds: int, peers: Path | None) -> dict[str, Any]:
             for name, python in there.items():
                 if python.exists():
                     try:
-                        figures.setdefault(name, []).append(peer(name, python, folder))
+                        cost = peer(name, python, folder)
+                        figures.setdefault(name, []).append(cost)
                     except (RuntimeError, subprocess.TimeoutExpired, ValueError) as error:
                         print(f"{name} was left out: {str(error)[-300:]}")
     return {
@@ -244,7 +247,7 @@ def run(steps: int, rounds: int, peers: Path | None) -> dict[str, Any]:
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
         "load": os.getloadavg()[0],
         "rounds": rounds,
-        "figures": {name: round(statistics.median(values), 3) for name, values in figures.items()},
+        "figures": {name: round(statistics.median(values), 3) for name, values in figures.items() if values},
     }
 
 

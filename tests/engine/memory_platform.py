@@ -155,7 +155,7 @@ class MemoryPlatform:
                 return self._start_run(body)
             case ["runs", identity, "log"]:
                 run = self._known(self.runs, identity, "run")
-                run["params"] |= body["params"]
+                run["params"] |= body.get("params", {})
                 run["metrics"] |= {point["key"]: point["value"] for point in body["metrics"]}
                 return {}
             case ["runs", identity, "artifacts"]:
