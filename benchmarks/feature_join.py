@@ -18,7 +18,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,10 +36,9 @@ YEAR_S = 365 * 86_400
 VIEW = definitions.make("spend", entity="id", time="at", available_after="1h", ttl="90d")
 
 
-def worlds(events: int, labels: int) -> dict[str, tuple[pa.Table, pa.Table]]:
-    """Name → (events, labels): the same moments for numbers and for texts, as a log and shuffled."""
+def worlds(events: int, labels: int) -> Iterator[tuple[str, pa.Table, pa.Table]]:
+    """Name, events, labels: the same moments for numbers and for texts, as a log and shuffled; one at a time in memory."""
     random = np.random.default_rng(7)
-    made = {}
     at = np.sort(random.integers(0, YEAR_S * 1_000, events))  # milliseconds: some stand twice
     ids = random.integers(0, ENTITIES, events)
     asked, whose = random.integers(0, YEAR_S * 1_000, labels), random.integers(0, ENTITIES, labels)
@@ -47,8 +46,7 @@ def worlds(events: int, labels: int) -> dict[str, tuple[pa.Table, pa.Table]]:
     for name, order in (("log", slice(None)), ("shuffled", mixed)):
         for kind, write in (("numbers", pa.array), ("texts", _texts)):
             seen = pa.table({"id": write(ids[order]), "at": _moments(at[order]), "amount": random.random(events)})
-            made[f"{name}, {kind}"] = seen, pa.table({"id": write(whose), "asked": _moments(asked)})
-    return made
+            yield f"{name}, {kind}", seen, pa.table({"id": write(whose), "asked": _moments(asked)})
 
 
 def ours(events: pa.Table, labels: pa.Table) -> pa.Table:
@@ -91,7 +89,7 @@ def main() -> None:
     parser.add_argument("--no-store", action="store_true", help="do not write the result")
     asked = parser.parse_args()
     figures = {}
-    for name, (events, labels) in worlds(asked.events, asked.labels).items():
+    for name, events, labels in worlds(asked.events, asked.labels):
         figures[name] = measured(events, labels, asked.rounds)
         fastest = min(figures[name]["duckdb"], figures[name]["polars"])
         told = "  ".join(f"{peer} {seconds:.2f} s" for peer, seconds in figures[name].items())

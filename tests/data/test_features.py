@@ -67,7 +67,10 @@ def test_another_state_has_another_number_and_the_same_state_its_own(store: Stor
 
 def test_a_model_is_answered_by_its_own_version_or_not_at_all(store: Store) -> None:
     first, second = declare(store), declare(store, "other code")
-    with store.view() as view, pytest.raises(Conflict, match="trained on view spend/1, and nothing of it is materialised"):
+    with (
+        store.view() as view,
+        pytest.raises(Conflict, match="trained on view spend/1, and nothing of it is materialised"),
+    ):
         views.pinned(view, [pin(first)])
 
     materialise(store, table(store, [1.0]), version=2)

@@ -135,6 +135,22 @@ def test_many_missed_times_are_made_up_for_a_few_at_a_time(store: Store, clock: 
     assert len(fired(store)) == len(set(fired(store))) == 120
 
 
+def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_from_firing(
+    store: Store, clock: Clock, declare, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(name="a")
+    declare()
+    with store.change(actor="ana") as change:
+        schedules.pause(change, "a")
+        tables.set_schedule(change, "a", timezone="Gone/Zone", next_at=START)
+    clock.moment = datetime(2024, 4, 2, 20, tzinfo=UTC)
+
+    assert schedules.fire_due(store)
+
+    assert (fired(store), fired(store, "a")) == (["02 01:00"], [])
+    assert "schedule a could not fire" in caplog.text
+
+
 def test_a_paused_schedule_fires_nothing_and_does_not_make_up_for_it(store: Store, clock: Clock, declare) -> None:
     declare(catch_up="all")
     with store.change(actor="ana", reason="holidays") as change:

@@ -7,12 +7,13 @@ Shared by the plan, which believes what was recorded, and the execution, which r
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mainstay.domain.clock import utc_now
 from mainstay.domain.code import Change
@@ -70,6 +71,7 @@ class Outlook:
     now: datetime = field(default_factory=lambda: utc_now())
     outputs: dict[float, Mapping[str, Artifact]] = field(default_factory=dict)
     named: dict[float, str] = field(default_factory=dict)
+    rows: dict[str, int | None] = field(default_factory=dict)  # by digest, of everything in ``outputs``
 
     def forecast(self, node: Node, judged: tuple[Resolved, KeyParts] | None = None) -> Forecast:
         """Key and verdict of one node, by what is known now; ``judged``: what `judge` said of it, if it was asked."""
@@ -125,6 +127,7 @@ class Outlook:
 
     def settle(self, node: Node, outputs: Mapping[str, Artifact]) -> None:
         """Take ``outputs``, stored or fresh, as the node's results."""
+        self.rows.update((each.digest, each.rows) for each in outputs.values())
         if isinstance(node, SnapshotNode):
             self.named[node.number] = next(name for name, each in outputs.items() if each.kind == SNAPSHOT)
             self.outputs[node.number] = {WHOLE: outputs[WHOLE]}
@@ -149,9 +152,7 @@ class Outlook:
 
     def remarks(self) -> list[str]:
         """What the cached steps read that no key can hold, each with its line."""
-        nodes = [
-            node for node in self.trace.nodes if isinstance(node, (StepNode, MapNode)) and node.step.options.cache
-        ]
+        nodes = [node for node in self.trace.nodes if isinstance(node, (StepNode, MapNode)) and node.step.options.cache]
         cached = dict.fromkeys(node.step for node in nodes)
         told = [text for step in cached for text in self.closures.of(step).remarks]
         return list(dict.fromkeys([*told, *(text for node in nodes for text in _named_files(node))]))
@@ -247,9 +248,8 @@ class Outlook:
 
         return lines
 
-    def _rows(self) -> dict[str, int | None]:
-        mine = {each.digest: each.rows for outputs in self.outputs.values() for each in outputs.values()}
-        return {**self.history.rows, **mine}
+    def _rows(self) -> Mapping[str, int | None]:
+        return ChainMap(self.rows, cast(dict[str, int | None], self.history.rows))
 
 
 def _given(node: Node) -> Mapping[str, Any]:
@@ -277,6 +277,7 @@ class Belief:
             now=outlook.now,
             outputs=dict(outlook.outputs),
             named=dict(outlook.named),
+            rows=dict(outlook.rows),
         )
         self._assumes: dict[float, tuple[str, ...]] = {}
 

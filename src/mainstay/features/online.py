@@ -8,7 +8,7 @@ row counts from its delay on, and no longer than its time to live.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from mainstay.features.definitions import Definition
 UNKNOWN, STALE, EARLY = "unknown", "stale", "early"
 
 _ASKED = "__asked"
+_UTC = pa.timestamp("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,13 +63,15 @@ class Online:
         self.columns = tuple(columns)
         try:
             table = pq.read_table(pa.BufferReader(data), columns=[*definition.entity, definition.time, *columns])
-            keys = zip(*(map(_key, table[name].to_pylist()) for name in definition.entity), strict=True)
-            times = table[definition.time].cast(pa.timestamp("us", getattr(table[definition.time].type, "tz", None)))
-            self._times = times.cast(pa.int64()).to_pylist()
-            self._values = list(zip(*(table[name].to_pylist() for name in columns), strict=True))
+            keys = [map(_key, table[name].to_pylist()) for name in definition.entity]
+            self._when = _reader(_instants(table[definition.time]).cast(pa.int64()))
+            self._values = tuple(_reader(table[name]) for name in columns)
         except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
             raise Corrupt(f"the online table of view {definition.name!r} cannot be read: {error}.") from error
-        self._places = {key: place for place, key in enumerate(keys)}
+        # A table may have millions of rows: its cells stay in columns, and a key of one part stands bare.
+        self._is_bare = len(keys) == 1
+        whole = keys[0] if self._is_bare else zip(*keys, strict=True)
+        self._places: dict[Any, int] = {key: place for place, key in enumerate(whole)}
         self._nothing = (None,) * len(self.columns)
         self._ttl_us, self._delay_us = definition.ttl_us, definition.delay_us
 
@@ -77,15 +80,15 @@ class Online:
 
     def row(self, key: tuple[Any, ...], at_us: int) -> tuple[tuple[Any, ...], str | None]:
         """The features of an entity at a moment, in the order of ``columns``; and why they are null, if they are."""
-        place = self._places.get(key)
+        place = self._places.get(key[0] if self._is_bare else key)
         if place is None:
             return self._nothing, UNKNOWN
-        known_us = self._times[place]
+        known_us = self._when(place)
         if known_us + self._delay_us > at_us:
             return self._nothing, EARLY
         if self._ttl_us is not None and at_us - known_us > self._ttl_us:
             return self._nothing, STALE
-        return self._values[place], None
+        return tuple([value(place) for value in self._values]), None
 
 
 def key_of(entity: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
@@ -110,6 +113,28 @@ def rows_of(data: bytes, definition: Definition, entity: Mapping[str, Any]) -> l
             ) from error
     found: list[dict[str, Any]] = table.to_pylist()
     return found
+
+
+def _reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
+    """How to read one cell of a column as a plain value."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _reader(column.cast(kind.value_type))
+    if pa.types.is_decimal(kind):
+        return _reader(column.cast(pa.float64()))
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        cells = (_instants(column) if pa.types.is_temporal(kind) else column).combine_chunks()
+        return lambda place: cells[place].as_py()
+    values = pc.fill_null(column, 0).to_numpy()
+    if not column.null_count:
+        return values.item
+    valid = pc.is_valid(column).to_numpy()
+    return lambda place: values.item(place) if valid[place] else None
+
+
+def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as instants in UTC; one without a zone is one of UTC."""
+    return column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(_UTC)
 
 
 def _key(value: Any) -> Any:

@@ -22,6 +22,7 @@ LISTS = {
     ("triggers", "list"): "/triggers",
     ("decisions", "list"): "/decisions",
     ("schedules", "list"): "/schedules",
+    ("features", "list"): "/features",
     ("backfills", "list"): "/backfills",
     ("jobs", "list"): "/jobs",
     ("people", "list"): "/people",

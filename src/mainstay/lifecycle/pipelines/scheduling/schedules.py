@@ -9,6 +9,7 @@ late it is carried out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ from mainstay.domain.scheduling import ACTIVE, CATCH_UP, PAUSED, Firing, Schedul
 from mainstay.lifecycle.governance import people
 from mainstay.lifecycle.pipelines.scheduling import calendar, tables, templates
 from mainstay.store import Change, Store, View, jobs
+
+log = logging.getLogger("mainstay.schedules")
 
 JOB = "run_pipeline"
 WORDS = ("logical_time", "date", "since", "until")
@@ -182,6 +185,9 @@ def _fire(store: Store, name: str) -> bool:
                 raise Conflict(f"schedule {name!r} is not due any more; it was changed a moment ago.")
             _deal_with(change, found, found.next_at)
     except Conflict:
+        return False
+    except Exception:  # one that cannot be read any more, its zone is gone, say, must not keep the others from firing
+        log.exception("schedule %s could not fire", name)
         return False
     return True
 
