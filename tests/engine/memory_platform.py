@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mainstay.domain import folders
 from mainstay.domain.digests import digest_of, is_digest
 from mainstay.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from mainstay.domain.ids import uuid7
@@ -72,6 +73,21 @@ class MemoryPlatform:
         self.refuse_columns: set[str] = set()
 
     # blobs
+
+    def put_folder(self, path: Path) -> str:
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        top = path.parent if path.is_file() else path
+        kept = [
+            folders.File(path=file.relative_to(top).as_posix(), digest=self.put_blob(file), size=file.stat().st_size)
+            for file in files
+        ]
+        return folders.write(kept, self.put_blob)[0]
+
+    def lay_folder(self, digest: str, folder: Path) -> None:
+        root = folders.read_root(self.get_blob(digest))
+        for file in folders.walk(self.get_blob, root.folder):
+            (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file.path).write_bytes(self.get_blob(file.digest))
 
     def put_blob(self, data: bytes | Path) -> str:
         content = data if isinstance(data, bytes) else data.read_bytes()

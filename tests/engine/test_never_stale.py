@@ -495,6 +495,34 @@ def test_a_path_that_no_key_can_hold_is_remarked_upon_with_its_line(platform, ma
     assert [text.split(" is read")[0] for text in plan.remarks] == ["fares.py:5 read_parquet('s3://rates/a.parquet')"]
 
 
+def test_a_file_given_as_a_text_is_remarked_upon_and_as_a_path_it_counts(platform, make_project, monkeypatch):
+    project = make_project(
+        flights="""
+        from pathlib import Path
+        from mainstay.engine.steps import step
+        from mainstay.engine.pipelines import pipeline
+
+        @step
+        def fare(source: str | Path) -> int:
+            return 1
+
+        @pipeline
+        def flow(is_path: bool = False):
+            fare(Path("rates.parquet") if is_path else "rates.parquet")
+        """
+    )
+    monkeypatch.chdir(project.folder)
+    table(project.folder / "rates.parquet", 2)
+
+    as_text, as_path = project.load().plan(platform), project.load().plan(platform, is_path=True)
+
+    assert as_text.remarks == (
+        "step flights.fare is given source='rates.parquet', a text; the file's content counts only if it is given as a Path,"
+        " or made a snapshot",
+    )
+    assert as_path.remarks == ()
+
+
 HARMLESS: dict[str, tuple[str, str, str]] = {
     "comment in a helper": ("rates.py", "RATE = 2", "RATE = 2  # per kilogram"),
     "docstring in a helper": ("rates.py", '"What it costs."', '"""The price."""'),

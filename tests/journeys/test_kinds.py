@@ -130,8 +130,32 @@ def test_a_class_is_answered_with_its_scores_and_the_truth_is_told_by_its_name(h
     assert [answer["value"] for answer in answers] == model.predict_proba(rows).argmax(axis=1).tolist()
     assert "1 label taken in" in told
     assert "none of the model's classes: 'fast', 'slow', 'usual'" in refused
-    kept = house.session.get(f"/predictions/{answers[0]['id']}")["feedback"]
-    assert kept[-1]["label"] == model.classes_.tolist().index("usual")
+    kept = house.session.get(f"/predictions/{answers[0]['id']}")
+    assert kept["feedback"][-1]["label"] == model.classes_.tolist().index("usual")
+    assert (kept["kind"], kept["label"]) == ("multiclass", answers[0]["label"])
+
+
+@pytest.mark.parametrize(("name", "figure"), [("minutes", "mae"), ("speed", "accuracy")])
+def test_what_was_answered_is_held_against_the_truth_in_figures_of_its_kind(
+    house: House, trips: Path, name: str, figure: str
+) -> None:
+    project = runpy.run_path(str(trips))
+    table = project["load"](4)[:200]
+    answers = house.ask(name, table[project["COLUMNS"]].to_dict("records")).json()["predictions"]
+    told = [{"id": a["id"], "label": truth} for a, truth in zip(answers, table[name].tolist(), strict=True)]
+    (file := trips.parent / f"{name}.ndjson").write_text("\n".join(map(json.dumps, told)))
+
+    house.say("feedback", "--input", str(file))
+    window = house.session.post(f"/monitors/{name}/judge", {"until": "2100-01-01T00:00:00Z"})["items"][-1]
+
+    right = np.array([answer[{"minutes": "value", "speed": "label"}[name]] for answer in answers])
+    measured = window["performance"]
+    assert measured["kind"] == {"minutes": "number", "speed": "multiclass"}[name]
+    assert measured[figure]["n"] >= 200 and measured["reference_figures"][figure]["n"] == 700
+    if name == "minutes":
+        assert measured["mae"]["value"] == pytest.approx(np.abs(table["minutes"] - right).mean(), rel=0.2)
+    else:
+        assert measured["accuracy"]["value"] == pytest.approx((table["speed"] == right).mean(), abs=0.05)
 
 
 def test_a_gate_of_another_kind_never_passes_and_says_what_there_is(house: House, trips: Path) -> None:

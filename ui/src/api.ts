@@ -146,8 +146,9 @@ async function ask(path: string, item: Kept): Promise<void> {
   }
 }
 
-/** The answer to `path`, kept fresh while it is on screen. `null` asks nothing. */
-export function useGet<T>(path: string | null): Answer<T> {
+/** The answer to `path`, kept fresh while it is on screen. `null` asks nothing. `everyMs`: ask so often as well, for what
+ * moves without an event in the ledger. */
+export function useGet<T>(path: string | null, everyMs = 0): Answer<T> {
   const [, redraw] = useState(0);
   useEffect(() => {
     if (path === null) return undefined;
@@ -160,6 +161,13 @@ export function useGet<T>(path: string | null): Answer<T> {
       if (item.readers.size === 0) item.asking?.abort();
     };
   }, [path]);
+  useEffect(() => {
+    if (path === null || !everyMs) return undefined;
+    const timer = window.setInterval(() => {
+      if (document.visibilityState === "visible") void ask(path, entry(path));
+    }, everyMs);
+    return () => window.clearInterval(timer);
+  }, [path, everyMs]);
   const item = path === null ? undefined : kept.get(path);
   return { data: item?.data as T | undefined, error: item?.error };
 }

@@ -18,6 +18,7 @@ const ROUTES: [string, () => Promise<AnyPage>][] = [
   ["/datasets", () => import("./pages/datasets.tsx").then((file) => file.Datasets)],
   ["/datasets/:name", () => import("./pages/dataset.tsx").then((file) => file.DatasetPage)],
   ["/snapshots/:id", () => import("./pages/snapshot.tsx").then((file) => file.SnapshotPage)],
+  ["/snapshots/:before/diff/:after", () => import("./pages/snapshotdiff.tsx").then((file) => file.SnapshotDiffPage)],
   ["/pipelines", () => import("./pages/pipelines.tsx").then((file) => file.Pipelines)],
   ["/pipelines/:name", () => import("./pages/pipelines.tsx").then((file) => file.PipelinePage)],
   ["/runs", () => import("./pages/runs.tsx").then((file) => file.Runs)],

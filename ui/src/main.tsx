@@ -13,6 +13,7 @@ import "./styles/charts.css";
 import "./styles/files.css";
 import "./styles/compare.css";
 import "./styles/traces.css";
+import "./styles/pipelines.css";
 
 listen();
 void followPrinted((href) => go(href, { replace: true }));

@@ -134,6 +134,25 @@ export interface ContractColumn {
   maximum?: number | string | null;
   categories?: unknown[] | null;
   aliases?: string[];
+  unique?: boolean;
+  pattern?: string | null;
+  freshness?: string | null;
+  on_violation?: string | null;
+}
+
+export interface User {
+  subject: string;
+  kind: string;
+  role?: string;
+  snapshot: string;
+  is_live?: boolean | null;
+  href?: string | null;
+}
+
+export interface Users {
+  snapshot: string;
+  items: User[];
+  deployments: string[];
 }
 
 export interface Problem {
@@ -169,6 +188,79 @@ export interface SnapshotBrief {
   created_at?: string;
   actor?: string;
   run_id?: string | null;
+  kind?: string;
+  warnings?: number;
+}
+
+export interface Contract {
+  version?: number;
+  columns?: ContractColumn[];
+  rows_low?: number;
+  rows_high?: number;
+  on_rows?: string;
+  keys?: string[][];
+  digest?: string;
+  created_at?: string;
+  actor?: string;
+}
+
+export interface ColumnSide {
+  null_share?: number | null;
+  mean?: number | null;
+  sd?: number | null;
+  minimum?: number | null;
+  maximum?: number | null;
+}
+
+export interface ColumnChange {
+  column: string;
+  kind?: string;
+  before: ColumnSide;
+  after: ColumnSide;
+  psi?: number | null;
+  js?: number | null;
+  ks?: number | null;
+  new?: string[];
+  lost?: string[];
+  effect: number;
+}
+
+export interface RowChanges {
+  key: string[];
+  added: number;
+  removed: number;
+  changed: number;
+  same: number;
+  columns: Record<string, number>;
+  shown_added: Facts[];
+  shown_removed: Facts[];
+  shown_changed: { key: unknown[]; columns: Record<string, [unknown, unknown]> }[];
+  repeated_before: { rows: number; keys: unknown[][] };
+  repeated_after: { rows: number; keys: unknown[][] };
+}
+
+export interface FileChanges {
+  added: number;
+  removed: number;
+  changed: number;
+  same: number;
+  shown_added: string[];
+  shown_removed: string[];
+  shown_changed: string[];
+}
+
+export interface SnapshotDiff {
+  before: string;
+  after: string;
+  is_same: boolean;
+  rows_before: number;
+  rows_after: number;
+  added: { name: string; type?: string }[];
+  removed: { name: string; type?: string }[];
+  retyped: { name: string; before: string; after: string }[];
+  columns: ColumnChange[];
+  rows: RowChanges | null;
+  files: FileChanges | null;
 }
 
 export interface Dataset {
@@ -177,7 +269,8 @@ export interface Dataset {
   description?: string;
   created_at?: string;
   rows_total?: number;
-  contract?: { version?: number; columns?: ContractColumn[]; digest?: string } | null;
+  contract?: Contract | null;
+  refs?: Record<string, number>;
   snapshots?: SnapshotBrief[];
   refusals?: Refusal[];
   used_by?: string[];
@@ -197,14 +290,22 @@ export interface ProfileColumn {
   top?: { value: unknown; count: number }[] | null;
 }
 
-export interface Snapshot extends SnapshotBrief {
+export interface Reference {
+  system?: string;
+  uri?: string;
+  version?: string;
+  is_pinned?: boolean;
+}
+
+export interface Snapshot extends Omit<SnapshotBrief, "warnings"> {
+  reference?: Reference | null;
   schema?: { name: string; type?: string }[];
   contract_version?: number | null;
   blob?: string;
   parents?: string[];
   profile?: { columns?: ProfileColumn[] } | null;
   profile_unknown?: string | null;
-  warnings?: Problem[] | number;
+  warnings?: Problem[];
   used_by?: string[];
 }
 
@@ -234,6 +335,50 @@ export interface Step {
   upstream?: string[];
   inputs?: Link[];
   outputs?: StepOutput[];
+}
+
+export interface StepNode {
+  name: string;
+  kind?: string;
+  state?: string;
+  run_id?: string | null;
+  why?: string | null;
+  hit_of?: string | null;
+  key?: string | null;
+  started_at?: string | null;
+  seconds?: number | null;
+  error?: string | null;
+  rows?: number | null;
+  outputs?: StepOutput[];
+}
+
+export interface StepEdge {
+  source: string;
+  target: string;
+  rows?: number | null;
+}
+
+export interface StepGraph {
+  run_id: string;
+  pipeline?: string;
+  state?: string;
+  executor?: string | null;
+  nodes: StepNode[];
+  edges: StepEdge[];
+}
+
+export interface Lease {
+  worker?: string;
+  leased_until?: string | null;
+  executor?: string;
+}
+
+export interface LogLine {
+  seq: number;
+  step: string;
+  stream: string;
+  at?: string;
+  text: string;
 }
 
 export interface Artifact {

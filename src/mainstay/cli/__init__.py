@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "people": ("people", "Who may act here: list, add."),
     "tokens": ("tokens", "Tokens: list, create, revoke."),
     "webhooks": ("webhooks", "Webhooks: list, show, add, remove, test."),
-    "import": ("imports", "Bring over what another tool has on record: mlflow."),
+    "import": ("imports", "Bring over what another tool has on record: mlflow, wandb."),
     "gc": ("gc", "Blobs that nothing refers to: count them, or take them away."),
     "jobs": ("jobs", "Work for workers: list, show."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),

@@ -13,6 +13,7 @@ from mainstay.cli import printing, progress
 from mainstay.cli.connection import connected_to_work
 
 if TYPE_CHECKING:
+    from mainstay.adoption.history import Source
     from mainstay.adoption.importing import Report
     from mainstay.client.session import Session
 
@@ -37,11 +38,29 @@ def mlflow(session: Session, where: str, artifacts: Path | None, source_token: s
     Experiments, runs with their files, models and aliases. Nothing is written there. Repeated, it goes on where it
     stopped and brings what is new.
     """
-    from mainstay.adoption import importing
     from mainstay.adoption.mlflow import open_source
 
     token = source_token or os.environ.get("MLFLOW_TRACKING_TOKEN")
-    source = open_source(where, token=token, artifacts=artifacts)
+    return _bring(session, open_source(where, token=token, artifacts=artifacts), as_json)
+
+
+@import_.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@connected_to_work
+def wandb(session: Session, folder: Path, as_json: bool) -> int:
+    """Bring over the runs in a folder that Weights & Biases left.
+
+    Runs with their settings, metrics and files; offline ones, too. Nothing is written there, and nobody else is asked.
+    Repeated, it brings what is new.
+    """
+    from mainstay.adoption.wandb.folder import Folder
+
+    return _bring(session, Folder(folder), as_json)
+
+
+def _bring(session: Session, source: Source, as_json: bool) -> int:
+    from mainstay.adoption import importing
+
     try:
         with progress.counting(source.name, err=as_json) as counted:
             report = importing.bring(source, session, tell=counted)

@@ -77,6 +77,20 @@ def checkout(session: Session, snapshot: str, folder: Path, *, told: Told = lamb
     )
 
 
+def lay_out(session: Session, manifest: str, folder: Path) -> None:
+    """Lay the files of a manifest out in ``folder``, where nothing of their names is yet.
+
+    Raises:
+        NotFound, Corrupt: the store cannot give it.
+    """
+    from mainstay.client.packing import source_of
+
+    source = source_of(session)
+    root = folders.read_root(_read(source, manifest))
+    for file in folders.walk(lambda digest: _read(source, digest), root.folder):
+        _lay(folder, file, source)
+
+
 def export(session: Session, snapshot: str, file: Path) -> dict[str, Any]:
     """Write the rows of ``snapshot`` into ``file``, as Parquet or CSV by its name; the snapshot.
 

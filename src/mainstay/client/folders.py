@@ -160,7 +160,7 @@ def _read(found: Found, sink: Sink) -> File | None:
     try:
         if size < folders.LARGE:
             data = os.read(handle, size + 1)
-            while len(data) <= size and (more := os.read(handle, size + 1 - len(data))):
+            while len(data) < size and (more := os.read(handle, size + 1 - len(data))):
                 data += more
             is_same = len(data) == size and _mark(os.fstat(handle)) == found.mark
             return File(path=found.path, digest=sink.add(data).digest, size=size) if is_same else None

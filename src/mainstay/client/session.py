@@ -81,6 +81,18 @@ class Session:
             self._fetch(digest, kept)
         return kept
 
+    def put_folder(self, path: Path) -> str:
+        """Keep a folder, or one file, of any kind; the digest of the manifest that names its files."""
+        from mainstay.client import folders
+
+        return folders.bring(self, path).digest
+
+    def lay_folder(self, digest: str, folder: Path) -> None:
+        """Lay out in ``folder`` what `put_folder` kept."""
+        from mainstay.client import checkouts
+
+        checkouts.lay_out(self, digest, folder)
+
     def _fetch(self, digest: str, kept: Path) -> None:
         handle, fresh = tempfile.mkstemp(dir=self.cache)
         try:

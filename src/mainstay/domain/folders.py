@@ -15,7 +15,7 @@ parts, and share most of its bytes with the state before. The root says how many
 from __future__ import annotations
 
 import json
-import unicodedata
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,9 @@ LARGE = 8 << 20
 LONGEST_NAME = 255
 DEEPEST = 64
 
-Entry = tuple[str, str, int]
+_NOT_NAMES = frozenset({"", ".", ".."})
+# Separators, control characters, and halves of characters that UTF-8 cannot write.
+_UNSAFE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,7 @@ def check_part(name: str) -> str:
     Raises:
         Invalid: it cannot.
     """
-    is_safe = name not in {"", ".", ".."} and not any(
-        each in "/\\" or unicodedata.category(each) in {"Cc", "Cs"} for each in name
-    )
-    if not is_safe or len(name.encode(errors="replace")) > LONGEST_NAME:
+    if name in _NOT_NAMES or _UNSAFE.search(name) or len(name.encode(errors="replace")) > LONGEST_NAME:
         raise Invalid(f"a file is named {name[:80]!r}, which is not a name that can be laid out everywhere; rename it.")
     return name
 

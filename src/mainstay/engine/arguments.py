@@ -16,7 +16,7 @@ from typing import Any
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid
 from mainstay.engine import materialise
-from mainstay.engine.materialise import Artifact, json
+from mainstay.engine.materialise import Artifact, files, json
 from mainstay.engine.platform import Blobs
 from mainstay.engine.refs import Ref, refs_in
 
@@ -143,7 +143,7 @@ def _taken(path: str, found: Artifact | Bundle, inputs: dict[str, Artifact]) -> 
 def _path(path: str, value: Path, inputs: dict[str, Artifact], params: dict[str, str], blobs: Blobs) -> Any:
     """A file that exists counts by its content, wherever it is; the step still gets the path that was given."""
     if value.exists():
-        inputs[path] = materialise.write(value, blobs)
+        inputs[path] = files.bring(value, blobs) if value.is_dir() else materialise.write(value, blobs)
     else:
         params[path] = str(value)
     return value
@@ -155,8 +155,8 @@ def _value(path: str, value: Any, inputs: dict[str, Artifact], params: dict[str,
         return value
     except json.Unplain as error:
         inner = error.value
-    family = materialise.family_of(value)
-    if family is not None:
+    is_container = type(value) in (dict, list, tuple)
+    if not (is_container and materialise.is_several(value)) and (family := materialise.family_of(value)) is not None:
         inputs[path] = family.write(value, blobs)
         return inputs[path]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):

@@ -62,14 +62,12 @@ class Answer:
 
 
 @dataclass(kw_only=True)
-class SpoolBlobs:
-    """Blobs by way of the parent."""
+class FolderBlobs:
+    """Blobs on their way back: small ones in memory, the others as files of the spool."""
 
-    connection: Connection
     spool: Path
     fresh: dict[str, bytes] = field(default_factory=dict)
     spooled: list[str] = field(default_factory=list)
-    _paths: dict[str, Path] = field(default_factory=dict)
 
     def put_blob(self, data: bytes | Path) -> str:
         """See `Blobs.put_blob`: here until the answer goes."""
@@ -89,6 +87,18 @@ class SpoolBlobs:
         """See `Blobs.get_blob`."""
         found = self.fresh.get(digest)
         return self.blob_path(digest).read_bytes() if found is None else found
+
+    def blob_path(self, digest: str) -> Path:
+        """See `Blobs.blob_path`."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class ParentBlobs(FolderBlobs):
+    """Blobs by way of the parent, which has their files."""
+
+    connection: Connection
+    _paths: dict[str, Path] = field(default_factory=dict)
 
     def blob_path(self, digest: str) -> Path:
         """See `Blobs.blob_path`: the parent's verified file."""
@@ -120,12 +130,25 @@ def serve(connection: Connection) -> None:
 
 
 def _carried_out(order: Order, connection: Connection, setup: Setup) -> Answer:
-    blobs = SpoolBlobs(connection=connection, spool=setup.spool)
-
     def say(label: str, stream: str, text: str) -> None:
         if threading.current_thread() is threading.main_thread():  # the socket has one user
             connection.send(("line", (label, stream, text)))
 
+    blobs = ParentBlobs(spool=setup.spool, connection=connection)
+    with step_output.logging_told(order.label, say):
+        found = _answered(order, blobs)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return found
+
+
+def answer(order: Order, blobs: FolderBlobs, say: step_output.Say) -> Answer:
+    """Carry out one try where nobody reads this process's output; ``say`` is told what the step writes."""
+    with step_output.told(order.label, say):
+        return _answered(order, blobs)
+
+
+def _answered(order: Order, blobs: FolderBlobs) -> Answer:
     call = StepCall(
         label=order.label,
         step=surroundings.find(order.place),
@@ -134,10 +157,7 @@ def _carried_out(order: Order, connection: Connection, setup: Setup) -> Answer:
         root=order.root,
         known=order.known,
     )
-    with step_output.logging_told(order.label, say):
-        outcome = step_calls.attempt(call, blobs, order.attempts)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    outcome = step_calls.attempt(call, blobs, order.attempts)
     cause = outcome.cause
     return Answer(
         outcome=replace(outcome, cause=None, log=replace(outcome.log, blobs=None)),

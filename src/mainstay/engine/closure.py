@@ -122,6 +122,9 @@ def module_name(file: Path, root: Path) -> str:
 
 def loaded_files(root: Path) -> dict[Path, str]:
     """First-party files of ``root`` that are imported in this process now, by module name."""
+    names = tuple(sys.modules)
+    if _loaded.get(root, ((), {}))[0] == names:
+        return dict(_loaded[root][1])
     prefix = f"{root.resolve()}{os.sep}"
     found: dict[Path, str] = {}
     for name, module in list(sys.modules.items()):
@@ -130,11 +133,15 @@ def loaded_files(root: Path) -> dict[Path, str]:
             known = _sources[name] = (module, _source_of(name, module))
         if known[1] is not None and known[1].startswith(prefix):
             found[Path(known[1])] = name
+    _loaded.clear()
+    _loaded[root] = names, dict(found)
     return found
 
 
 # Asked for all loaded modules after every step: without a memory that costs 5 ms a step.
 _sources: dict[str, tuple[Any, str | None]] = {}
+# And while nothing new is imported, there is nothing to look at.
+_loaded: dict[Path, tuple[tuple[str, ...], dict[Path, str]]] = {}
 
 
 def _source_of(name: str, module: Any) -> str | None:

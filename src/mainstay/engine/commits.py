@@ -20,6 +20,7 @@ from mainstay.engine.hits import Hits
 from mainstay.engine.nearby import Nearby
 
 _MOST_STEPS = 250
+_MOMENT_S = 0.003  # about as long as an answer takes
 
 
 @dataclass(kw_only=True, eq=False)
@@ -48,8 +49,8 @@ class Commits:
         self._thread = threading.Thread(target=self._run, name="mainstay-commits", daemon=True)
         self._thread.start()
 
-    def put(self, body: Mapping[str, Any], *, lookup: Sequence[str] = (), is_urgent: bool = True) -> Ticket:
-        """Take a record. One that is not urgent may wait for others to go with.
+    def put(self, body: Mapping[str, Any], *, lookup: Sequence[str] = ()) -> Ticket:
+        """Take a record; it goes when somebody urges or waits, or when many have gathered.
 
         Raises:
             MainstayError: an earlier one was refused.
@@ -58,30 +59,41 @@ class Commits:
         with self._changed:
             self._raise()
             self._queue.append(ticket)
-            self._is_urgent |= is_urgent or len(self._queue) >= _MOST_STEPS
-            self._changed.notify_all()
+            if len(self._queue) >= _MOST_STEPS:
+                self._urge()
         return ticket
 
     def urge(self) -> None:
-        """Send what waits."""
+        """Have what waits sent, while the caller does something else."""
         with self._changed:
-            self._is_urgent = bool(self._queue)
-            self._changed.notify_all()
+            self._urge()
 
     def wait(self, ticket: Ticket) -> None:
-        """Until ``ticket`` is answered. Raises MainstayError: it, or one before it, was refused."""
+        """Until ``ticket`` is answered. Raises MainstayError: it, or one before it, was refused.
+
+        Whoever has nothing to do but wait sends it: a hand-over to the other thread and back would cost more than the work.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: ticket.done or self._error is not None or not self._is_sending)
+                if ticket.done:
+                    return
+                self._raise()
+                batch = self._batch()
+            self._send_and_tell(batch)
+
+    def wait_a_moment(self, ticket: Ticket) -> None:
+        """Until ``ticket`` is answered, or a moment is over: for whoever has something else to look at."""
         with self._changed:
-            self._is_urgent = bool(self._queue)
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: ticket.done or self._error is not None)
+            self._urge()
+            self._changed.wait_for(lambda: ticket.done or self._error is not None, timeout=_MOMENT_S)
             if not ticket.done:
                 self._raise()
 
     def flush(self) -> None:
         """Until everything is answered. Raises MainstayError: something was refused."""
         with self._changed:
-            self._is_urgent = bool(self._queue)
-            self._changed.notify_all()
+            self._urge()
             self._changed.wait_for(lambda: self._error is not None or not (self._queue or self._is_sending))
             self._raise()
 
@@ -98,22 +110,35 @@ class Commits:
         if self._error is not None:
             raise self._error
 
+    def _urge(self) -> None:
+        self._is_urgent = bool(self._queue)
+        self._changed.notify_all()
+
+    def _batch(self) -> list[Ticket]:
+        """What goes now; to be called under the lock, by whoever sends it."""
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_STEPS))]
+        self._is_urgent, self._is_sending = self._is_urgent and bool(self._queue), True
+        return batch
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._is_urgent or self._is_closed)
+                self._changed.wait_for(lambda: (self._is_urgent and not self._is_sending) or self._is_closed)
                 if self._is_closed or self._error is not None:
                     return
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_STEPS))]
-                self._is_urgent, self._is_sending = bool(self._queue), True
-            try:
+                batch = self._batch()
+            self._send_and_tell(batch)
+
+    def _send_and_tell(self, batch: Sequence[Ticket]) -> None:
+        try:
+            if batch:
                 self._send(batch)
-            # Whatever it is belongs to whoever waits; this thread only carries it there.
-            except BaseException as error:
-                self._error = error
-            with self._changed:
-                self._is_sending = False
-                self._changed.notify_all()
+        # Whatever it is belongs to whoever waits; a thread only carries it there.
+        except BaseException as error:
+            self._error = error
+        with self._changed:
+            self._is_sending = False
+            self._changed.notify_all()
 
     def _send(self, batch: Sequence[Ticket]) -> None:
         asked = [

@@ -87,7 +87,9 @@ def _is_plain(decorator: ast.expr, imported: dict[str, str]) -> bool:
     """A decorator of the standard library, of ours, or a builtin, acts on nothing but what it decorates."""
     source, word = _source(decorator, imported), ast.unparse(decorator)
     is_builtin = source is None and word in ("property", "staticmethod", "classmethod")
-    return is_builtin or source in sys.stdlib_module_names or source == _OURS or word.endswith((".setter", ".getter"))
+    if source == _OURS:
+        return "materialiser" not in word
+    return is_builtin or source in sys.stdlib_module_names or word.endswith((".setter", ".getter"))
 
 
 def _is_library(source: str | None) -> bool:

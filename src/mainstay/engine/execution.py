@@ -210,7 +210,7 @@ def _prepared(order: _Order, platform: Platform, executor: Executor, notify: Not
         commits = Commits(nearby, outlook.hits, run_id=order.run_id, worker=order.worker)
         stack.callback(commits.close)
         stack.callback(executor.stop)
-        executor.start(nearby, surroundings.of(_steps_of(outlook)), pulse.say)
+        executor.start(nearby, surroundings.of(_steps_of(outlook), code=order.closures.of_entry().digest), pulse.say)
         going = Work(
             pipeline=order.pipeline,
             params=order.bound,

@@ -50,7 +50,7 @@ def of(platform: Platform, pipeline: str, *, besides: str | None = None) -> Hist
             sources[identity] = digest
         for step in run.get("steps") or ():
             if step.get("key_parts"):
-                steps.setdefault(step["name"], step)
+                steps.setdefault(step["name"], {**step, "pipeline_run": identity})
             rows |= {each["digest"]: each.get("rows") for each in step.get("outputs") or ()}
         if run.get("state") == "succeeded":
             break

@@ -55,6 +55,14 @@ class Nearby:
                 self._remember(digest, data)
         return digest
 
+    def put_folder(self, path: Path) -> str:
+        """See `Blobs.put_folder`."""
+        return self.platform.put_folder(path)
+
+    def lay_folder(self, digest: str, folder: Path) -> None:
+        """See `Blobs.lay_folder`."""
+        self.platform.lay_folder(digest, folder)
+
     def get_blob(self, digest: str) -> bytes:
         """See `Blobs.get_blob`."""
         with self._lock:

@@ -7,11 +7,13 @@ Shared by the plan, which believes what was recorded, and the execution, which r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from mainstay.domain.clock import utc_now
 from mainstay.domain.code import Change
@@ -28,6 +30,7 @@ from mainstay.engine.refs import ExistingNode, MapNode, Node, Ref, RegisterNode,
 from mainstay.engine.step_calls import outputs_from
 from mainstay.engine.tracing import Trace
 
+_LONGEST_PATH = 1000
 SNAPSHOT, VERSION = "snapshot", "version"  # kinds of outputs that name a thing of the control plane
 
 
@@ -68,6 +71,7 @@ class Outlook:
     now: datetime = field(default_factory=lambda: utc_now())
     outputs: dict[float, Mapping[str, Artifact]] = field(default_factory=dict)
     named: dict[float, str] = field(default_factory=dict)
+    rows: dict[str, int | None] = field(default_factory=dict)  # by digest, of everything in ``outputs``
 
     def forecast(self, node: Node, judged: tuple[Resolved, KeyParts] | None = None) -> Forecast:
         """Key and verdict of one node, by what is known now; ``judged``: what `judge` said of it, if it was asked."""
@@ -123,6 +127,7 @@ class Outlook:
 
     def settle(self, node: Node, outputs: Mapping[str, Artifact]) -> None:
         """Take ``outputs``, stored or fresh, as the node's results."""
+        self.rows.update((each.digest, each.rows) for each in outputs.values())
         if isinstance(node, SnapshotNode):
             self.named[node.number] = next(name for name, each in outputs.items() if each.kind == SNAPSHOT)
             self.outputs[node.number] = {WHOLE: outputs[WHOLE]}
@@ -147,8 +152,10 @@ class Outlook:
 
     def remarks(self) -> list[str]:
         """What the cached steps read that no key can hold, each with its line."""
-        steps = [node.step for node in self.trace.nodes if isinstance(node, StepNode) and node.step.options.cache]
-        return list(dict.fromkeys(text for step in dict.fromkeys(steps) for text in self.closures.of(step).remarks))
+        nodes = [node for node in self.trace.nodes if isinstance(node, (StepNode, MapNode)) and node.step.options.cache]
+        cached = dict.fromkeys(node.step for node in nodes)
+        told = [text for step in cached for text in self.closures.of(step).remarks]
+        return list(dict.fromkeys([*told, *(text for node in nodes for text in _named_files(node))]))
 
     def width_of(self, node: MapNode) -> int | None:
         """How many calls a map makes; None while what it goes over is not known.
@@ -241,9 +248,8 @@ class Outlook:
 
         return lines
 
-    def _rows(self) -> dict[str, int | None]:
-        mine = {each.digest: each.rows for outputs in self.outputs.values() for each in outputs.values()}
-        return {**self.history.rows, **mine}
+    def _rows(self) -> Mapping[str, int | None]:
+        return ChainMap(self.rows, cast(dict[str, int | None], self.history.rows))
 
 
 def _given(node: Node) -> Mapping[str, Any]:
@@ -271,6 +277,7 @@ class Belief:
             now=outlook.now,
             outputs=dict(outlook.outputs),
             named=dict(outlook.named),
+            rows=dict(outlook.rows),
         )
         self._assumes: dict[float, tuple[str, ...]] = {}
 
@@ -327,6 +334,16 @@ class Belief:
         if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
             return None
         return outputs_from(list(before.get("outputs") or ())) or None
+
+
+def _named_files(node: StepNode | MapNode) -> Iterator[str]:
+    """Texts among the arguments that name a file: a key holds the text, not what is in the file."""
+    for name, value in node.arguments.items():
+        if isinstance(value, str) and 0 < len(value) < _LONGEST_PATH and "." in value and Path(value).is_file():
+            yield (
+                f"step {node.step.name} is given {name}={value!r}, a text; the file's content counts only if it is given"
+                " as a Path, or made a snapshot"
+            )
 
 
 def _length(seconds: float) -> str:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Blobs(Protocol):
@@ -26,7 +26,20 @@ class Blobs(Protocol):
         ...
 
 
-class Platform(Blobs, Protocol):
+@runtime_checkable
+class Folders(Protocol):
+    """Whole folders at once; who only has `Blobs` keeps and reads them file by file."""
+
+    def put_folder(self, path: Path) -> str:
+        """Keep a folder, or one file, of any kind; the digest of the manifest that names its files."""
+        ...
+
+    def lay_folder(self, digest: str, folder: Path) -> None:
+        """Lay out in ``folder`` what `put_folder` kept."""
+        ...
+
+
+class Platform(Blobs, Folders, Protocol):
     """The control plane, as seen from here; paths are those of the API without ``/api``.
 
     Errors arrive as the ``domain.errors`` that the server raised.

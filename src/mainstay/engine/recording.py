@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,13 +164,29 @@ def send_log(platform: Platform, run_id: str, log: StepLog) -> None:
 
 
 def _inputs(outlook: Outlook, forecast: Forecast) -> list[dict[str, Any]]:
-    """Where the call's inputs came from: snapshots by id, other results by digest."""
-    given = outlook.arguments_of(forecast.node)
+    """Where the call's inputs came from: snapshots by id, also those in a list, other results by digest."""
+    given = dict(_refs_by_path(outlook.arguments_of(forecast.node)))
     found: list[dict[str, Any]] = []
     for path, artifact in (forecast.resolved.inputs if forecast.resolved else {}).items():
-        argument = given.get(path)
-        node = argument.node if isinstance(argument, Ref) else None
+        node = given[path].node if path in given else None
         is_snapshot = isinstance(node, (SnapshotNode, ExistingNode)) and node.number in outlook.named
         kind, ref = (SNAPSHOT, outlook.named[node.number]) if node and is_snapshot else ("artifact", artifact.digest)
         found.append({"kind": kind, "ref": ref, "name": path})
     return found
+
+
+def _refs_by_path(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Ref]]:
+    """Every ref with its place in the arguments, written as `arguments.resolve` writes it."""
+    for name, value in arguments.items():
+        yield from _refs_at(name, value)
+
+
+def _refs_at(path: str, value: Any) -> Iterator[tuple[str, Ref]]:
+    if isinstance(value, Ref):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _refs_at(f"{path}[{key!r}]", item)
+    elif isinstance(value, (list, tuple)):
+        for place, item in enumerate(value):
+            yield from _refs_at(f"{path}[{place}]", item)

@@ -20,7 +20,10 @@ from mainstay.engine import contracts, materialise
 from mainstay.engine.materialise import Artifact, arrow
 from mainstay.engine.platform import Platform
 
-_TAKEN = "a table (Arrow, pandas, Polars, DuckDB), a Parquet or CSV file or its address, or a reference (delta, iceberg, source)"
+_TAKEN = (
+    "a table (Arrow, pandas, Polars, DuckDB), a Parquet or CSV file or its address, a folder or any other file, "
+    "or a reference (delta, iceberg, source)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +46,18 @@ class Batch:
 
 
 def batch_of(found: Any, platform: Platform) -> Batch:
-    """The batch of a table, of a stored result, of a Parquet or CSV file here or at an address, or of a reference.
+    """The batch of a table, of a stored result, of a file here or at an address, of a folder, or of a reference.
 
     Raises:
-        Invalid: it is no table.
+        Invalid: it is none of them.
     """
     if isinstance(found, Path):
         return _file(found, platform)
     if isinstance(found, str) and "://" in found:
         return _file(_fetched(found), platform)
     artifact = found if isinstance(found, Artifact) else materialise.write(found, platform)
+    if artifact.kind == "files":
+        return Batch(blob=artifact.digest, format="files", kind="files")
     if artifact.kind == REFERENCE:
         return Batch(blob=artifact.digest, format=REFERENCE, kind=REFERENCE)
     if artifact.kind not in arrow.Tables.kinds:
@@ -94,7 +99,7 @@ def take(
 
 def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
     """A snapshot as the control plane describes it."""
-    kind = REFERENCE if snapshot.get("kind") == REFERENCE else kind
+    kind = str(snapshot["kind"]) if snapshot.get("kind", "table") != "table" else kind
     artifact = Artifact(kind=kind, digest=snapshot["blob"], size=int(snapshot["size"]), rows=int(snapshot["rows"]))
     return Taken(
         id=snapshot["id"], digest=snapshot["digest"], artifact=artifact, is_known=bool(snapshot.get("is_known"))
@@ -133,11 +138,16 @@ def _keep_bad_rows(platform: Platform, run_id: str, dataset: str, refusal: Inval
 
 def _file(path: Path, platform: Platform) -> Batch:
     formats = {".parquet": "parquet", ".csv": "csv"}
-    if not path.is_file():
-        raise Invalid(f"there is no file {path.name!r}; a snapshot is made of {_TAKEN}.")
-    if path.suffix.lower() not in formats:
-        raise Invalid(f"file {path.name!r} is neither .parquet nor .csv; read it in a step and pass the table on.")
+    if not path.exists():
+        raise Invalid(f"there is no file or folder {path.name!r}; a snapshot is made of {_TAKEN}.")
+    if path.is_dir() or path.suffix.lower() not in formats:
+        return _files(path, platform)
     return Batch(blob=platform.put_blob(path), format=formats[path.suffix.lower()], kind="arrow")
+
+
+def _files(path: Path, platform: Platform) -> Batch:
+    """A folder, or a file of any other kind: kept as it is, and read as a folder afterwards."""
+    return Batch(blob=platform.put_folder(path), format="files", kind="files")
 
 
 def _fetched(address: str) -> Path:
@@ -147,7 +157,9 @@ def _fetched(address: str) -> Path:
     try:
         import fsspec  # one library for many places: only for whoever has files there
     except ImportError as error:
-        raise Unavailable(f"{address} is an address, which fsspec reads: pip install fsspec.") from error
+        raise Unavailable(
+            f"{address} is an address, which the extra `fsspec` reads: pip install 'mainstay[fsspec]'."
+        ) from error
     folder = Path(tempfile.mkdtemp(prefix="mainstay-address-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:

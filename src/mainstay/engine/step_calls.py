@@ -143,7 +143,7 @@ def store(result: Any, step: Step[..., Any], blobs: Blobs) -> dict[str, Artifact
         return {name: materialise.write(item, blobs) for name, item in zip(names, result, strict=True)}
     if names is not None and isinstance(result, dict) and set(names) == set(result):
         return {name: materialise.write(result[name], blobs) for name in names}
-    if materialise.family_of(result) is None:
+    if materialise.is_several(result):
         if fields := getattr(result, "_fields", None):
             return {name: materialise.write(item, blobs) for name, item in zip(fields, result, strict=True)}
         if type(result) is dict and result and all(isinstance(name, str) for name in result):

@@ -25,11 +25,15 @@ NOTEBOOKS = "mainstay[notebooks]"
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """``main``: the file that runs as ``__main__`` here, if steps stand in it. ``preload``: modules to have ready."""
+    """``main``: the file that runs as ``__main__`` here, if steps stand in it. ``preload``: modules to have ready.
+
+    ``code``: the state of the project's code, by digest.
+    """
 
     path: tuple[str, ...]
     main: Path | None = None
     preload: tuple[str, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,14 @@ class Place:
     files: tuple[Path, ...] = ()
 
 
-def of(steps: Iterable[Step[..., Any]]) -> Surroundings:
-    """The surroundings of ``steps``, as they are in this process."""
+def of(steps: Iterable[Step[..., Any]], *, code: str = "") -> Surroundings:
+    """The surroundings of ``steps``, as they are in this process; ``code``: the digest of all that they can reach."""
     modules = list(dict.fromkeys(step.function.__module__ for step in steps))
     return Surroundings(
         path=tuple(sys.path),
         main=_main_file() if "__main__" in modules else None,
         preload=tuple(name for name in modules if name != "__main__"),
+        code=code,
     )
 
 

@@ -95,14 +95,18 @@ def _turn(work: Work) -> None:
     _take_answers(work)
     _give_out(work)
     unsettled = next((each for each in work.entries if not each.is_settled), None)
+    if not work.running:
+        if unsettled is not None:
+            work.commits.wait(unsettled.ticket)
+        return
     came = False
-    if work.running:
-        for call, outcome in work.executor.outcomes(wait=unsettled is None):
-            _take_outcome(work, work.running.pop(call.label), call, outcome)
-            came = True
-        work.pulse.under_way(list(work.running))
+    for call, outcome in work.executor.outcomes(wait=unsettled is None):
+        _take_outcome(work, work.running.pop(call.label), call, outcome)
+        came = True
+    work.pulse.under_way(list(work.running))
     if not came and unsettled is not None:
-        work.commits.wait(unsettled.ticket)  # the record answers within moments, whatever the executor is doing
+        # The record answers within moments; what the executor is doing may take hours. So both are looked at in turn.
+        work.commits.wait_a_moment(unsettled.ticket)
 
 
 # ── giving out ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,7 +259,7 @@ def _take_outcome(work: Work, forecast: Forecast, call: StepCall, outcome: Outco
 
 def _put(work: Work, entry: Entry, lookup: Iterable[str] = ()) -> None:
     body = recording.body_of(work.outlook, entry.forecast, entry.record)
-    entry.ticket = work.commits.put(body, lookup=list(lookup), is_urgent=not entry.is_settled)
+    entry.ticket = work.commits.put(body, lookup=list(lookup))
     work.entries.append(entry)
 
 

@@ -302,6 +302,7 @@ class Gateway:
                     "role": v.role,
                     "share": shares.get(id(v), v.share_bp / 10_000 if v.role == "canary" else 0.0),
                     "digest": v.loaded.digest,
+                    "classes": v.loaded.classes,
                     "one_row_us": round(v.loaded.one_row_s * 1e6),
                 }
                 for v in variants

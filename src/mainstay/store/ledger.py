@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, select, type_coerce, update
+from sqlalchemy import Select, bindparam, func, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from mainstay.domain import clock
@@ -128,13 +128,18 @@ def append_all(
 def _versions(view: View, subjects: set[str]) -> dict[str, int]:
     """The newest version of each subject that has one, in as few questions as a database takes."""
     found: dict[str, int] = {}
-    c, names = ledger.c, sorted(subjects)
+    names = sorted(subjects)
     for start in range(0, len(names), _MOST_SUBJECTS):
-        some = names[start : start + _MOST_SUBJECTS]
-        query = select(c.subject, func.max(c.subject_version).label("newest"))
-        for row in view.rows(query.where(c.subject.in_(some)).group_by(c.subject)):
+        for row in view.rows(_NEWEST, {"wanted": names[start : start + _MOST_SUBJECTS]}):
             found[row.subject] = row.newest
     return found
+
+
+_NEWEST = (
+    select(ledger.c.subject, func.max(ledger.c.subject_version).label("newest"))
+    .where(ledger.c.subject.in_(bindparam("wanted", expanding=True)))
+    .group_by(ledger.c.subject)
+)
 
 
 def _moved_on(subject: str, found: int, expected: int) -> Conflict:

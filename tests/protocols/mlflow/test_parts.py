@@ -21,7 +21,7 @@ def folder(served: Served) -> str:
 
 
 def begun(served: Served, folder: str, parts: int) -> dict[str, Any]:
-    reply = served.ask("POST", f"{MPU}create/{folder}", json={"path": "/home/ana/big.bin", "num_parts": parts})
+    reply = served.ask("POST", f"{MPU}create/{folder}", json={"path": "data/big.bin", "num_parts": parts})
     assert reply.status_code == 200, reply.text
     found: dict[str, Any] = reply.json()
     return found
@@ -35,7 +35,7 @@ def put(credential: dict[str, Any], data: bytes) -> dict[str, Any]:
 
 
 def ended(served: Served, folder: str, upload: str, parts: list[dict[str, Any]]) -> httpx.Response:
-    body = {"path": "/home/ana/big.bin", "upload_id": upload, "parts": parts}
+    body = {"path": "data/big.bin", "upload_id": upload, "parts": parts}
     return served.ask("POST", f"{MPU}complete/{folder}", json=body)
 
 
@@ -73,7 +73,7 @@ def test_an_upload_that_is_given_up_leaves_no_file(served: Served, folder: str) 
     upload = begun(served, folder, 1)
     put(upload["credentials"][0], b"x")
 
-    body = {"path": "/home/ana/big.bin", "upload_id": upload["upload_id"]}
+    body = {"path": "data/big.bin", "upload_id": upload["upload_id"]}
     assert served.ask("POST", f"{MPU}abort/{folder}", json=body).status_code == 200
     assert served.ask("GET", f"/api/2.0/mlflow-artifacts/artifacts/{folder}/big.bin").status_code == 404
 

@@ -8,8 +8,10 @@ import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
 import { CurveTools, useCurveLook } from "../parts/curvetools.tsx";
 import { FileTree } from "../parts/filetree.tsx";
-import { Empty, ErrorNote } from "../parts/notice.tsx";
+import { LogLines } from "../parts/loglines.tsx";
+import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { State } from "../parts/pill.tsx";
 import { runColumns } from "../parts/runcolumns.tsx";
 import { SourceChanges } from "../parts/sourcechanges.tsx";
 import { reasons, Steps } from "../parts/steps.tsx";
@@ -17,7 +19,8 @@ import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { About, Artifact, Facts, Link, LoggedModel, Page, Run, Version } from "../types.ts";
+import { progressOf } from "../stepgraph.ts";
+import type { About, Artifact, Facts, Lease, Link, LoggedModel, Page, Run, StepGraph, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
 
@@ -27,8 +30,9 @@ export function RunPage({ id }: { id: string }) {
   const left = useGets<LoggedModel>(modelsOf(data).map((model) => at("/api/logged-models", model)));
   const models = left.flatMap((answer) => (answer.data ? [answer.data] : []));
   const children = useGet<Page<Run>>(query("/api/runs", { parent: id, limit: 1000 })).data?.items ?? [];
-  const steps = data?.steps ?? [];
-  const hits = steps.filter((step) => step.state === "cached").length;
+  const isRunning = data?.state === "running";
+  const isPipeline = data?.kind === "pipeline";
+  const graph = useGet<StepGraph>(isPipeline ? at("/api/runs", id, "graph") : null, isRunning ? LOOK_MS : 0).data;
   const failure = typeof data?.error === "string" ? data.error : data?.error?.message;
   const name = data?.name ?? shortId(id);
   return (
@@ -70,17 +74,48 @@ export function RunPage({ id }: { id: string }) {
       above={
         <>
           {failure && <ErrorNote error={new Error(failure)} what="This run failed." />}
-          {steps.length > 0 && (
-            <p class="lead">
-              {hits === steps.length
-                ? "Every step was a hit: nothing had changed, nothing was computed again."
-                : `${hits} of ${count(steps.length)} steps were hits; the others ran because ${reasons(steps)}.`}
-            </p>
-          )}
+          {isPipeline && data && <Resumable run={data} />}
+          {graph && !isRunning && !failure && <Told graph={graph} />}
         </>
       }
-      tabs={data ? tabsOf(data, children, models) : []}
+      tabs={data ? tabsOf(data, children, models, graph) : []}
     />
+  );
+}
+
+const LOOK_MS = 1000; // what is under way is told by signs of life, which are no events
+
+/** Why what ran did run, in one sentence. */
+function Told({ graph }: { graph: StepGraph }) {
+  const { total, done, hits } = progressOf(graph.nodes);
+  if (!total || !done) return null;
+  return (
+    <p class="lead">
+      {hits === total
+        ? "Every step was a hit: nothing had changed, nothing was computed again."
+        : `${hits} of ${count(total)} steps were hits; the others ran because ${reasons(graph.nodes)}.`}
+    </p>
+  );
+}
+
+/** A run that failed, or whose process gives no sign of life, goes on by one command; what is done stays done. */
+function Resumable({ run }: { run: Run }) {
+  const isRunning = run.state === "running";
+  const lease = useGet<Lease>(isRunning ? at("/api/runs", run.id, "lease") : null, isRunning ? LOOK_MS * 10 : 0).data;
+  const isLost = isRunning && lease?.leased_until ? Date.parse(lease.leased_until) < Date.now() : false;
+  if (!isLost && run.state !== "failed" && run.state !== "killed") return null;
+  return (
+    <div class="next-steps">
+      {isLost ? (
+        <span>
+          <State state="watch" small /> Its process has given no sign of life since <When at={lease?.leased_until} />. Carry it
+          on:
+        </span>
+      ) : (
+        <span class="quiet">Carry the same run on; steps that are done stay as they are:</span>
+      )}
+      <Command text={`mainstay resume ${run.id}`} />
+    </div>
   );
 }
 
@@ -101,21 +136,44 @@ function filesOf(run: Run, models: LoggedModel[]): Artifact[] {
   ];
 }
 
-function tabsOf(run: Run, children: Run[], models: LoggedModel[]) {
-  const steps = run.steps ?? [];
+function tabsOf(run: Run, children: Run[], models: LoggedModel[], graph: StepGraph | undefined) {
   const metrics = Object.keys(run.metrics ?? {}).filter((key) => !isImportance(key));
   const own = metrics.filter((key) => !isSystem(key));
   const machine = metrics.filter(isSystem);
   const nested = children.filter((child) => child.kind !== "step");
   const files = filesOf(run, models);
   return [
-    ...(steps.length ? [{ id: "steps", label: "Steps", count: steps.length, body: () => <Steps steps={steps} /> }] : []),
+    ...(run.kind === "pipeline"
+      ? [
+          {
+            id: "steps",
+            label: "Steps",
+            count: graph?.nodes.length,
+            body: () =>
+              graph?.nodes.length ? (
+                <Steps run={run} graph={graph} now={Date.parse(run.started_at ?? "")} />
+              ) : graph ? (
+                <Empty title="No step is known yet">The steps appear here as soon as the run has planned them.</Empty>
+              ) : (
+                <Skeleton rows={8} tall />
+              ),
+          },
+          {
+            id: "log",
+            label: "Log",
+            body: () => <LogLines run={run.id} steps={(graph?.nodes ?? []).map((node) => node.name)} />,
+          },
+        ]
+      : []),
     {
       id: "results",
       label: "Results",
       count: own.length || undefined,
       body: () => <Results run={run} metrics={own} steps={children.filter((child) => child.kind === "step")} />,
     },
+    ...(run.kind === "step" && run.parent && run.name
+      ? [{ id: "log", label: "Log", body: () => <LogLines run={run.parent ?? ""} steps={[]} step={run.name ?? ""} /> }]
+      : []),
     ...(own.length ? [{ id: "curves", label: "Curves", body: () => <RunCurves run={run} metrics={own} /> }] : []),
     ...(machine.length ? [{ id: "system", label: "System", body: () => <RunCurves run={run} metrics={machine} /> }] : []),
     ...(nested.length

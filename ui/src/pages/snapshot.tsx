@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // A snapshot: one immutable state of a dataset, column by column as it was profiled.
-import { at, useGet } from "../api.ts";
+import { at, query, useGet } from "../api.ts";
 import { bytes, count, figure, isNumber, kindWords, percent, period, plain } from "../format.ts";
 import { Histogram } from "../parts/distribution.tsx";
-import { Empty } from "../parts/notice.tsx";
+import { FileTree } from "../parts/filetree.tsx";
+import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { State } from "../parts/pill.tsx";
+import { UsersOf } from "../parts/users.tsx";
 import { FactList, Id, Person, Subject, Unknown, When } from "../parts/words.tsx";
-import type { ProfileColumn, Snapshot } from "../types.ts";
+import type { Artifact, Page, ProfileColumn, Reference, Snapshot } from "../types.ts";
 
 export function SnapshotPage({ id }: { id: string }) {
   const { data, error } = useGet<Snapshot>(at("/api/snapshots", id));
   const columns = data?.profile?.columns ?? [];
-  const warnings = Array.isArray(data?.warnings) ? data.warnings : [];
+  const warnings = data?.warnings ?? [];
+  const isFiles = data?.kind === "files";
   return (
     <ObjectPage
       subject={`snapshot:${id}`}
@@ -22,11 +25,12 @@ export function SnapshotPage({ id }: { id: string }) {
       made={data?.created_at}
       loading={!data}
       error={error}
-      state={data ? "ok" : undefined}
+      state={data ? (warnings.length ? "watch" : "ok") : undefined}
+      wide
       aside={
         <>
           <span>
-            rows <b>{count(data?.rows)}</b>
+            {isFiles ? "files" : "rows"} <b>{count(data?.rows)}</b>
           </span>
           <span>
             size <b>{bytes(data?.size)}</b>
@@ -38,7 +42,9 @@ export function SnapshotPage({ id }: { id: string }) {
           )}
         </>
       }
+      above={data?.reference && <ReferenceNote reference={data.reference} />}
       tabs={[
+        ...(isFiles ? [{ id: "files", label: "Files", count: data?.rows, body: () => <Files snapshot={id} /> }] : []),
         {
           id: "profile",
           label: "Profile",
@@ -91,9 +97,47 @@ export function SnapshotPage({ id }: { id: string }) {
             />
           ),
         },
+        { id: "used", label: "Used by", body: () => <UsersOf snapshot={id} /> },
         { id: "origin", label: "Origin", body: () => data && <Origin snapshot={data} /> },
       ]}
     />
+  );
+}
+
+/** Where the rows are, if they are not here, and whether they can be relied on. */
+function ReferenceNote({ reference }: { reference: Reference }) {
+  return (
+    <p class="lead">
+      <State state={reference.is_pinned ? "ok" : "watch"} small />{" "}
+      {reference.is_pinned ? (
+        <>
+          Its rows stay at <code>{reference.uri}</code>, where {reference.system} keeps version {reference.version} as it was.
+        </>
+      ) : (
+        <>
+          Its rows are read from <code>{reference.uri}</code>, where nothing keeps them as they were: they may change or go, and
+          whatever is made from them carries this warning.
+        </>
+      )}
+    </p>
+  );
+}
+
+const MOST_FILES = 1000;
+
+function Files({ snapshot }: { snapshot: string }) {
+  const { data, error } = useGet<Page<Artifact>>(query(at("/api/snapshots", snapshot, "files"), { limit: MOST_FILES }));
+  if (error) return <ErrorNote error={error} />;
+  if (!data) return <Skeleton rows={6} />;
+  return (
+    <>
+      <FileTree files={data.items} />
+      {data.next && (
+        <p class="quiet">
+          The first {count(MOST_FILES)} files. <code>mainstay datasets checkout {snapshot} FOLDER</code> brings all of them.
+        </p>
+      )}
+    </>
   );
 }
 
@@ -119,18 +163,6 @@ function Origin({ snapshot }: { snapshot: Snapshot }) {
         ["contract version", plain(snapshot.contract_version)],
         ["digest", <Id id={snapshot.digest} label="digest" />],
         ["bytes", <Id id={snapshot.blob} label="blob digest" />],
-        [
-          "used by",
-          snapshot.used_by?.length ? (
-            snapshot.used_by.map((user) => (
-              <span key={user} class="gap-right">
-                <Subject subject={user} />
-              </span>
-            ))
-          ) : (
-            <span class="quiet">nothing yet</span>
-          ),
-        ],
         [
           "made from",
           snapshot.parents?.length ? (

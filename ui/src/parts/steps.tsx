@@ -1,53 +1,124 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of a pipeline's run as a graph: which were hits, why the others ran, what each made.
+// The steps of a pipeline's run as a graph: how far it is, which were hits, why the others ran, how many rows passed. Below it
+// the same as a table, and of the step that is chosen what its key is made of and what it made.
 import type { ComponentChildren } from "preact";
-import { bytes, count, duration, isNumber, plain, toneOf } from "../format.ts";
+import { bytes, count, duration, isNumber, kindWords, plain, plural, toneOf, type Tone } from "../format.ts";
 import { useParam } from "../router.ts";
-import type { Step } from "../types.ts";
+import { gather, isGiven, progressOf, stateOf, stepOf, type Box } from "../stepgraph.ts";
+import type { Run, Step, StepGraph, StepNode } from "../types.ts";
 import { Graph } from "./graph.tsx";
 import { Icon } from "./icons.tsx";
+import { Command, ErrorNote } from "./notice.tsx";
 import { Sign } from "./pill.tsx";
-import { FactList, Id, Subject } from "./words.tsx";
+import { Table, type Column } from "./table.tsx";
+import { FactList, Id, Subject, When } from "./words.tsx";
 
 const WHY: Record<string, string> = {
   hit: "hit",
-  new: "new",
+  new: "never run before",
   code: "code changed",
+  unrelated: "unrelated code changed",
   input: "input changed",
   param: "parameter changed",
   environment: "environment changed",
+  expired: "its result had expired",
 };
 
-export function reasons(steps: Step[]): string {
-  const words = [
-    ...new Set(
-      steps.filter((step) => step.state !== "cached").map((step) => WHY[step.why ?? ""] ?? step.why ?? "that is not recorded"),
-    ),
-  ];
-  const said = words.map((word) => (word === "new" ? "they were new" : `their ${word}`));
+const BECAUSE: Record<string, string> = {
+  new: "they were new",
+  unrelated: "unrelated code of their files changed",
+  expired: "their result had expired",
+};
+
+function whyWords(why: string | null | undefined): string {
+  return WHY[why ?? ""] ?? why ?? "";
+}
+
+export function reasons(steps: { state?: string; why?: string | null }[]): string {
+  const ran = steps.filter((step) => step.state !== "cached" && step.why);
+  const words = [...new Set(ran.map((step) => step.why ?? ""))];
+  const said = words.map((why) => BECAUSE[why] ?? `their ${whyWords(why)}`);
   return said.length > 1 ? `${said.slice(0, -1).join(", ")} or ${said.at(-1)}` : (said[0] ?? "that is not recorded");
 }
 
-export function Steps({ steps }: { steps: Step[] }) {
+/** Waiting for its turn is no trouble, and a hit is no work. */
+function stepTone(state: string | undefined): Tone {
+  return state === "waiting" || state === "cached" || state === "given" ? "plain" : toneOf(state);
+}
+
+const STYLES: Record<string, string> = {
+  cached: "node-hit",
+  given: "node-hit",
+  failed: "node-failed",
+  running: "node-running",
+  waiting: "node-waiting",
+};
+
+export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: number }) {
   const [chosen, choose] = useParam("step");
-  const open = steps.find((step) => step.name === chosen);
-  const edges = steps.flatMap((step) => (step.upstream ?? []).map((from) => ({ from, to: step.name })));
-  const nodes = steps.map((step) => ({
-    id: step.name,
-    label: `${step.name}: ${step.state ?? "unknown"}, ${WHY[step.why ?? ""] ?? step.why ?? ""}`,
-    style: step.state === "cached" ? "node-hit" : step.state === "failed" ? "node-failed" : "",
-    body: <StepBody step={step} />,
+  const [apart, setApart] = useParam("calls");
+  const gathered = gather(graph);
+  const { boxes, flows } = apart ? gather(graph, true) : gathered;
+  const open = boxes.find((box) => box.id === chosen || box.calls.some((call) => call.name === chosen));
+  const nodes = boxes.map((box) => ({
+    id: box.id,
+    label: labelOf(box),
+    style: STYLES[stateOf(box.calls)] ?? "",
+    body: <StepBody box={box} />,
+  }));
+  const edges = flows.map(({ from, to, rows }) => ({
+    from,
+    to,
+    label: isNumber(rows) ? plural(rows, "row") : undefined,
   }));
   return (
     <div class="stack">
-      <Graph
-        nodes={nodes}
-        edges={edges}
-        label="Steps of this run"
-        chosen={chosen}
-        choose={(name) => choose(name === chosen ? "" : name)}
-      />
-      {open ? <StepPanel step={open} /> : <p class="quiet">Choose a step to see its cache key and what it made.</p>}
+      <div>
+        <div class="steps-head">
+          <ProgressLine nodes={graph.nodes} isRunning={run.state === "running"} />
+          {gathered.boxes.length < graph.nodes.length && (
+            <label class="check push">
+              <input type="checkbox" checked={!!apart} onChange={(event) => setApart(event.currentTarget.checked ? "apart" : "")} />
+              A box for each call
+            </label>
+          )}
+        </div>
+        <Graph
+          nodes={nodes}
+          edges={edges}
+          label="Steps of this run"
+          chosen={open?.id ?? ""}
+          choose={(id) => choose(id === open?.id ? "" : id)}
+        />
+      </div>
+      {open && <BoxPanel run={run} box={open} />}
+      <StepTable graph={graph} now={now} />
+    </div>
+  );
+}
+
+function ProgressLine({ nodes, isRunning }: { nodes: StepNode[]; isRunning: boolean }) {
+  const { total, done, hits, running, failed } = progressOf(nodes);
+  const said = [
+    `${count(done)} of ${plural(total, "step")} done`,
+    hits ? `${count(hits)} by a hit` : "",
+    running ? `${count(running)} running` : "",
+    failed ? `${count(failed)} failed` : "",
+  ].filter(Boolean);
+  return (
+    <div class="progress-line">
+      <div
+        class={`progress${failed ? " progress-failed" : ""}`}
+        role="progressbar"
+        aria-label="Steps that are done"
+        aria-valuemin={0}
+        aria-valuemax={total}
+        aria-valuenow={done}
+        aria-valuetext={said.join(", ")}
+      >
+        <i style={{ width: `${total ? (done / total) * 100 : 0}%` }} />
+      </div>
+      <span class={isRunning ? "" : "quiet"}>{said.join(" · ")}</span>
     </div>
   );
 }
@@ -57,85 +128,230 @@ function shortName(name: string): string {
   return name.replace(/^[A-Za-z_]\w*\.(?=[A-Za-z_])/, "");
 }
 
-function StepBody({ step }: { step: Step }) {
-  const rows = step.outputs?.find((output) => isNumber(output.rows))?.rows;
+function secondsOf(calls: StepNode[]): number | null {
+  const known = calls.map((call) => call.seconds).filter(isNumber);
+  return known.length ? known.reduce((sum, seconds) => sum + seconds, 0) : null;
+}
+
+/** What a box says of its calls in one line: why they ran, or that they did not. */
+function saidOf(calls: StepNode[]): string {
+  const state = stateOf(calls);
+  if (state === "cached") return "hit, reused";
+  if (state === "waiting") return "waiting";
+  if (state === "given") return "there before";
+  if (state === "failed" && calls.length === 1) return "failed";
+  if (calls.length === 1) return state === "running" ? "running" : whyWords(calls[0]?.why) || "ran";
+  const { done, hits, running, failed } = progressOf(calls);
+  return [
+    `${count(done)} of ${count(calls.length)} done`,
+    hits ? plural(hits, "hit") : "",
+    running ? `${count(running)} running` : "",
+    failed ? `${count(failed)} failed` : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function labelOf(box: Box): string {
+  const times = box.calls.length > 1 ? `, ${count(box.calls.length)} calls` : "";
+  const why = box.calls.length === 1 ? whyWords(box.calls[0]?.why) : saidOf(box.calls);
+  return `${box.name}${times}: ${stateOf(box.calls)}${why ? `, ${why}` : ""}`;
+}
+
+function StepBody({ box }: { box: Box }) {
+  const state = stateOf(box.calls);
+  const seconds = secondsOf(box.calls);
   return (
     <>
       <span class="node-name">
-        <Sign tone={step.state === "cached" ? "plain" : toneOf(step.state)} label={step.state ?? "unknown"} size={12} />
-        {shortName(step.name)}
+        <Sign tone={stepTone(state)} label={state} size={12} />
+        {shortName(box.name)}
+        {box.calls.length > 1 && <span class="node-times">× {count(box.calls.length)}</span>}
       </span>
       <span class="node-line">
-        {step.state === "cached" ? (
-          <>
-            <Icon name="bolt" size={12} />
-            hit, reused
-          </>
-        ) : (
-          (WHY[step.why ?? ""] ?? step.why ?? "ran")
-        )}
+        {state === "cached" && <Icon name="bolt" size={12} />}
+        {saidOf(box.calls)}
       </span>
-      <span class="node-line quiet">
-        {step.state === "cached" ? "0 s" : duration(step.seconds)}
-        {isNumber(rows) && ` · ${count(rows)} rows`}
-      </span>
+      <span class="node-line quiet">{state === "cached" ? "nothing computed" : isNumber(seconds) ? duration(seconds) : "–"}</span>
     </>
   );
 }
 
-function StepPanel({ step }: { step: Step }) {
+function BoxPanel({ run, box }: { run: Run; box: Box }) {
+  const [only] = box.calls;
+  if (box.calls.length === 1 && only) return <CallPanel run={run} call={only} />;
   return (
-    <section class="panel" aria-label={step.name}>
+    <section class="panel" aria-label={box.name}>
       <header class="panel-head">
-        <h2 class="minor">{step.name}</h2>
-        {step.run_id && <a href={`/runs/${step.run_id}`}>its own run</a>}
-        {step.hit_of && (
+        <h2 class="minor">{box.name}</h2>
+        <span class="quiet">{plural(box.calls.length, "call")}, side by side</span>
+      </header>
+      <Table name="calls" label={`calls of ${box.name}`} rows={box.calls} columns={CALL_COLUMNS} href={runHref} />
+    </section>
+  );
+}
+
+function runHref(call: StepNode): string | null {
+  if (isGiven(call)) return `/snapshots/${call.name}`;
+  return call.run_id ? `/runs/${call.run_id}` : null;
+}
+
+function CallPanel({ run, call }: { run: Run; call: StepNode }) {
+  const step: Step | undefined = run.steps?.find((one) => one.name === call.name);
+  return (
+    <section class="panel" aria-label={call.name}>
+      <header class="panel-head">
+        <h2 class="minor">{call.name}</h2>
+        {call.run_id && <a href={`/runs/${call.run_id}`}>its own run</a>}
+        {isGiven(call) && <a href={`/snapshots/${call.name}`}>the snapshot</a>}
+        {call.hit_of && (
           <span class="quiet">
-            first made by <Subject subject={step.hit_of.includes(":") ? step.hit_of : `run:${step.hit_of}`} />
+            first made by <Subject subject={`run:${call.hit_of}`} />
           </span>
         )}
       </header>
+      {call.error && (
+        <>
+          <ErrorNote error={new Error(call.error)} what="This step failed." />
+          <p class="quiet">Its inputs were kept. The same call again, here, with a debugger:</p>
+          <Command text={`mainstay debug ${run.id} '${call.name}'`} />
+        </>
+      )}
       <FactList
         facts={[
-          ["cache key", <Id id={step.key} label="cache key" />],
-          ...Object.entries(step.key_parts ?? {}).map(([name, value]): [string, ComponentChildren] => [
-            name,
-            typeof value === "string" && value.length > 20 ? <Id id={value} label={name} /> : plain(value),
+          ["why it ran, or not", whyWords(call.why) || "not known yet"],
+          ["cache key", call.key ? <Id id={call.key} label="cache key" /> : "not known yet"],
+          ...Object.entries(step?.key_parts ?? {}).map(([name, value]): [string, ComponentChildren] => [
+            kindWords(name),
+            typeof value === "string" && value.length > 20 ? <Id id={value} label={name} /> : <Part value={value} />,
           ]),
         ]}
       />
-      {step.outputs?.length ? (
-        <div class="table-frame">
-          <table aria-label="Outputs of the step">
-            <thead>
-              <tr>
-                <th scope="col">Made</th>
-                <th scope="col">Kind</th>
-                <th scope="col" class="right">
-                  Rows
-                </th>
-                <th scope="col" class="right">
-                  Size
-                </th>
-                <th scope="col">Digest</th>
-              </tr>
-            </thead>
-            <tbody>
-              {step.outputs.map((output, index) => (
-                <tr key={index}>
-                  <td>{output.name ?? `output ${index + 1}`}</td>
-                  <td>{output.kind ?? "–"}</td>
-                  <td class="right">{isNumber(output.rows) ? count(output.rows) : "–"}</td>
-                  <td class="right">{bytes(output.size)}</td>
-                  <td>
-                    <Id id={output.digest} label="digest" />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      ) : null}
+      {call.outputs?.length ? <Outputs call={call} /> : null}
     </section>
   );
+}
+
+const LONGEST_PART = 240;
+
+/** A part of the key in one line; what is long is opened on demand. */
+function Part({ value }: { value: unknown }) {
+  const text = plain(value) || "none";
+  if (text.length <= LONGEST_PART) return <span class="wrap">{text}</span>;
+  return (
+    <details>
+      <summary>{text.slice(0, 80)} …</summary>
+      <span class="wrap">{text}</span>
+    </details>
+  );
+}
+
+function Outputs({ call }: { call: StepNode }) {
+  return (
+    <div class="table-frame">
+      <table aria-label="Outputs of the step">
+        <thead>
+          <tr>
+            <th scope="col">Made</th>
+            <th scope="col">Kind</th>
+            <th scope="col" class="right">
+              Rows
+            </th>
+            <th scope="col" class="right">
+              Size
+            </th>
+            <th scope="col">Digest</th>
+          </tr>
+        </thead>
+        <tbody>
+          {call.outputs?.map((output, index) => (
+            <tr key={index}>
+              <td>{output.name ?? `output ${index + 1}`}</td>
+              <td>{output.kind ?? "–"}</td>
+              <td class="right">{isNumber(output.rows) ? count(output.rows) : "–"}</td>
+              <td class="right">{bytes(output.size)}</td>
+              <td>
+                <Id id={output.digest} label="digest" />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+const STATE: Column<StepNode> = {
+  key: "state",
+  label: "State",
+  value: (call) => call.state,
+  cell: (call) => (
+    <span class="state-word">
+      <Sign tone={stepTone(stateOf([call]))} label="" size={12} />
+      {call.state === "cached" ? "hit" : isGiven(call) ? "there before" : call.state}
+    </span>
+  ),
+};
+
+const CALL_COLUMNS: Column<StepNode>[] = [
+  { key: "name", label: "Call", value: (call) => call.name },
+  STATE,
+  { key: "why", label: "Why", value: (call) => whyWords(call.why) || "–", cell: (call) => <Why call={call} /> },
+  { key: "took", label: "Took", value: (call) => call.seconds, cell: (call) => tookOf(call), right: true },
+  {
+    key: "rows",
+    label: "Rows",
+    value: (call) => call.rows,
+    cell: (call) => (isNumber(call.rows) ? count(call.rows) : "–"),
+    right: true,
+  },
+];
+
+function tookOf(call: StepNode): string {
+  return call.state === "cached" ? "–" : isNumber(call.seconds) ? duration(call.seconds) : "–";
+}
+
+function Why({ call }: { call: StepNode }) {
+  if (call.hit_of)
+    return (
+      <span>
+        made before by <Subject subject={`run:${call.hit_of}`} />
+      </span>
+    );
+  if (call.state === "cached") return <>its bytes were here already</>;
+  return <>{whyWords(call.why) || "–"}</>;
+}
+
+/** The graph for those who read it better as rows, or cannot see it. */
+function StepTable({ graph, now }: { graph: StepGraph; now: number }) {
+  const sources = new Map<string, string[]>();
+  for (const edge of graph.edges) {
+    const known = sources.get(edge.target) ?? [];
+    const name = shortName(stepOf(edge.source));
+    if (!known.includes(name)) sources.set(edge.target, [...known, name]);
+  }
+  const columns: Column<StepNode>[] = [
+    { key: "name", label: "Step", value: (call) => call.name, cell: (call) => shortName(call.name) },
+    ...CALL_COLUMNS.slice(1),
+    {
+      key: "after",
+      roomy: true,
+      label: "Uses",
+      value: (call) => sources.get(call.name)?.join(", ") ?? "–",
+    },
+    {
+      key: "started",
+      roomy: true,
+      label: "Began",
+      value: (call) => call.started_at,
+      cell: (call) => (call.started_at ? <Since at={call.started_at} now={now} /> : "–"),
+    },
+  ];
+  return <Table name="s" label="steps" rows={graph.nodes} columns={columns} href={runHref} />;
+}
+
+/** When a step began, from the beginning of its run: "+3.2 s". */
+function Since({ at, now }: { at: string; now: number }) {
+  const seconds = (Date.parse(at) - now) / 1000;
+  return Number.isNaN(seconds) || seconds < 0 ? <When at={at} /> : <span title={at}>+{duration(seconds)}</span>;
 }

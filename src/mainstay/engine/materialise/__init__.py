@@ -27,6 +27,7 @@ _ORDER = (
     "files",
     "json",
     "model",
+    "nested",
 )  # cheap questions first; whoever is not named comes before `json`
 
 
@@ -97,13 +98,19 @@ def family_of(value: Any) -> Materialiser | None:
     return next((family for family in _all() if family.accepts(value)), None)
 
 
+def is_several(value: Any) -> bool:
+    """Whether ``value`` is best kept as several results: a container of which only the parts can be stored."""
+    family = family_of(value)
+    return family is None or family.kinds == ("nested",)
+
+
 def unsupported(value: Any) -> Invalid:
     """The error for a value that cannot be kept."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     return Invalid(
         f"a {kind} cannot be stored. Three ways out: pass on a table (Arrow, pandas, Polars), an array, a fitted model,"
         " a Path, or a dict, list, dataclass or scalar made of plain values; make the object inside the step that uses"
-        " it; or write a materialiser for it (a class under `@mainstay.engine.materialise.materialiser(...)`).",
+        " it; or write a materialiser for it (a class under `@ms.materialiser(...)`).",
         type=kind,
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain values as canonical JSON: scalars, lists, dicts, dates, enums, dataclasses, named tuples, nested as they come.
+"""Plain values as canonical JSON: scalars, lists, dicts, dates, enums, dataclasses, records, nested as they come.
 
 What JSON has no word for is written as an object with one key that begins with ``$``; a dict that has such a key itself
 is written as pairs. Classes are found again by name among the modules that are already imported: reading imports
@@ -61,17 +61,21 @@ def dumps(value: Any) -> bytes:
     """Canonical bytes of ``value``.
 
     Raises:
-        Unplain: it holds something that is not a plain value.
+        Unplain: it holds something that is not a plain value. Invalid: a text in it is no Unicode.
 
     >>> dumps({"when": date(2013, 1, 1), "share": 0.5})
     b'{"share":0.5,"when":{"$date":"2013-01-01"}}'
     """
-    return canonical_json(_encode(value))
+    try:
+        return canonical_json(_encode(value))
+    except UnicodeEncodeError as error:
+        text = "a text holds half a character, which cannot be stored; decode it from its bytes anew."
+        raise Invalid(text) from error
 
 
 def loads(content: bytes) -> Any:
     """The value of ``content``; raises Invalid where a class is not imported any more."""
-    return _decode(json.loads(content))
+    return decode(json.loads(content))
 
 
 _TEXTS: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
@@ -106,13 +110,17 @@ def _encode_dict(value: dict[Any, Any]) -> Any:
 
 
 def _encode_rest(value: Any) -> Any:
+    if isinstance(value, enum.Flag):
+        return {"$flag": [class_name(type(value)), value.value]}
     if isinstance(value, enum.Enum):
-        return {"$enum": [_class_name(type(value)), value.name]}
+        return {"$enum": [class_name(type(value)), value.name]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"$dataclass": [_class_name(type(value)), fields]}
+        return {"$dataclass": [class_name(type(value)), fields]}
+    if (names := _field_names(value)) is not None:
+        return {"$record": [class_name(type(value)), {name: _encode(getattr(value, name)) for name in names}]}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {"$named": [_class_name(type(value)), [_encode(item) for item in value]]}
+        return {"$named": [class_name(type(value)), [_encode(item) for item in value]]}
     if type(value) is tuple:
         return {"$tuple": [_encode(item) for item in value]}
     if type(value) in (set, frozenset):
@@ -121,6 +129,10 @@ def _encode_rest(value: Any) -> Any:
                 (_encode(item) for item in value), key=canonical_json
             )
         }
+    if type(value) is range:
+        return {"$range": [value.start, value.stop, value.step]}
+    if type(value) is complex:
+        return {"$complex": [_encode(value.real), _encode(value.imag)]}
     if type(value) is timedelta:
         return {"$timedelta": [value.days, value.seconds, value.microseconds]}
     for kind, (tag, write, _) in _TEXTS.items():
@@ -132,14 +144,15 @@ def _encode_rest(value: Any) -> Any:
     raise Unplain(value)
 
 
-def _decode(value: Any) -> Any:
+def decode(value: Any) -> Any:
+    """The value behind JSON as `dumps` writes it."""
     if isinstance(value, list):
-        return [_decode(item) for item in value]
+        return [decode(item) for item in value]
     if not isinstance(value, dict):
         return value
     tag = next(iter(value), "")
     if not tag.startswith("$"):
-        return {key: _decode(item) for key, item in value.items()}
+        return {key: decode(item) for key, item in value.items()}
     return _decode_tag(tag, value[tag])
 
 
@@ -148,25 +161,34 @@ def _decode_tag(tag: str, body: Any) -> Any:
         return _READERS[tag](body)
     if tag == "$float":
         return float(body)
+    if tag == "$range":
+        return range(*body)
+    if tag == "$complex":
+        return complex(*map(decode, body))
     if tag == "$timedelta":
         return timedelta(*body)
+    if tag == "$flag":
+        return class_of(body[0])(body[1])
+    if tag == "$record":
+        return _record(class_of(body[0]), decode(body[1]))
     if tag == "$enum":
-        return _class(body[0])[body[1]]
+        return class_of(body[0])[body[1]]
     if tag == "$dataclass":
-        return _dataclass(_class(body[0]), _decode(body[1]))
+        return restored(class_of(body[0]), decode(body[1]))
     if tag == "$named":
-        return _class(body[0])(*_decode(body[1]))
+        return class_of(body[0])(*decode(body[1]))
     if tag == "$dict":
-        return {_decode(key): _decode(item) for key, item in body}
+        return {decode(key): decode(item) for key, item in body}
     makers: dict[str, Callable[[Any], Any]] = {"$tuple": tuple, "$set": set, "$frozenset": frozenset}
     if tag in makers:
-        return makers[tag](_decode(body))
+        return makers[tag](decode(body))
     raise Invalid(
         f"the stored value has a part marked {tag!r}, which this version of Mainstay does not know; upgrade it."
     )
 
 
-def _dataclass(kind: Any, fields: dict[str, Any]) -> Any:
+def restored(kind: Any, fields: dict[str, Any]) -> Any:
+    """An instance of a dataclass with these fields."""
     # Past __init__: a value that existed is restored as it was, whatever its constructor checks or computes today.
     made = object.__new__(kind)
     for name, value in fields.items():
@@ -174,7 +196,26 @@ def _dataclass(kind: Any, fields: dict[str, Any]) -> Any:
     return made
 
 
-def _class_name(kind: type) -> str:
+def _field_names(value: Any) -> tuple[str, ...] | None:
+    """Fields of a msgspec Struct or a pydantic model, without importing either."""
+    kind = type(value)
+    if isinstance(names := getattr(kind, "__struct_fields__", None), tuple):
+        return names
+    is_model = hasattr(kind, "model_construct") and isinstance(getattr(kind, "model_fields", None), dict)
+    return tuple(kind.model_fields) if is_model else None
+
+
+def _record(kind: Any, fields: dict[str, Any]) -> Any:
+    # A model that existed is not validated again: what its rules are today is not what they were.
+    return kind.model_construct(**fields) if hasattr(kind, "model_construct") else kind(**fields)
+
+
+def class_name(kind: type) -> str:
+    """How a class is written down, to be found again by ``class_of``.
+
+    Raises:
+        Invalid: it is made inside a function.
+    """
     module = kind.__module__
     if module == "__main__":  # a script and an import of the same file write the same bytes
         module = Path(getattr(sys.modules["__main__"], "__file__", None) or "__main__").stem
@@ -185,7 +226,12 @@ def _class_name(kind: type) -> str:
     return f"{module}:{kind.__qualname__}"
 
 
-def _class(name: str) -> Any:
+def class_of(name: str) -> Any:
+    """The class of that name, among the modules that are imported.
+
+    Raises:
+        Invalid: it is not, or is no class of data.
+    """
     module, _, qualified = name.partition(":")
     found: Any = sys.modules.get(module)
     main = sys.modules.get("__main__")
@@ -197,6 +243,8 @@ def _class(name: str) -> Any:
         issubclass(found, enum.Enum)
         or dataclasses.is_dataclass(found)
         or (issubclass(found, tuple) and hasattr(found, "_fields"))
+        or hasattr(found, "__struct_fields__")
+        or hasattr(found, "model_construct")
     )
     if not is_data:
         raise Invalid(

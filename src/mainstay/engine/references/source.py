@@ -90,7 +90,9 @@ def _filesystem(place: str) -> tuple[Any, str]:
     try:
         import fsspec  # one library for many places, and each place another one: only for whoever has them
     except ImportError as error:
-        raise Unavailable(f"{place} is an address, which fsspec reads: pip install fsspec.") from error
+        raise Unavailable(
+            f"{place} is an address, which the extra `fsspec` reads: pip install 'mainstay[fsspec]'."
+        ) from error
     try:
         files, inner = fsspec.core.url_to_fs(place)
     except (ImportError, ValueError) as error:

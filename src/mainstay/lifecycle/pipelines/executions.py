@@ -69,7 +69,7 @@ def commit_steps(
     """
     parent = _pipeline_run(change, pipeline_run)
     if worker is not None:
-        leases.must_hold(change, pipeline_run, worker)
+        leases.must_hold(change, pipeline_run, worker, parent)
     for step in steps:
         _check(step)
     good = [step for step in steps if step.state != "failed"]

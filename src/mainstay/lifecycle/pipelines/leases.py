@@ -75,14 +75,14 @@ def renew(
     return replace(held, leased_until=until, running=tuple(running), outline=plan)
 
 
-def must_hold(view: View, run_id: str, worker: str) -> Lease:
-    """Pass if ``worker`` still carries the run out.
+def must_hold(view: View, run_id: str, worker: str, run: Run | None = None) -> Lease:
+    """Pass if ``worker`` still carries the run out; ``run``, if it has been read already.
 
     Raises:
         NotFound: the run was never leased. Conflict: it is another's now, or it has ended.
     """
     held = get(view, run_id)
-    state = runs.get(view, run_id).state
+    state = (run or runs.get(view, run_id)).state
     if held.worker != worker or state != "running":
         raise Conflict(
             f"run {run_id} is {state} and carried out by {held.worker}, not by {worker}: it went on without this process. "

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Double, Index, Integer, Row, String, Table, Text, delete, func, select, update
+from sqlalchemy import Column, Double, Index, Integer, Row, String, Table, Text, bindparam, delete, func, select, update
 
 from mainstay.domain.pipelines import Input, Lease, Line, Output, Pipeline, Published, Step
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
@@ -124,9 +124,16 @@ def steps_of(view: View, pipeline_run: str) -> list[Step]:
 
 def committed(view: View, pipeline_run: str, keys: Sequence[str]) -> dict[tuple[str, str], Step]:
     """The good executions of these very calls that are on record, by name and key."""
-    c = step_executions.c
-    query = select(step_executions).where(c.pipeline_run == pipeline_run, c.key.in_(keys), c.state != "failed")
-    return {(row.name, row.key): _step(row) for row in view.rows(query)}
+    rows = view.rows(_COMMITTED, {"run": pipeline_run, "wanted": list(keys)}) if keys else ()
+    return {(row.name, row.key): _step(row) for row in rows}
+
+
+# Asked at every step: made once, as putting a query together takes longer than asking it.
+_COMMITTED = select(step_executions).where(
+    step_executions.c.pipeline_run == bindparam("run"),
+    step_executions.c.key.in_(bindparam("wanted", expanding=True)),
+    step_executions.c.state != "failed",
+)
 
 
 def last_good(view: View, pipeline: str, name: str) -> Step | None:
@@ -143,14 +150,22 @@ def step_names(view: View, pipeline: str) -> list[str]:
 
 
 def published(view: View, keys: Sequence[str]) -> list[Published]:
-    query = select(step_cache).where(step_cache.c.key.in_(keys)).order_by(step_cache.c.key)
-    return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in view.rows(query)]
+    rows = view.rows(_PUBLISHED, {"wanted": list(keys)})
+    return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in rows]
+
+
+_PUBLISHED = (
+    select(step_cache).where(step_cache.c.key.in_(bindparam("wanted", expanding=True))).order_by(step_cache.c.key)
+)
 
 
 def put_published(change: Change, new: Sequence[Published]) -> None:
     """Keep the outputs of keys, in place of any that were there."""
-    change.execute(delete(step_cache).where(step_cache.c.key.in_([each.key for each in new])))
+    change.execute(_UNPUBLISH, {"wanted": [each.key for each in new]})
     change.bulk_append(step_cache, [asdict(each) for each in new])
+
+
+_UNPUBLISH = delete(step_cache).where(step_cache.c.key.in_(bindparam("wanted", expanding=True)))
 
 
 def forget_published(change: Change, keys: Sequence[str]) -> int:
@@ -158,8 +173,11 @@ def forget_published(change: Change, keys: Sequence[str]) -> int:
 
 
 def lease(view: View, run_id: str) -> Lease | None:
-    row = view.first(select(pipeline_leases).where(pipeline_leases.c.run_id == run_id))
+    row = view.first(_LEASE, {"run": run_id})
     return row and _lease(row)
+
+
+_LEASE = select(pipeline_leases).where(pipeline_leases.c.run_id == bindparam("run"))
 
 
 def overdue(view: View, now: datetime) -> list[Lease]:

@@ -205,7 +205,7 @@ def outputs(view: View, identities: Sequence[str], types: Collection[str]) -> di
     found: dict[str, Output] = {}
     asked = np.array(sorted(identities), dtype="S32")
     for part in tables.parts_with_ids(view, min(identities), max(identities)) if identities else ():
-        output = _output(view, part.deployment, part.release)
+        output = output_of(view, part.deployment, part.release)
         if output.type not in types:
             continue
         held = _ids_of(view.blobs.path(part.blob))
@@ -216,7 +216,7 @@ def outputs(view: View, identities: Sequence[str], types: Collection[str]) -> di
 
 def error_limit(view: View, deployment: str, release: int | None) -> float | None:
     """The error that nine of ten of a release's evaluated rows stay under; None unless it answers numbers and was evaluated."""
-    if release is None or _output(view, deployment, release).type != "regression":
+    if release is None or output_of(view, deployment, release).type != "regression":
         return None
     blob = _version(view, deployment, release).evaluation_blob
     return None if blob is None else _usual_error(view.blobs.path(blob))
@@ -238,7 +238,7 @@ def wrong_since(
     Of two classes those on the wrong side of one half, of several those of another class, of numbers those that are further off
     than ``limit``; without a limit no number is wrong, and none is counted.
     """
-    if release is None or ((kind := _output(view, deployment, release).type) == "regression" and limit is None):
+    if release is None or ((kind := output_of(view, deployment, release).type) == "regression" and limit is None):
         return 0, 0
     parts = [p for p in tables.parts_of_release(view, deployment, release) if p.sealed_at >= since]
     wrong = labelled = 0
@@ -266,7 +266,8 @@ def _version(view: View, deployment: str, release: int) -> Version:
     return versions.get(view, model=live.model, number=live.version)
 
 
-def _output(view: View, deployment: str, release: int) -> Output:
+def output_of(view: View, deployment: str, release: int) -> Output:
+    """What the model of a release answers."""
     return Signature.from_json(_version(view, deployment, release).signature).output
 
 

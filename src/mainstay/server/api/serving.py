@@ -19,6 +19,7 @@ from mainstay.domain.errors import Invalid, Malformed, NotFound
 from mainstay.domain.names import parse_numbered
 from mainstay.domain.release import WHOLE, RolloutConfig
 from mainstay.domain.serving import Feedback
+from mainstay.formats.signature import Output
 from mainstay.lifecycle.governance import people
 from mainstay.lifecycle.release import releases, rollouts
 from mainstay.lifecycle.release import tables as release_tables
@@ -154,7 +155,9 @@ class PredictionOut(msgspec.Struct):
     version: str
     variant: str
     status: str
+    kind: str  # of the answer: binary, multiclass, regression; classification where nobody said how many classes
     value: float | None
+    label: str | int | float | bool | None  # of several classes the one that was said, which ``value`` is the place of
     latency_ms: float | None
     key: str | None
     source: str
@@ -314,7 +317,11 @@ def list_predictions(
 ) -> Predictions:
     """The latest predictions in the log, newest first; ``before`` an id pages backwards."""
     found = prediction_log.newest(view, deployment, limit, before)
-    items = [_prediction(row, []) for row in found]
+    outputs: dict[tuple[str, int], Output] = {}
+    for row in found:
+        if (key := (row["_deployment"], row["_release"])) not in outputs:
+            outputs[key] = prediction_log.output_of(view, *key)
+    items = [_prediction(row, [], outputs[row["_deployment"], row["_release"]]) for row in found]
     return Predictions(items=items, next=items[-1].id if len(items) == limit else None)
 
 
@@ -322,7 +329,7 @@ def list_predictions(
 def show_prediction(view: View, prediction_id: str) -> PredictionOut:
     """One prediction: the row that was asked, the answer, and what was said of it later."""
     row, told = prediction_log.get(view, prediction_id)
-    return _prediction(row, told)
+    return _prediction(row, told, prediction_log.output_of(view, row["_deployment"], row["_release"]))
 
 
 def _numbered(line: LoadedIn | CountsIn) -> dict[str, Any]:
@@ -346,8 +353,9 @@ def _brief(view: View, name: str) -> DeploymentBrief:
     )
 
 
-def _prediction(row: dict[str, Any], told: list[Feedback]) -> PredictionOut:
+def _prediction(row: dict[str, Any], told: list[Feedback], output: Output) -> PredictionOut:
     latency = row["_latency_us"]
+    is_placed = output.type == "multiclass" and row["_value"] is not None
     return PredictionOut(
         id=row["_id"],
         at=row["_at"],
@@ -357,7 +365,9 @@ def _prediction(row: dict[str, Any], told: list[Feedback]) -> PredictionOut:
         version=f"{row['_model']}/{row['_version']}",
         variant=row["_variant"],
         status=row["_status"],
+        kind=output.type,
         value=row["_value"],
+        label=(output.classes or ())[int(row["_value"])] if is_placed else None,
         latency_ms=latency / 1000 if latency is not None and row["_source"] == "http" else None,
         key=row["_key"],
         source=row["_source"],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mainstay.store.blobs import Collected, arriving, readings, sweeping
 from mainstay.store.blobs.packing import Packing
-from mainstay.store.blobs.packs import Catalogue
+from mainstay.store.blobs.packs import BYTES, Catalogue
 from mainstay.store.blobs.readings import WholeFiles, corrupt, hash_file, unknown
 
 _ABANDONED_AFTER_S = 24 * 3600
@@ -124,7 +124,17 @@ class LocalBlobs:
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """See `Blobs.missing`."""
-        return [digest for digest in digests if not self._stays(digest) or self._is_damaged(digest)]
+        asked = [digest for digest in digests if arriving.key(digest)]
+        packed = self.catalogue.find_all(asked)
+        touched = {pack: self._shelf.touch(pack) for pack in {place.pack for place in packed.values()}}
+
+        def stays(digest: str) -> bool:
+            place = packed.get(digest)
+            if place and place.kind == BYTES and touched[place.pack] and place[:2] not in self.catalogue.damaged:
+                return True  # of most there is nothing more to ask
+            return self._stays(digest) and not self._is_damaged(digest)
+
+        return [digest for digest in asked if not stays(digest)]
 
     def digests(self) -> Iterator[str]:
         """Every digest kept here, those of files in order first."""

@@ -48,6 +48,7 @@ class Packing:
         self, catalogue: Catalogue, aside: Path, ship: Callable[[Path, str], None], settle: Callable[[], None]
     ) -> None:
         self._catalogue = catalogue
+        catalogue.look()
         self._aside = aside
         self._ship = ship
         self._settle = settle
@@ -132,7 +133,7 @@ class Packing:
         return True
 
     def _is_kept(self, digest: str) -> bool:
-        for place in self._catalogue.places(digest):
+        for place in self._catalogue.known(digest):
             if place[:2] in self._catalogue.damaged:
                 continue
             if place.pack not in self._touched:

@@ -18,7 +18,7 @@ import hashlib
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -84,7 +84,7 @@ class Catalogue:
         self._token: object = None
         self._packs: dict[str, NDArray[np.void]] = {}
         self._keys = np.empty(0, np.uint64)
-        self._sorted: list[tuple[int, int]] | NDArray[np.int64] = np.empty((0, 2), np.int64)
+        self._sorted: NDArray[np.int64] = np.empty((0, 2), np.int64)
         self._names: list[str] = []
         self._recent: dict[bytes, list[Place]] = {}
         self._is_read = False
@@ -119,6 +119,42 @@ class Catalogue:
         if len(self._whole) > 10_000:
             self._whole.clear()
         self._whole[digest] = time.monotonic()
+
+    def known(self, digest: str) -> list[Place]:
+        """As `places`, of the packs that were there when somebody last looked."""
+        with self._lock:
+            return self._known(bytes.fromhex(digest))
+
+    def find_all(self, digests: Sequence[str]) -> dict[str, Place]:
+        """One place each of those that stand in packs: for thousands of questions at once."""
+        with self._lock:
+            if not self._is_read or self._may_have_more():
+                self.refresh()
+            keys = [bytes.fromhex(digest) for digest in digests]
+            found = {
+                digest: self._recent[key][-1] for digest, key in zip(digests, keys, strict=True) if key in self._recent
+            }
+            if len(self._keys) and len(keys):
+                wanted = np.frombuffer(b"".join(key[:8] for key in keys), "<u8").astype(np.uint64)
+                starts = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+                hits = np.flatnonzero(self._keys[starts] == wanted)
+                places = self._sorted[starts[hits]]
+                for pack in np.unique(places[:, 0]).tolist():
+                    here = places[:, 0] == pack
+                    name = self._names[pack]
+                    entries = self._packs[name][places[here, 1]].tolist()
+                    for asked, (key, *place) in zip(hits[here].tolist(), entries, strict=True):
+                        if key == keys[asked]:
+                            found.setdefault(digests[asked], Place(name, *place))
+                        elif others := self._known(keys[asked]):  # two digests that begin with the same eight bytes
+                            found.setdefault(digests[asked], others[0])
+            return found
+
+    def look(self) -> None:
+        """Take in packs that came from elsewhere, if any may have."""
+        with self._lock:
+            if not self._is_read or self._may_have_more():
+                self.refresh()
 
     def add(self, name: str, index: NDArray[np.void]) -> None:
         """A pack that was just written."""
@@ -165,6 +201,8 @@ class Catalogue:
 
     def _known(self, key: bytes) -> list[Place]:
         found = list(reversed(self._recent.get(key, ())))
+        if not len(self._keys):
+            return found
         start = int(np.searchsorted(self._keys, np.uint64(int.from_bytes(key[:8], "little"))))
         while start < len(self._keys) and int(self._keys[start]) == int.from_bytes(key[:8], "little"):
             pack, row = self._sorted[start]
