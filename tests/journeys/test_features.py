@@ -187,6 +187,10 @@ def test_other_code_is_another_version_and_a_rollback_brings_the_old_one_back(ho
     assert row["total"] == pytest.approx(2 * first["row"]["total"], rel=1e-12)
     assert doubled != before or row["n"] == first["row"]["n"]
 
+    assert "spend/2" in house.say("releases", "show", "payers") and "spend/2" in house.say("why", "payers#2")
+    assert json.loads(house.say("rollback", "payers", "--to", "1", "--preview", "--json"))["features"] == {
+        "from": ["spend/2"], "to": ["spend/1"],
+    }  # fmt: skip
     house.say("rollback", "payers", "--to", "1", "-m", "the factor was wrong")
     until(lambda: house.session.get("/deployments/payers")["agrees"])
     again = until(lambda: house.predict("payers", [{"customer": 7, "basket": 9.5}])[0])

@@ -88,6 +88,7 @@ def print_release(release: dict[str, Any]) -> None:
             ("state", printing.state(release["state"])),
             ("version", f"{release['model']}/{release['version']}, digest {manifest['version_digest']}"),
             ("data", words.listed(manifest["snapshots"])),
+            ("feature views", words.listed([each["view"] for each in manifest["features"]])),
             ("policy", f"{policy['name']}, version {policy['version']}"),
             ("requested", f"{words.when(release['requested_at'])} by {release['requested_by']}"),
             ("reason", release["reason"] or "none given"),

@@ -49,7 +49,7 @@ def rollback(
 
 
 def _show(change: dict[str, Any]) -> None:
-    named = [(name, change[name]) for name in ("release", "model", "snapshots", "policy", "config")]
+    named = [(name, change[name]) for name in ("release", "model", "snapshots", "features", "policy", "config")]
     printing.print_table([(name, both) for name, both in named if both["from"] != both["to"]], CHANGES)
     same = [name for name, both in named if both["from"] == both["to"]]
     if same:

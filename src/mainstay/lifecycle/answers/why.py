@@ -174,6 +174,7 @@ class Walk:
                 facts=[
                     Fact(name="digest", value=version.digest),
                     Fact(name="format", value=version.format),
+                    *_views(version),
                     *(Fact(name=name, value=value) for name, value in version.metrics.items()),
                 ],
                 href=f"/models/{model}/{number}",
@@ -410,6 +411,12 @@ class Walk:
         except MainstayError:
             return False
         return True
+
+
+def _views(version: Version) -> list[Fact]:
+    """The feature views that made inputs, if any did."""
+    pins = [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views", [])]
+    return [Fact(name="feature views", value=", ".join(pins))] if pins else []
 
 
 def _allowed(release: Release) -> list[Fact]:

@@ -139,10 +139,15 @@ def preview_rollback(view: View, *, deployment: str, to: int | None = None) -> d
         "release": {"from": now.id, "to": back.id},
         "model": {"from": before["version"], "to": after["version"]},
         "snapshots": {"from": before["snapshots"], "to": after["snapshots"]},
+        "features": {"from": _views(before), "to": _views(after)},
         "config": {"from": before["config"], "to": after["config"]},
         "policy": {"from": before["policy"], "to": after["policy"]},
         "affects": [f"deployment:{deployment}"],
     }
+
+
+def _views(manifest: dict[str, Any]) -> list[str]:
+    return [each["view"] for each in manifest["features"]]
 
 
 def rollback(change: Change, *, deployment: str, to: int | None = None) -> Rollout:

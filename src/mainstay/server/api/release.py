@@ -93,6 +93,7 @@ class Preview(msgspec.Struct):
     release: dict[str, str]
     model: dict[str, str]
     snapshots: dict[str, list[str]]
+    features: dict[str, list[str]]
     config: dict[str, Any]
     policy: dict[str, Any]
     affects: list[str]
