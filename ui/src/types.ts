@@ -367,6 +367,66 @@ export interface StepGraph {
   edges: StepEdge[];
 }
 
+export interface ColumnEffect {
+  name: string;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  sentence: string;
+}
+
+export interface Cause {
+  step: string;
+  kind: string;
+  what: string;
+  sentence: string;
+  before: string | null;
+  after: string | null;
+  lines: number | null;
+  diff: string | null;
+  columns: ColumnEffect[];
+  also: string[];
+  is_idle: boolean;
+}
+
+export interface OutputPair {
+  name: string;
+  kind: string;
+  before: string | null;
+  after: string | null;
+  rows_before: number | null;
+  rows_after: number | null;
+  is_same: boolean;
+  sentence: string;
+  columns: ColumnEffect[];
+}
+
+export interface StepPair {
+  name: string;
+  state: string;
+  sentence: string;
+  outputs: OutputPair[];
+  run_ids?: (string | null)[];
+  hit_of?: (string | null)[];
+  seconds?: (number | null)[];
+}
+
+export interface Moved {
+  name: string;
+  before: unknown;
+  after: unknown;
+}
+
+export interface Explanation {
+  is_same: boolean;
+  sentence: string;
+  causes: Cause[];
+  without_effect: Cause[];
+  steps: StepPair[];
+  params: Moved[];
+  packages: Moved[];
+  metrics: Moved[];
+}
+
 export interface Lease {
   worker?: string;
   leased_until?: string | null;
