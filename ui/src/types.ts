@@ -505,6 +505,90 @@ export interface Pipeline {
   owner?: string;
 }
 
+export interface Schedule {
+  name: string;
+  pipeline?: string;
+  params?: Facts;
+  cron?: string | null;
+  every?: string | null;
+  timezone?: string;
+  catch_up?: string;
+  owner?: string;
+  state?: string;
+  next_at?: string | null;
+  created_at?: string;
+  created_by?: string;
+}
+
+export interface Firing {
+  logical_time: string;
+  fired_at?: string;
+  event?: number;
+  job?: string;
+  state?: string;
+  run_id?: string | null;
+  error?: string | null;
+}
+
+export interface ScheduleAnswer {
+  schedule: Schedule;
+  next: string[];
+  firings: Firing[];
+}
+
+export interface BackfillAnswer {
+  backfill: {
+    id: string;
+    pipeline: string;
+    params?: Facts;
+    by?: string;
+    timezone?: string;
+    since?: string;
+    until?: string;
+    concurrency?: number;
+    state?: string;
+    created_at?: string;
+    created_by?: string;
+  };
+  counts: Record<string, number>;
+}
+
+export interface Portion {
+  partition: string;
+  state?: string;
+  run_id?: string | null;
+  sentence?: string;
+}
+
+export interface OnlineTable {
+  version?: number;
+  sequence?: number;
+  size?: number;
+  rows?: number;
+  watermark?: string;
+  run_id?: string | null;
+  made_at?: string;
+}
+
+export interface ViewVersion {
+  id: string;
+  number: number;
+  digest?: string;
+  closure?: string;
+  definition: { time?: string; ttl?: string | null; available_after?: string | null };
+  entity: { name: string; type?: string }[];
+  columns: { name: string; type?: string }[];
+  entry?: string;
+  created_at?: string;
+  created_by?: string;
+  online?: OnlineTable | null;
+}
+
+export interface FeatureView {
+  name: string;
+  versions: ViewVersion[];
+}
+
 export interface Version {
   model?: string;
   number?: number;

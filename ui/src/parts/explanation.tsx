@@ -189,7 +189,7 @@ const FIGURES = ["mean", "sd", "min", "max", "null_share"] as const;
 function EffectTable({ columns, label }: { columns: ColumnEffect[]; label: string }) {
   const shown = FIGURES.filter((key) => columns.some((one) => one.before?.[key] !== one.after?.[key]));
   return (
-    <div class="table-frame">
+    <div class="table-frame" tabIndex={0}>
       <table aria-label={label}>
         <thead>
           <tr>
