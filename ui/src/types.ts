@@ -609,6 +609,7 @@ export interface Version {
   description?: string;
   tags?: Record<string, string>;
   aliases?: string[];
+  views?: string[];
   source?: string;
   claims?: Record<string, string>;
   evaluation_blob?: string | null;

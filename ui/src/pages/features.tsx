@@ -201,19 +201,15 @@ function Online({ name, entry }: { name: string; entry: string }) {
   return <Table name="o" label="tables" rows={data.items} columns={TABLES} />;
 }
 
-interface Pin {
-  view?: string;
-  version?: number;
-  columns?: string[];
-}
-
-/** The versions of models whose signature names a version of the view. */
+/** The versions of models that are bound to a version of the view. */
 function PinnedBy({ view }: { view: string }) {
   const models = useGet<Page<Model>>("/api/models?limit=100").data?.items;
   const answers = useGets<Model>((models ?? []).map((model) => at("/api/models", model.name)));
   if (!models || answers.some((answer) => !answer.data && !answer.error)) return <Skeleton rows={4} />;
   const pins = answers.flatMap((answer) =>
-    (answer.data?.versions ?? []).flatMap((version) => pinsOf(version, view).map((pin) => ({ version, pin }))),
+    (answer.data?.versions ?? []).flatMap((version) =>
+      (version.views ?? []).filter((pin) => pin.startsWith(`${view}/`)).map((pin) => ({ version, pin })),
+    ),
   );
   if (!pins.length)
     return (
@@ -221,10 +217,10 @@ function PinnedBy({ view }: { view: string }) {
         A model that was trained on this view pins the version; a gateway refuses to serve it from another one.
       </Empty>
     );
-  const columns: Column<{ version: Version; pin: Pin }>[] = [
+  const columns: Column<{ version: Version; pin: string }>[] = [
     { key: "version", label: "Model version", value: ({ version }) => version.id ?? `${version.model}/${version.number}` },
-    { key: "pin", label: "Pins", value: ({ pin }) => `${view}/${pin.version}` },
-    { key: "columns", label: "Uses", value: ({ pin }) => pin.columns?.join(", "), wide: true },
+    { key: "pin", label: "Pins", value: ({ pin }) => pin },
+    { key: "releases", label: "Releases", value: ({ version }) => version.releases?.join(", ") || null, wide: true },
     { key: "made", label: "Made", value: ({ version }) => version.created_at, cell: ({ version }) => <When at={version.created_at} /> },
   ];
   return (
@@ -236,11 +232,6 @@ function PinnedBy({ view }: { view: string }) {
       href={({ version }) => `/models/${version.id ?? `${version.model}/${version.number}`}`}
     />
   );
-}
-
-function pinsOf(version: Version, view: string): Pin[] {
-  const signature = version.signature as { views?: Pin[] } | null | undefined;
-  return (signature?.views ?? []).filter((pin) => pin.view === view);
 }
 
 /** Logged predictions that were asked again by the training path: how many cells came out otherwise. */
