@@ -13,9 +13,7 @@ from tests.browser.conftest import Served, until
 from tests.browser.night import HOURS, Night
 
 
-def test_the_graph_gathers_calls_and_tells_rows_and_reasons(
-    piped: Served, nights: Night, open_page: Any
-) -> None:
+def test_the_graph_gathers_calls_and_tells_rows_and_reasons(piped: Served, nights: Night, open_page: Any) -> None:
     page = open_page(piped, f"/runs/{nights.dearer}")
     graph = page.get_by_role("group", name="Steps of this run")
     expect(graph.get_by_role("button")).to_have_count(6)
@@ -112,7 +110,9 @@ def test_why_two_runs_differ_comes_first_with_its_lines_and_its_effect(
     price = page.get_by_role("table", name="Columns of night.priced").get_by_role("row", name="price")
     mean = sum(n % 17 for n in range(200)) / 200
     expect(price).to_contain_text(f"{mean * 2:.4g} → {mean * 2.5:.4g}")
-    expect(page.get_by_role("table", name="steps of both").get_by_role("row", name="night.hours")).to_contain_text("same")
+    expect(page.get_by_role("table", name="steps of both").get_by_role("row", name="night.hours")).to_contain_text(
+        "same"
+    )
 
 
 def test_rows_that_differ_lead_to_the_two_snapshots(piped: Served, nights: Night, open_page: Any) -> None:
