@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
+    from mainstay.engine.features.views import feature_view, get_training
     from mainstay.engine.materialise import materialiser
     from mainstay.engine.named_results import Out
     from mainstay.engine.pipelines import pipeline
     from mainstay.engine.references.delta import delta
     from mainstay.engine.references.iceberg import iceberg
     from mainstay.engine.references.source import source
-    from mainstay.engine.reproduction import reproduce
+    from mainstay.engine.repeating.reproduction import reproduce
     from mainstay.engine.steps import step
     from mainstay.engine.verbs import register, snapshot, snapshots
-    from mainstay.engine.views import feature_view, get_training
 
 _ROOM_BY_NAME = {
     "contract": "mainstay.engine.contracts",
@@ -54,8 +54,8 @@ _ROOM_BY_NAME = {
     "snapshot": "mainstay.engine.verbs",
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
-    "feature_view": "mainstay.engine.views",
-    "get_training": "mainstay.engine.views",
+    "feature_view": "mainstay.engine.features.views",
+    "get_training": "mainstay.engine.features.views",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -84,7 +84,7 @@ _ROOM_BY_NAME = {
     "live": "mainstay.client.sdk",
     "why": "mainstay.client.sdk",
     "explain": "mainstay.client.sdk",
-    "reproduce": "mainstay.engine.reproduction",
+    "reproduce": "mainstay.engine.repeating.reproduction",
     "Out": "mainstay.engine.named_results",
     "materialiser": "mainstay.engine.materialise",
 }

@@ -11,7 +11,7 @@ import pytest
 
 from mainstay.domain.errors import Conflict, Invalid, Unavailable
 from mainstay.engine import project
-from mainstay.engine.reproduction import reproduce
+from mainstay.engine.repeating.reproduction import reproduce
 from mainstay.engine.worker import Worker, work_once
 
 READING = """

@@ -10,7 +10,8 @@ from typing import Literal, Optional
 import pytest
 
 from mainstay.domain.errors import Invalid, NotFound
-from mainstay.engine import project, roots
+from mainstay.engine import project
+from mainstay.engine.code import roots
 
 FLOW = """
     from datetime import date

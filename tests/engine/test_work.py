@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from mainstay.domain.errors import Conflict, Invalid, Unavailable
-from mainstay.engine import execution, resumption
+from mainstay.engine import execution
 from mainstay.engine.execution import StepFailed
+from mainstay.engine.repeating import resumption
 
 GROWING = """
     from pathlib import Path

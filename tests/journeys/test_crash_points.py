@@ -48,7 +48,9 @@ DRIVER = """
     from pathlib import Path
 
     from mainstay.client import session, wire
-    from mainstay.engine import execution, project, resumption, step_calls
+    from mainstay.engine import execution, project
+    from mainstay.engine.repeating import resumption
+    from mainstay.engine.calls import step_calls
     from mainstay.server.workspace import open_workspace
     from mainstay.store import database
     from mainstay.store.blobs.local import LocalBlobs

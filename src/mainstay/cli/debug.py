@@ -27,7 +27,8 @@ def debug(session: Session, as_json: bool, run: str, step: str, with_pdb: bool) 
 
     Nothing is recorded. STEP is its name as `mainstay runs show` prints it. Say it in the project's folder.
     """
-    from mainstay.engine import resumption, step_calls
+    from mainstay.engine.calls import step_calls
+    from mainstay.engine.repeating import resumption
 
     identity = references.run(session, run)
     try:

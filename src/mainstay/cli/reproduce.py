@@ -41,7 +41,7 @@ def reproduce(session: Session, as_json: bool, subject: str, env: bool, toleranc
     SUBJECT is a version such as flights-late/3 or flights-late@champion, or a run. Sources, parameters, seeds and snapshots
     are those on record; nothing is taken from the cache, and nothing is written but the verdict.
     """
-    from mainstay.engine import reproduction
+    from mainstay.engine.repeating import reproduction
 
     found = reproduction.reproduce(
         references.run_or_version(session, subject), env=env, tolerance=tolerance, session=session, notify=_tell

@@ -35,7 +35,7 @@ def resume(
 
     It stays the same run, with the parameters it had; its finished steps are taken as they are. Say it in the project's folder.
     """
-    from mainstay.engine import resumption
+    from mainstay.engine.repeating import resumption
 
     identity = references.run(session, run)
     with stopped_by_sigterm(), output_for_people(as_json), shown(with_traceback), progress.Steps() as steps:

@@ -121,7 +121,7 @@ def add(
 @connected
 def apply(session: Session, as_json: bool, because: dict[str, Any], project: Path) -> None:
     """Make the schedules of mainstay.toml so."""
-    from mainstay.engine import roots
+    from mainstay.engine.code import roots
 
     root = roots.find_root(project)
     if root is None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import refs, roots, tracing
+from mainstay.engine import refs, tracing
+from mainstay.engine.code import roots
 from mainstay.engine.platform import Platform
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Conflict, Invalid
-from mainstay.engine import history, recording, roots, sources, step_calls, steps, surroundings, work
+from mainstay.engine import history, recording, steps, work
+from mainstay.engine.calls import step_calls, surroundings
+from mainstay.engine.code import roots, sources
 from mainstay.engine.commits import Commits
 from mainstay.engine.definitions import Definition
 from mainstay.engine.executors import Executor

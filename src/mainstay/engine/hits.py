@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from mainstay.domain.clock import from_wire
+from mainstay.engine.calls.step_calls import outputs_from
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
-from mainstay.engine.step_calls import outputs_from
 
 _BATCH = 500
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import digest_of
-from mainstay.engine import cells, closure, data_files, environment, modules
+from mainstay.engine import environment
 from mainstay.engine.arguments import Resolved
-from mainstay.engine.closure import Closure
+from mainstay.engine.code import cells, closure, data_files, modules
+from mainstay.engine.code.closure import Closure
 from mainstay.engine.materialise import json
 from mainstay.engine.steps import Step
 

@@ -20,14 +20,14 @@ from mainstay.domain.code import Change
 from mainstay.domain.digests import canonical_json
 from mainstay.engine import arguments, keys, refs, snapshots
 from mainstay.engine.arguments import WHOLE, Bundle, Resolved
+from mainstay.engine.calls.step_calls import outputs_from
+from mainstay.engine.code.past_sources import PastSources
 from mainstay.engine.history import History
 from mainstay.engine.hits import Hit, Hits
 from mainstay.engine.keys import Closures, KeyParts
 from mainstay.engine.materialise import Artifact
-from mainstay.engine.past_sources import PastSources
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import ExistingNode, MapNode, Node, Ref, RegisterNode, SnapshotNode, StepNode, refs_in
-from mainstay.engine.step_calls import outputs_from
 from mainstay.engine.tracing import Trace
 
 _LONGEST_PATH = 1000

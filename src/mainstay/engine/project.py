@@ -22,10 +22,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
-from mainstay.engine import closure, roots, step_calls, steps
+from mainstay.engine import steps
+from mainstay.engine.calls import step_calls
+from mainstay.engine.code import closure, roots
+from mainstay.engine.features.views import FeatureView
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.refreshes import Refresh
-from mainstay.engine.views import FeatureView
 
 _imported_roots: set[Path] = set()
 

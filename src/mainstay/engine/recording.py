@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import environment, sources, step_calls
+from mainstay.engine import environment
+from mainstay.engine.calls import step_calls
+from mainstay.engine.calls.step_log import StepLog
+from mainstay.engine.code import sources
 from mainstay.engine.definitions import Definition
 from mainstay.engine.keys import Closures
 from mainstay.engine.materialise import Artifact, json
@@ -24,7 +27,6 @@ from mainstay.engine.outlook import SNAPSHOT, Forecast, Outlook, upstream_of
 from mainstay.engine.platform import Platform
 from mainstay.engine.pulse import LEASE_S
 from mainstay.engine.refs import ExistingNode, Ref, SnapshotNode
-from mainstay.engine.step_log import StepLog
 
 
 @dataclass(frozen=True, kw_only=True)

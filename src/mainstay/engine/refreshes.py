@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mainstay.engine import view_versions
+from mainstay.engine.features import view_versions
+from mainstay.engine.features.views import FeatureView
 from mainstay.engine.pipelines import Pipeline
-from mainstay.engine.views import FeatureView
 
 if TYPE_CHECKING:
     from mainstay.engine.outlook import Outlook
@@ -25,7 +25,7 @@ class Refresh(Pipeline[..., Any]):
         self.view = view
 
         def refresh(as_of: str | None = None) -> Any:
-            from mainstay.engine import training  # brings Arrow, which a pipeline that is only loaded does not need
+            from mainstay.engine.features import training
 
             made = view.bound()
             return training.latest_rows(made.table, view.definition.to_json(), as_of or training.now())

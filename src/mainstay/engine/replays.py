@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Conflict, NotFound
-from mainstay.engine import view_versions
 from mainstay.engine.arguments import WHOLE
+from mainstay.engine.features import view_versions
+from mainstay.engine.features.views import FeatureView
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.refs import StepNode
-from mainstay.engine.views import FeatureView
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,10 @@ In: a node whose inputs are there. Out: its outputs, whether the thing was there
 from __future__ import annotations
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import arguments, registration, roots, snapshots, view_versions
+from mainstay.engine import arguments, registration, snapshots
 from mainstay.engine.arguments import WHOLE
+from mainstay.engine.code import roots
+from mainstay.engine.features import view_versions
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.outlook import SNAPSHOT, VERSION, Forecast, Outlook
 from mainstay.engine.refs import Ref, RegisterNode, SnapshotNode, StepNode

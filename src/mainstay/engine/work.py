@@ -15,7 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError, Unavailable
-from mainstay.engine import arguments, keys, recording, refs, step_calls, verb_calls
+from mainstay.engine import arguments, keys, recording, refs, verb_calls
+from mainstay.engine.calls import step_calls
+from mainstay.engine.calls.step_calls import Outcome, StepCall
+from mainstay.engine.calls.step_log import StepLog
 from mainstay.engine.commits import Commits, Ticket
 from mainstay.engine.definitions import Definition
 from mainstay.engine.executors import Executor
@@ -27,8 +30,6 @@ from mainstay.engine.pulse import Pulse
 from mainstay.engine.recording import Record
 from mainstay.engine.refs import ExistingNode, MapNode, Node, RegisterNode, SnapshotNode, StepNode, refs_in
 from mainstay.engine.schedule import Schedule
-from mainstay.engine.step_calls import Outcome, StepCall
-from mainstay.engine.step_log import StepLog
 
 Finished = Mapping[tuple[str, str], Mapping[str, Any]]
 

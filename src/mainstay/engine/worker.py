@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
-from mainstay.engine import step_calls
+from mainstay.engine.calls import step_calls
 from mainstay.engine.jobs import judge_release, reproduce, run_pipeline
 from mainstay.engine.platform import Platform
 

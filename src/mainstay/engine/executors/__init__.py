@@ -16,10 +16,10 @@ from typing import Protocol
 
 from mainstay import settings
 from mainstay.domain.errors import Invalid
+from mainstay.engine.calls.step_calls import Outcome, StepCall
+from mainstay.engine.calls.step_output import Say
+from mainstay.engine.calls.surroundings import Surroundings
 from mainstay.engine.platform import Platform
-from mainstay.engine.step_calls import Outcome, StepCall
-from mainstay.engine.step_output import Say
-from mainstay.engine.surroundings import Surroundings
 
 
 class Executor(Protocol):

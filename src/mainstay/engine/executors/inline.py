@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from mainstay.engine.children import Crew
+from mainstay.engine.calls.children import Crew
+from mainstay.engine.calls.step_calls import Outcome, StepCall, carry_out
+from mainstay.engine.calls.step_output import Say
+from mainstay.engine.calls.surroundings import Surroundings
 from mainstay.engine.platform import Platform
-from mainstay.engine.step_calls import Outcome, StepCall, carry_out
-from mainstay.engine.step_output import Say
-from mainstay.engine.surroundings import Surroundings
 
 
 class Inline:

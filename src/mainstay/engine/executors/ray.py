@@ -22,15 +22,15 @@ from typing import Any
 from mainstay import settings
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, MainstayError
-from mainstay.engine import child, surroundings, tries
-from mainstay.engine.child import Answer, Order, Setup
+from mainstay.engine.calls import child, surroundings, tries
+from mainstay.engine.calls.child import Answer, Order, Setup
+from mainstay.engine.calls.step_calls import Outcome, StepCall
+from mainstay.engine.calls.step_log import StepLog
+from mainstay.engine.calls.step_output import Say
+from mainstay.engine.calls.surroundings import Surroundings
+from mainstay.engine.calls.tries import StepTimedOut, WorkerDied
 from mainstay.engine.nearby import SMALL
 from mainstay.engine.platform import Platform
-from mainstay.engine.step_calls import Outcome, StepCall
-from mainstay.engine.step_log import StepLog
-from mainstay.engine.step_output import Say
-from mainstay.engine.surroundings import Surroundings
-from mainstay.engine.tries import StepTimedOut, WorkerDied
 
 _LOOKS_EVERY_S = 0.2
 _OVERDUE_S = 30.0  # after a try's timeout: its worker should have ended itself by then

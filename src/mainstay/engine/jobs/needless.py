@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mainstay.domain.errors import NotFound
-from mainstay.engine import execution, plan, sources
+from mainstay.engine import execution, plan
+from mainstay.engine.code import sources
 from mainstay.engine.definitions import Definition
 from mainstay.engine.platform import Platform
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mainstay.engine import reproduction
 from mainstay.engine.platform import Platform
+from mainstay.engine.repeating import reproduction
 
 
 def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
-    """``subject``, and what else `mainstay.engine.reproduction.reproduce` takes: ``env``, ``tolerance``."""
+    """``subject``, and what else `mainstay.engine.repeating.reproduction.reproduce` takes: ``env``, ``tolerance``."""
     tolerance = float(body.get("tolerance", reproduction.TOLERANCE))
     done = reproduction.reproduce(
         str(body["subject"]), env=bool(body.get("env")), tolerance=tolerance, session=platform

@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
-from mainstay.engine import execution, executors, project, resumption, step_calls
+from mainstay.engine import execution, executors, project
+from mainstay.engine.calls import step_calls
 from mainstay.engine.execution import Execution
 from mainstay.engine.jobs import needless
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
+from mainstay.engine.repeating import resumption
 
 _GRACE_S = 10  # for the child to record that it was interrupted
 _LOOK_S = 0.2

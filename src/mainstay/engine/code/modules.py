@@ -17,8 +17,8 @@ from pathlib import Path
 from mainstay.domain import code
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Invalid
-from mainstay.engine import effects, reads
-from mainstay.engine.reads import Outside, Place
+from mainstay.engine.code import effects, reads
+from mainstay.engine.code.reads import Outside, Place
 
 # Calls that import by name; with a literal they can be followed, with anything else they cannot.
 IMPORTERS = frozenset({"import_module", "__import__"})

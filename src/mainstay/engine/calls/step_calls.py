@@ -20,24 +20,15 @@ from typing import Any
 
 from mainstay.client import recording as client_recording
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import (
-    arguments,
-    environment,
-    materialise,
-    result_contracts,
-    step_log,
-    step_output,
-    steps,
-    tracing,
-    tries,
-    watch,
-)
+from mainstay.engine import arguments, environment, materialise, result_contracts, steps, tracing
 from mainstay.engine.arguments import WHOLE
+from mainstay.engine.calls import step_log, step_output, tries
+from mainstay.engine.calls.step_log import StepLog
+from mainstay.engine.calls.step_output import Say
+from mainstay.engine.code import watch
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Blobs
 from mainstay.engine.refs import part_names
-from mainstay.engine.step_log import StepLog
-from mainstay.engine.step_output import Say
 from mainstay.engine.steps import Step
 
 

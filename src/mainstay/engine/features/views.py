@@ -113,7 +113,7 @@ def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound], *,
     Raises:
         Invalid: a column is missing, or stands twice.
     """
-    from mainstay.engine import training  # brings Arrow: only for whoever joins
+    from mainstay.engine.features import training
 
     bound = [each.bound() if isinstance(each, FeatureView) else each for each in views]
     described = [each.view.definition.to_json() for each in bound]

@@ -24,10 +24,10 @@ from typing import Any
 
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import MainstayError, of_kind
-from mainstay.engine import step_calls, step_output, surroundings
+from mainstay.engine.calls import step_calls, step_output, surroundings
+from mainstay.engine.calls.step_calls import Outcome, StepCall
+from mainstay.engine.calls.surroundings import Place, Surroundings
 from mainstay.engine.nearby import SMALL
-from mainstay.engine.step_calls import Outcome, StepCall
-from mainstay.engine.surroundings import Place, Surroundings
 
 
 @dataclass(frozen=True, kw_only=True)

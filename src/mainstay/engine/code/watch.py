@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import is_digest
-from mainstay.engine import closure, data_files
+from mainstay.engine.code import closure, data_files
 
 _LISTINGS = frozenset({"os.listdir", "os.scandir"})
 _IMPORT = "<frozen importlib"  # looking for modules lists folders as well

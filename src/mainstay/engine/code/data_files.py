@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import environment, modules
-from mainstay.engine.reads import HERE, Read
+from mainstay.engine import environment
+from mainstay.engine.code import modules
+from mainstay.engine.code.reads import HERE, Read
 
 LARGE = (
     256 << 20

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import closure, execution, keys, modules
+from mainstay.engine import execution, keys
 from mainstay.engine.arguments import Resolved
+from mainstay.engine.code import closure, modules
 
 ENTRY = '''
     """A tariff for parcels."""

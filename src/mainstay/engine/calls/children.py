@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from mainstay.domain.errors import Invalid, MainstayError
-from mainstay.engine import step_calls, surroundings, tries
-from mainstay.engine.child import Answer, Order, Setup
+from mainstay.engine.calls import step_calls, surroundings, tries
+from mainstay.engine.calls.child import Answer, Order, Setup
+from mainstay.engine.calls.step_calls import Outcome, StepCall
+from mainstay.engine.calls.step_log import StepLog
+from mainstay.engine.calls.step_output import Lines, Say
+from mainstay.engine.calls.surroundings import Surroundings
+from mainstay.engine.calls.tries import StepTimedOut, WorkerDied
 from mainstay.engine.platform import Blobs
-from mainstay.engine.step_calls import Outcome, StepCall
-from mainstay.engine.step_log import StepLog
-from mainstay.engine.step_output import Lines, Say
-from mainstay.engine.surroundings import Surroundings
-from mainstay.engine.tries import StepTimedOut, WorkerDied
 
-_MAIN = "from mainstay.engine.child import main; main()"
+_MAIN = "from mainstay.engine.calls.child import main; main()"
 _GRACE_S = 5.0
 _PIECE = 1 << 16
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mainstay.engine import alikeness, materialise
+from mainstay.engine import materialise
+from mainstay.engine.repeating import alikeness
 
 TABLE = {"x": [1.0, 2.0, None], "name": ["a", "b", "c"], "n": [1, 2, 3]}
 

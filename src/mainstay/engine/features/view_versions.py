@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, NotFound
-from mainstay.engine import roots
 from mainstay.engine.arguments import WHOLE
+from mainstay.engine.code import roots
+from mainstay.engine.features.views import FeatureView
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import Node, StepNode, refs_in
-from mainstay.engine.views import FeatureView
 from mainstay.features import definitions
 
 if TYPE_CHECKING:

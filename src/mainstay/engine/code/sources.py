@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import canonical_json
-from mainstay.engine import roots
-from mainstay.engine.closure import Closure
+from mainstay.engine.code import roots
+from mainstay.engine.code.closure import Closure
 from mainstay.engine.platform import Blobs
 
 _LARGEST_DATA = 16 << 20  # of a file that code reads by its path; what is larger belongs into a snapshot

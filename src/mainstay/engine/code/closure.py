@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import digest_of, sha256_hex
-from mainstay.engine import data_files, modules, reach
-from mainstay.engine.modules import Import, Module, Part
+from mainstay.engine.code import data_files, modules, reach
+from mainstay.engine.code.modules import Import, Module, Part
 
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 # In Python's order: a compiled module beside a source of the same name is the one that is imported.

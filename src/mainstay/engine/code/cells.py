@@ -25,10 +25,11 @@ from typing import Any
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import closure, materialise, modules
-from mainstay.engine.closure import Closure
+from mainstay.engine import materialise
+from mainstay.engine.code import closure, modules
+from mainstay.engine.code.closure import Closure
+from mainstay.engine.code.modules import Import
 from mainstay.engine.materialise import json
-from mainstay.engine.modules import Import
 
 LABEL = "notebook"
 _CLASSES = re.compile(r'"\$(?:dataclass|enum|named)":\["([^":]+):([^"]+)"')

@@ -24,12 +24,15 @@ from typing import Any
 import mainstay
 from mainstay.client import session as sessions
 from mainstay.domain.errors import Conflict, Invalid, MainstayError, NotFound, Unavailable
-from mainstay.engine import alikeness, data_files, environment, roots, snapshots, step_calls
-from mainstay.engine.alikeness import DIFFERENT, EQUIVALENT, IDENTICAL
+from mainstay.engine import environment, snapshots
+from mainstay.engine.calls import step_calls
+from mainstay.engine.code import data_files, roots
 from mainstay.engine.execution import Notice, counted
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
-from mainstay.engine.repetition import BLOBS, ORDER, OUTSIDE, PROJECT, RESULT, SCRATCH
+from mainstay.engine.repeating import alikeness
+from mainstay.engine.repeating.alikeness import DIFFERENT, EQUIVALENT, IDENTICAL
+from mainstay.engine.repeating.repetition import BLOBS, ORDER, OUTSIDE, PROJECT, RESULT, SCRATCH
 
 TOLERANCE = 1e-9
 _NAMED = 3
@@ -229,7 +232,7 @@ def _repeated(folder: Path, python: Path, tell: Callable[[Notice], None]) -> dic
         "PYTHONPATH": os.pathsep.join(each for each in path if each),
         "MAINSTAY_WORKSPACE": str(folder / SCRATCH),
     }
-    command = [str(python), "-m", "mainstay.engine.repetition", str(folder)]
+    command = [str(python), "-m", "mainstay.engine.repeating.repetition", str(folder)]
     with (
         (folder / "said.txt").open("w") as said,
         subprocess.Popen(

@@ -8,7 +8,7 @@ import pytest
 import mainstay as ms
 from mainstay.domain.errors import Invalid
 from mainstay.engine.arguments import WHOLE
-from mainstay.engine.views import FeatureView
+from mainstay.engine.features.views import FeatureView
 
 FLIGHTS = """
     import datetime as dt

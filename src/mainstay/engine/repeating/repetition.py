@@ -20,7 +20,8 @@ from mainstay.client.inprocess import URL, InProcess
 from mainstay.client.session import Session
 from mainstay.client.wire import Wire
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
-from mainstay.engine import execution, project, step_calls, steps
+from mainstay.engine import execution, project, steps
+from mainstay.engine.calls import step_calls
 from mainstay.engine.execution import Notice
 from mainstay.engine.materialise import json as plain
 from mainstay.engine.pipelines import Pipeline

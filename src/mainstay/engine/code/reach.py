@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mainstay.engine import modules
-from mainstay.engine.modules import Part
+from mainstay.engine.code import modules
+from mainstay.engine.code.modules import Part
 
 
 def idle(parts: Mapping[str, Sequence[Part]], begin: Iterable[str]) -> dict[str, tuple[str, ...]]:

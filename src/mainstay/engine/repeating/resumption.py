@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.errors import Invalid, NotFound
-from mainstay.engine import execution, executors, history, project, step_calls
+from mainstay.engine import execution, executors, history, project
+from mainstay.engine.calls import step_calls
+from mainstay.engine.calls.step_calls import StepCall
 from mainstay.engine.execution import Execution
 from mainstay.engine.hits import Hits
 from mainstay.engine.notices import Notify
@@ -20,7 +22,6 @@ from mainstay.engine.outlook import Missing, Outlook
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
 from mainstay.engine.refs import MapNode, StepNode
-from mainstay.engine.step_calls import StepCall
 
 
 def carry_on(
