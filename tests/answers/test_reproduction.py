@@ -12,6 +12,7 @@ import pytest
 from mainstay.domain.errors import Conflict, Invalid, Unavailable
 from mainstay.engine import project
 from mainstay.engine.reproduction import reproduce
+from mainstay.engine.worker import Worker, work_once
 
 READING = """
     import datetime
@@ -56,7 +57,7 @@ def test_a_run_is_identical_although_its_sources_and_its_data_have_gone_on(works
     assert (done.environment, done.notes) == ({}, ())
 
 
-def test_a_version_and_its_snapshots_are_made_again_and_nothing_is_left_but_the_verdict(workspace: Any) -> None:
+def test_a_worker_makes_a_version_and_its_snapshots_again_and_leaves_nothing_but_the_verdict(workspace: Any) -> None:
     workspace.write(
         "training",
         """
@@ -87,10 +88,12 @@ def test_a_version_and_its_snapshots_are_made_again_and_nothing_is_left_but_the_
         workspace.session.get("/runs"),
     )
 
-    done = reproduce("late/1", session=workspace.session)
+    job = workspace.session.post("/jobs", {"kind": "reproduce", "body": {"subject": "late/1"}})
+    assert work_once(Worker(platform=workspace.session, folder=workspace.folder))
 
-    assert [(step.name, step.verdict) for step in done.steps][-1] == ("register late", "identical")
-    assert done.verdict == "identical"
+    told = workspace.session.get(f"/jobs/{job['id']}")["result"]
+    assert told["steps"][-1] == {"name": "register late", "verdict": "identical", "sentence": "the same bytes"}
+    assert told["sentence"].startswith("identical: ")
     after = (
         workspace.session.get("/models/late/versions"),
         workspace.session.get("/datasets/trips"),

@@ -20,7 +20,7 @@ from mainstay.client.session import Session, connect
 from mainstay.domain.errors import MainstayError
 from mainstay.server.ui import ASSETS
 from mainstay.server.workspace import open_workspace
-from tests.browser import kept_files, many_runs, told_trace
+from tests.browser import kept_files, many_runs, night, told_trace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -108,6 +108,21 @@ def few(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         kept_files.keep(served.session)
         told_trace.tell(served.session)
         yield served
+
+
+@pytest.fixture(scope="session")
+def piped(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server on a workspace in which pipelines run; `nights` has run some."""
+    workspace = tmp_path_factory.mktemp("piped") / ".mainstay"
+    open_workspace(workspace).close()
+    with serving(workspace) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def nights(piped: Served, tmp_path_factory: pytest.TempPathFactory) -> night.Night:
+    """Runs of one pipeline: a first, one with dearer prices, one with more rows, and a broken one."""
+    return night.work(piped.session, piped.workspace, tmp_path_factory.mktemp("nights"))
 
 
 @pytest.fixture

@@ -216,6 +216,8 @@ const FOLDERS: Record<string, string> = {
   prediction: "predictions",
   pipeline: "pipelines",
   policy: "policies",
+  schedule: "schedules",
+  backfill: "backfills",
 };
 
 /** Where the page of a subject is, or null when it has none. */
@@ -226,6 +228,7 @@ export function subjectHref(subject: Maybe<string>): string | null {
     const mark = name.lastIndexOf("#");
     return mark > 0 ? `/releases/${name.slice(0, mark)}/${name.slice(mark + 1)}` : null;
   }
+  if (kind === "view") return `/features/${name.split("/")[0]}`;
   if (kind === "person") return "/people";
   if (kind === "rollout" || kind === "contract" || kind === "step") return null;
   const folder = FOLDERS[kind];

@@ -367,6 +367,66 @@ export interface StepGraph {
   edges: StepEdge[];
 }
 
+export interface ColumnEffect {
+  name: string;
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+  sentence: string;
+}
+
+export interface Cause {
+  step: string;
+  kind: string;
+  what: string;
+  sentence: string;
+  before: string | null;
+  after: string | null;
+  lines: number | null;
+  diff: string | null;
+  columns: ColumnEffect[];
+  also: string[];
+  is_idle: boolean;
+}
+
+export interface OutputPair {
+  name: string;
+  kind: string;
+  before: string | null;
+  after: string | null;
+  rows_before: number | null;
+  rows_after: number | null;
+  is_same: boolean;
+  sentence: string;
+  columns: ColumnEffect[];
+}
+
+export interface StepPair {
+  name: string;
+  state: string;
+  sentence: string;
+  outputs: OutputPair[];
+  run_ids?: (string | null)[];
+  hit_of?: (string | null)[];
+  seconds?: (number | null)[];
+}
+
+export interface Moved {
+  name: string;
+  before: unknown;
+  after: unknown;
+}
+
+export interface Explanation {
+  is_same: boolean;
+  sentence: string;
+  causes: Cause[];
+  without_effect: Cause[];
+  steps: StepPair[];
+  params: Moved[];
+  packages: Moved[];
+  metrics: Moved[];
+}
+
 export interface Lease {
   worker?: string;
   leased_until?: string | null;
@@ -445,6 +505,90 @@ export interface Pipeline {
   owner?: string;
 }
 
+export interface Schedule {
+  name: string;
+  pipeline?: string;
+  params?: Facts;
+  cron?: string | null;
+  every?: string | null;
+  timezone?: string;
+  catch_up?: string;
+  owner?: string;
+  state?: string;
+  next_at?: string | null;
+  created_at?: string;
+  created_by?: string;
+}
+
+export interface Firing {
+  logical_time: string;
+  fired_at?: string;
+  event?: number;
+  job?: string;
+  state?: string;
+  run_id?: string | null;
+  error?: string | null;
+}
+
+export interface ScheduleAnswer {
+  schedule: Schedule;
+  next: string[];
+  firings: Firing[];
+}
+
+export interface BackfillAnswer {
+  backfill: {
+    id: string;
+    pipeline: string;
+    params?: Facts;
+    by?: string;
+    timezone?: string;
+    since?: string;
+    until?: string;
+    concurrency?: number;
+    state?: string;
+    created_at?: string;
+    created_by?: string;
+  };
+  counts: Record<string, number>;
+}
+
+export interface Portion {
+  partition: string;
+  state?: string;
+  run_id?: string | null;
+  sentence?: string;
+}
+
+export interface OnlineTable {
+  version?: number;
+  sequence?: number;
+  size?: number;
+  rows?: number;
+  watermark?: string;
+  run_id?: string | null;
+  made_at?: string;
+}
+
+export interface ViewVersion {
+  id: string;
+  number: number;
+  digest?: string;
+  closure?: string;
+  definition: { time?: string; ttl?: string | null; available_after?: string | null };
+  entity: { name: string; type?: string }[];
+  columns: { name: string; type?: string }[];
+  entry?: string;
+  created_at?: string;
+  created_by?: string;
+  online?: OnlineTable | null;
+}
+
+export interface FeatureView {
+  name: string;
+  versions: ViewVersion[];
+}
+
 export interface Version {
   model?: string;
   number?: number;
@@ -465,6 +609,7 @@ export interface Version {
   description?: string;
   tags?: Record<string, string>;
   aliases?: string[];
+  views?: string[];
   source?: string;
   claims?: Record<string, string>;
   evaluation_blob?: string | null;

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mainstay.engine.commits import Commits
 from mainstay.engine.definitions import Definition
 from mainstay.engine.executors import Executor
 from mainstay.engine.executors.inline import Inline
+from mainstay.engine.history import History
 from mainstay.engine.hits import Hits
 from mainstay.engine.keys import Closures
 from mainstay.engine.materialise import json
@@ -234,13 +235,23 @@ def _outlook(order: _Order, nearby: Nearby) -> Outlook:
         platform=nearby,
         trace=order.pipeline.trace(nearby, order.bound),
         closures=order.closures,
-        history=history.of(nearby, order.pipeline.name, besides=order.run_id),
+        history=_with_own_extras(history.of(nearby, order.pipeline.name, besides=order.run_id), order.finished or {}),
         hits=Hits(platform=nearby),
         seed=order.pipeline.seed,
     )
     outlook.settle_existing()
     outlook.foresee()  # for its one query: what it believes is not used
     return outlook
+
+
+def _with_own_extras(found: History, finished: Finished) -> History:
+    """What the run itself saw its steps use beyond their imports: their keys on record say so."""
+    extras = dict(found.extras_by_step)
+    for step in finished.values():
+        parts = step["key_parts"]
+        name = parts.get("step", step["name"])
+        extras[name] = extras.get(name, frozenset()) | frozenset(parts.get("extras", ()))
+    return replace(found, extras_by_step=extras)
 
 
 def _steps_of(outlook: Outlook) -> list[steps.Step[..., Any]]:

@@ -37,13 +37,13 @@ class Rule:
 #: For Parquet: a change of one value moves one page, so chunks are about as large as what a page shares with its neighbours.
 FINE = Rule(least=8 << 10, beyond=24 << 10, most=128 << 10)
 #: For any other large file: nine tenths of the bytes are never looked at for an end.
-COARSE = Rule(least=1 << 20, beyond=128 << 10, most=4 << 20)
+COARSE = Rule(least=1 << 20, beyond=128 << 10, most=2 << 20)
 
 
 def split(pieces: Iterable[Piece], rule: Rule) -> Iterator[memoryview]:
     """The chunks of a stream, in order; none of an empty one."""
     held = b""
-    for segment in _segments(pieces, max(_SEGMENT, 2 * rule.most)):
+    for segment in _segments(pieces, max(_SEGMENT, rule.most)):
         block = memoryview(held + segment if held else segment)
         places, start = _Places(block, rule), 0
         while start + rule.most <= len(block):

@@ -9,6 +9,7 @@ import { alike, duration, figure, isImportance, isNumber, plain, plural, reading
 import { CandidateOf, foldersOf, versionOf } from "../parts/candidate.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Curves } from "../parts/curves.tsx";
+import { Explained } from "../parts/explanation.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { setTitle } from "../parts/objectpage.tsx";
@@ -35,6 +36,8 @@ export function Compare() {
   const errors = answers.flatMap((answer) => (answer.error ? [answer.error] : []));
   const isLoading = answers.some((answer) => !answer.data && !answer.error);
   const versions = new Map(ids.map((id, index) => [id, versionOf(abouts[index]?.data)]));
+  const [first, second] = runs;
+  const isTwoOfPipelines = runs.length === 2 && runs.every((run) => run.kind === "pipeline" || run.kind === "step");
   const without = (id: string) => setWords(ids.filter((one) => one !== id).join(","));
   return (
     <section>
@@ -44,7 +47,7 @@ export function Compare() {
           <p class="quiet">{plural(ids.length, "run")} beside each other. The first one is what the others are compared to.</p>
         </div>
         <div class="acts">
-          <CopyAs forms={{ ...listForms("/api/runs"), cli: `mainstay runs compare ${ids.join(" ")}` }} />
+          <CopyAs forms={{ ...listForms("/api/runs"), cli: `mainstay ${isTwoOfPipelines ? "explain" : "runs compare"} ${ids.join(" ")}` }} />
         </div>
       </header>
       {errors.map((error, index) => (
@@ -59,6 +62,9 @@ export function Compare() {
       ) : (
         <Tabs
           tabs={[
+            ...(isTwoOfPipelines && first && second
+              ? [{ id: "why", label: "Why they differ", body: () => <Explained a={first.id} b={second.id} /> }]
+              : []),
             {
               id: "differences",
               label: "Differences",

@@ -7,6 +7,11 @@ import { Table, type Column } from "../parts/table.tsx";
 import { Person, Subject, When } from "../parts/words.tsx";
 import type { Dataset, Page } from "../types.ts";
 
+export const DATA_PLACES: [string, string][] = [
+  ["/datasets", "Datasets"],
+  ["/features", "Feature views"],
+];
+
 const COLUMNS: Column<Dataset>[] = [
   { key: "name", label: "Dataset", value: (set) => set.name },
   { key: "description", label: "What it is", value: (set) => set.description, wide: true },
@@ -36,6 +41,7 @@ export function Datasets() {
       about="Named sources, and each immutable state that a model has ever learned from."
       path="/api/datasets"
       cli="mainstay datasets list"
+      places={DATA_PLACES}
       error={error}
       loading={!data}
       empty={!data?.items.length}

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { query, useGet, type ApiError } from "../api.ts";
 import { duration, isNumber } from "../format.ts";
-import type { About, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
+import type { About, CopyForms, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
 import { Because } from "./because.tsx";
 import { CopyAs } from "./copyas.tsx";
 import { ErrorNote, Guard, Skeleton } from "./notice.tsx";
@@ -18,6 +18,8 @@ import { Person, When } from "./words.tsx";
 export function setTitle(title: string): void {
   document.title = title ? `${title} · Mainstay` : "Mainstay";
 }
+
+const BESIDE = /^(policy|schedule|backfill|view):/;
 
 interface Props {
   subject: string;
@@ -34,6 +36,7 @@ interface Props {
   error?: ApiError | undefined;
   tabs: Tab[];
   because?: Phrase[] | undefined; // where the ledger cannot tell
+  copy?: CopyForms; // of what stands beside the loop
   wide?: boolean; // the tabs take the whole width, the timeline stands below
 }
 
@@ -52,9 +55,10 @@ export function ObjectPage({
   error,
   tabs,
   because,
+  copy,
   wide = false,
 }: Props) {
-  const isAsked = !subject.startsWith("policy:"); // policies stand beside the loop: they have events and no place in it
+  const isAsked = !BESIDE.test(subject); // what stands beside the loop has events, and no place in it
   const asked = useGet<About>(isAsked ? query("/api/about", { subject }) : null);
   const about = asked.data;
   const own = useGet<Page<LedgerEvent>>(asked.error || !isAsked ? query("/api/events", { subject, limit: 50 }) : null).data;
@@ -91,7 +95,7 @@ export function ObjectPage({
         </div>
         <div class="acts">
           {acts}
-          <CopyAs forms={about?.copy} />
+          <CopyAs forms={about?.copy ?? copy} />
         </div>
       </header>
       {about ? (

@@ -10,8 +10,8 @@ import { openPalette } from "./palette.tsx";
 
 const STATIONS: [string, string, IconName, string[]][] = [
   ["/", "Home", "home", []],
-  ["/datasets", "Data", "data", ["/snapshots"]],
-  ["/pipelines", "Pipelines", "pipeline", []],
+  ["/datasets", "Data", "data", ["/snapshots", "/features"]],
+  ["/pipelines", "Pipelines", "pipeline", ["/schedules", "/backfills"]],
   ["/runs", "Runs", "run", ["/experiments", "/compare", "/traces"]],
   ["/models", "Models", "model", []],
   ["/releases", "Releases", "release", []],

@@ -315,7 +315,8 @@ class _Walk:
         refs = [{each.name: each.ref for each in step.inputs if each.kind == "snapshot"} for step in (a, b)]
         for name in sorted({*old, *new}):
             before, after = old.get(name), new.get(name)
-            if before == after or (before in self.a.made and after in self.b.made):
+            is_made = all(digest is None or digest in side.made for digest, side in ((before, self.a), (after, self.b)))
+            if before == after or is_made:
                 continue
             was, now = refs[0].get(name, before), refs[1].get(name, after)
             columns = _columns(self.view, before, after)

@@ -108,6 +108,7 @@ class VersionBrief(msgspec.Struct, kw_only=True):
     tags: dict[str, str]
     is_reference: bool
     needs_pickle: bool
+    views: list[str]  # the versions of feature views that it is bound to
 
 
 class VersionOut(VersionBrief, kw_only=True):
@@ -419,4 +420,5 @@ def _brief(view: View, version: Version, releases: list[str]) -> dict[str, Any]:
         "tags": version.tags,
         "is_reference": version.is_reference,
         "needs_pickle": permissions.needs_pickle(version),
+        "views": [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views") or ()],
     }

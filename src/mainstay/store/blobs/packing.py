@@ -23,7 +23,8 @@ from mainstay.store.blobs.packs import Catalogue
 from mainstay.store.chunking import Piece
 
 _HASHERS = min(4, os.cpu_count() or 1)
-_AHEAD = 64
+# Bytes that wait for their hash: enough to keep the threads busy, and little enough for a server with little memory.
+_AHEAD = 6 << 20
 # Below this many bytes handing the work to another thread costs more than the work.
 _WORTH_A_THREAD = 64 << 10
 
@@ -86,10 +87,13 @@ class Packing:
     def add_all(self, objects: Iterable[Piece]) -> Iterator[Written]:
         """Keep objects in order, hashed on several threads if they are large."""
         waiting: deque[tuple[Piece, Future[str] | None]] = deque()
+        size = 0
         for data in objects:
             far = len(data) >= _WORTH_A_THREAD
             waiting.append((data, self._hashing.submit(_hash, data) if far else None))
-            if len(waiting) > _AHEAD or (not far and len(waiting) == 1):
+            size += len(data)
+            while waiting and (size > _AHEAD or waiting[0][1] is None):
+                size -= len(waiting[0][0])
                 yield self._take(waiting)
         while waiting:
             yield self._take(waiting)

@@ -15,7 +15,7 @@ from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.store.blobs import packs
 from mainstay.store.blobs.packs import BYTES, Catalogue, Place
 
-_READ = 8 << 20
+_READ = 4 << 20
 _IN_USE_S = 600
 
 
