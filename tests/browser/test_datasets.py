@@ -41,7 +41,7 @@ def test_a_column_stands_beside_what_the_contract_asks_of_it(piped: Served, nigh
     rule = next(each for each in nights.session.get("/datasets/readings/contract")["columns"]
                 if each["name"] == "number")  # fmt: skip
 
-    row = page.get_by_role("table", name="columns").get_by_role("row", name="number")
+    row = page.get_by_role("table", name="columns").get_by_role("row", name="number integer")
     expect(row).to_contain_text("integer")
     expect(row).to_contain_text(f"{rule['minimum']:.0f} to {rule['maximum']:.0f}")
     expect(row.get_by_role("img", name="Histogram of number")).to_be_visible()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every page of tracking and registry: anybody can use it, it fits a narrow window, and it is light to load."""
+"""What holds for every page of data, pipelines, tracking and registry: anybody can use it, it fits a narrow window, and it is
+light to load."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Served
+from tests.browser.night import Night
 
 AXE = Path(__file__).resolve().parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 MOST_BYTES = 300_000
@@ -17,6 +19,13 @@ PAGES = [
     "/runs/RUN?tab=files&file=tables/late.parquet", "/runs/RUN?tab=files&file=model/MLmodel", "/compare?runs=RUN,OTHER",
     "/compare?runs=RUN,OTHER&tab=curves", "/compare?runs=RUN,OTHER&tab=parallel&axes=params.depth,metrics.auc",
     "/compare?runs=RUN,OTHER&tab=scatter", "/models", "/models/kept", "/models/kept/1", "/models/kept/1?tab=card", "/ledger",
+]  # fmt: skip
+NIGHT_PAGES = [
+    "/runs/MORE", "/runs/MORE?step=night.priced", "/runs/MORE?tab=log", "/runs/BROKEN?step=night.report", "/datasets",
+    "/compare?runs=FIRST,MORE", "/datasets/readings", "/datasets/readings?tab=columns", "/datasets/readings?tab=contract",
+    "/datasets/readings?tab=used", "/snapshots/readings@2", "/snapshots/readings@1/diff/readings@2?key=number",
+    "/pipelines", "/pipelines/night", "/schedules", "/schedules/nightly", "/backfills", "/backfills/BACKFILL", "/features",
+    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays",
 ]  # fmt: skip
 
 
@@ -33,6 +42,13 @@ def there(few: Served) -> dict[str, str]:
     return {"RUN": run, "OTHER": other, "TRACE": ask.get("/traces")["items"][0]["id"]}
 
 
+@pytest.fixture(scope="module")
+def at_night(nights: Night) -> dict[str, str]:
+    """The same for the addresses of a pipeline's runs."""
+    backfill = nights.session.get("/backfills")["items"][0]["backfill"]["id"]
+    return {"FIRST": nights.first, "MORE": nights.more, "BROKEN": nights.broken, "BACKFILL": backfill}
+
+
 def shown(page: Any, served: Served, path: str, there: dict[str, str]) -> None:
     for word, meant in there.items():
         path = path.replace(word, meant)
@@ -47,9 +63,23 @@ def shown(page: Any, served: Served, path: str, there: dict[str, str]) -> None:
 def test_axe_finds_nothing_serious(few: Served, there: dict[str, str], open_page: Any, scheme: str) -> None:
     # The page's own policy forbids to have it evaluate anything, and axe is evaluated; another test holds the policy up.
     page = open_page(few, bypass_csp=True, color_scheme=scheme)
+    assert serious(page, few, PAGES, there) == []
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed; `npm ci` in ui/ does so")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_pipelines(
+    piped: Served, at_night: dict[str, str], open_page: Any, scheme: str
+) -> None:
+    page = open_page(piped, bypass_csp=True, color_scheme=scheme)
+    assert serious(page, piped, NIGHT_PAGES, at_night) == []
+
+
+def serious(page: Any, served: Served, paths: list[str], there: dict[str, str]) -> list[Any]:
+    """What axe complains of, page by page."""
     found = []
-    for path in PAGES:
-        shown(page, few, path, there)
+    for path in paths:
+        shown(page, served, path, there)
         page.evaluate(AXE.read_text("utf-8"))
         report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found += [
@@ -58,15 +88,28 @@ def test_axe_finds_nothing_serious(few: Served, there: dict[str, str], open_page
             if each["impact"] in ("serious", "critical")
             for node in each["nodes"][:3]
         ]
-
-    assert found == []
+    return found
 
 
 @pytest.mark.parametrize("width", [800, 1440])
 def test_no_page_is_wider_than_its_window(few: Served, there: dict[str, str], open_page: Any, width: int) -> None:
     page = open_page(few, viewport={"width": width, "height": 900})
-    for path in PAGES:
-        shown(page, few, path, there)
+    assert too_wide(page, few, PAGES, there) == []
+
+
+@pytest.mark.parametrize("width", [800, 1440])
+def test_no_page_of_pipelines_is_wider_than_its_window(
+    piped: Served, at_night: dict[str, str], open_page: Any, width: int
+) -> None:
+    page = open_page(piped, viewport={"width": width, "height": 900})
+    assert too_wide(page, piped, NIGHT_PAGES, at_night) == []
+
+
+def too_wide(page: Any, served: Served, paths: list[str], there: dict[str, str]) -> list[tuple[str, str]]:
+    """What reaches over the edge of the window, page by page."""
+    found = []
+    for path in paths:
+        shown(page, served, path, there)
         main = page.locator("main").bounding_box()
         wide = page.locator("main *:visible").evaluate_all(
             """(elements, edge) => elements.filter((one) => {
@@ -79,7 +122,8 @@ def test_no_page_is_wider_than_its_window(few: Served, there: dict[str, str], op
                }).slice(0, 3).map((one) => one.outerHTML.slice(0, 120))""",
             main["x"] + main["width"],
         )
-        assert wide == [], path
+        found += [(path, each) for each in wide]
+    return found
 
 
 def test_the_first_page_is_light_and_nothing_comes_from_elsewhere(few: Served, open_page: Any) -> None:
