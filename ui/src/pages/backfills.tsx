@@ -23,7 +23,7 @@ export function Backfills() {
       title="Backfills"
       about="A pipeline once for each day, week or month gone by; partitions of which every step is a hit are skipped."
       path="/api/backfills"
-      cli="mainstay backfill FILE.py:FUNCTION --from DATE --to DATE --dry-run"
+      cli="mainstay backfills list"
       places={PLACES}
       error={error}
       loading={!data}
@@ -82,7 +82,7 @@ export function BackfillPage({ id }: { id: string }) {
       made={backfill?.created_at}
       loading={!data}
       error={error}
-      copy={listForms(path)}
+      copy={{ ...listForms(path), cli: `mainstay backfills show ${id}` }}
       aside={
         backfill && (
           <>
@@ -100,6 +100,7 @@ export function BackfillPage({ id }: { id: string }) {
             label="Call it off"
             title="Call the backfill off"
             path={`${path}/cancel`}
+            cli={`mainstay backfills cancel ${id}`}
             reason="optional"
             tone="danger"
             preview={
