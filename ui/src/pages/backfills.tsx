@@ -43,7 +43,11 @@ export function Backfills() {
 function PortionState({ state }: { state: string | undefined }) {
   return (
     <span class="state-word">
-      <Sign tone={state === "waiting" || state === "skipped" ? "plain" : state === "asked" ? "accent" : toneOf(state)} label="" size={12} />
+      <Sign
+        tone={state === "waiting" || state === "skipped" ? "plain" : state === "asked" ? "accent" : toneOf(state)}
+        label=""
+        size={12}
+      />
       {state ?? "unknown"}
     </span>
   );
@@ -87,7 +91,8 @@ export function BackfillPage({ id }: { id: string }) {
         backfill && (
           <>
             <span>
-              runs <Subject subject={`pipeline:${pipeline}`}>{backfill.pipeline}</Subject> by the {backfill.by}, {backfill.timezone}
+              runs <Subject subject={`pipeline:${pipeline}`}>{backfill.pipeline}</Subject> by the {backfill.by},{" "}
+              {backfill.timezone}
             </span>
             <Id id={id} label="backfill id" />
           </>
@@ -105,7 +110,13 @@ export function BackfillPage({ id }: { id: string }) {
             tone="danger"
             preview={
               <Difference
-                lines={[["partitions that have not ended", plural(tally(data.counts).total - tally(data.counts).ended, "partition"), "not begun, or stopped; what is done stays"]]}
+                lines={[
+                  [
+                    "partitions that have not ended",
+                    plural(tally(data.counts).total - tally(data.counts).ended, "partition"),
+                    "not begun, or stopped; what is done stays",
+                  ],
+                ]}
               />
             }
           />

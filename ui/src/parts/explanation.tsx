@@ -99,7 +99,9 @@ function listed(names: string[]): string {
   const calls = new Map<string, number>();
   for (const name of names) calls.set(stepOf(name), (calls.get(stepOf(name)) ?? 0) + 1);
   const said = [...calls].map(([name, n]) => (n > 1 ? `${count(n)} calls of ${name}` : name));
-  return said.length > 6 ? `${said.slice(0, 6).join(", ")} and ${plural(said.length - 6, "more step", "more steps")}` : said.join(", ");
+  return said.length > 6
+    ? `${said.slice(0, 6).join(", ")} and ${plural(said.length - 6, "more step", "more steps")}`
+    : said.join(", ");
 }
 
 function Step({ name, steps }: { name: string; steps: StepPair[] }) {
@@ -135,9 +137,7 @@ function Written({ value }: { value: unknown }) {
 /** What became of the columns of each step whose result differs. */
 function Effects({ pairs }: { pairs: StepPair[] }) {
   const told = pairs.flatMap((pair) =>
-    pair.outputs
-      .filter((output) => !output.is_same && output.columns.length)
-      .map((output) => ({ pair, output })),
+    pair.outputs.filter((output) => !output.is_same && output.columns.length).map((output) => ({ pair, output })),
   );
   if (!told.length) return null;
   const [shown, more] = [told.slice(0, MOST_EFFECTS), told.slice(MOST_EFFECTS)];
@@ -254,7 +254,10 @@ function gathered(pairs: StepPair[]): Gathered[] {
   const rows = new Map<string, Gathered>();
   for (const pair of pairs) {
     const isCall = stepOf(pair.name) !== pair.name;
-    const key = isCall && !pair.outputs.some((output) => output.columns.length) ? `${stepOf(pair.name)} ${pair.state} ${pair.sentence}` : pair.name;
+    const key =
+      isCall && !pair.outputs.some((output) => output.columns.length)
+        ? `${stepOf(pair.name)} ${pair.state} ${pair.sentence}`
+        : pair.name;
     const row = rows.get(key);
     if (row) row.calls += 1;
     else rows.set(key, { ...pair, calls: 1 });
@@ -320,7 +323,9 @@ const STEP_COLUMNS: Column<Gathered>[] = [
     cell: (pair) =>
       pair.calls > 1
         ? "–"
-        : pair.seconds?.map((seconds, index) => (pair.hit_of?.[index] ? "hit" : isNumber(seconds) ? duration(seconds) : "–")).join(" → "),
+        : pair.seconds
+            ?.map((seconds, index) => (pair.hit_of?.[index] ? "hit" : isNumber(seconds) ? duration(seconds) : "–"))
+            .join(" → "),
     right: true,
   },
 ];
