@@ -68,6 +68,24 @@ def test_an_alias_is_compared_and_set(web: httpx.Client) -> None:
     assert web.post("/models/aliased/aliases/champion/remove", json={}).status_code == 404
 
 
+def test_a_model_tells_which_feature_views_its_versions_are_bound_to(web: httpx.Client) -> None:
+    body = prepare(web, "bound")
+    view = {"definition": {"name": "usage", "entity": ["meter"], "time": "at", "available_after": "1h", "ttl": "30d",
+                           "columns": [["peak", "float"]]}, "closure": "c" * 64, "entry": "night.py:usage",
+            "entity": [{"name": "meter", "type": "str"}], "columns": [{"name": "peak", "type": "float"}]}  # fmt: skip
+    declared = web.post("/features", json=view).json()
+    pin = {"view": "usage", "version": 1, "digest": declared["digest"], "columns": ["peak"], "entity": view["entity"]}
+
+    made = web.post("/models/bound/versions", json=body | {"signature": body["signature"] | {"views": [pin]}})
+    web.post("/models/bound/versions", json=body | {"format": "onnx"})
+
+    assert made.status_code == 201, made.text
+    assert {each["number"]: each["views"] for each in web.get("/models/bound").json()["versions"]} == {
+        1: ["usage/1"],
+        2: [],
+    }
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [

@@ -23,7 +23,7 @@ export function Backfills() {
       title="Backfills"
       about="A pipeline once for each day, week or month gone by; partitions of which every step is a hit are skipped."
       path="/api/backfills"
-      cli="mainstay backfill FILE.py:FUNCTION --from DATE --to DATE --dry-run"
+      cli="mainstay backfills list"
       places={PLACES}
       error={error}
       loading={!data}
@@ -43,7 +43,11 @@ export function Backfills() {
 function PortionState({ state }: { state: string | undefined }) {
   return (
     <span class="state-word">
-      <Sign tone={state === "waiting" || state === "skipped" ? "plain" : state === "asked" ? "accent" : toneOf(state)} label="" size={12} />
+      <Sign
+        tone={state === "waiting" || state === "skipped" ? "plain" : state === "asked" ? "accent" : toneOf(state)}
+        label=""
+        size={12}
+      />
       {state ?? "unknown"}
     </span>
   );
@@ -82,12 +86,13 @@ export function BackfillPage({ id }: { id: string }) {
       made={backfill?.created_at}
       loading={!data}
       error={error}
-      copy={listForms(path)}
+      copy={{ ...listForms(path), cli: `mainstay backfills show ${id}` }}
       aside={
         backfill && (
           <>
             <span>
-              runs <Subject subject={`pipeline:${pipeline}`}>{backfill.pipeline}</Subject> by the {backfill.by}, {backfill.timezone}
+              runs <Subject subject={`pipeline:${pipeline}`}>{backfill.pipeline}</Subject> by the {backfill.by},{" "}
+              {backfill.timezone}
             </span>
             <Id id={id} label="backfill id" />
           </>
@@ -100,11 +105,18 @@ export function BackfillPage({ id }: { id: string }) {
             label="Call it off"
             title="Call the backfill off"
             path={`${path}/cancel`}
+            cli={`mainstay backfills cancel ${id}`}
             reason="optional"
             tone="danger"
             preview={
               <Difference
-                lines={[["partitions that have not ended", plural(tally(data.counts).total - tally(data.counts).ended, "partition"), "not begun, or stopped; what is done stays"]]}
+                lines={[
+                  [
+                    "partitions that have not ended",
+                    plural(tally(data.counts).total - tally(data.counts).ended, "partition"),
+                    "not begun, or stopped; what is done stays",
+                  ],
+                ]}
               />
             }
           />

@@ -47,7 +47,12 @@ export function Compare() {
           <p class="quiet">{plural(ids.length, "run")} beside each other. The first one is what the others are compared to.</p>
         </div>
         <div class="acts">
-          <CopyAs forms={{ ...listForms("/api/runs"), cli: `mainstay ${isTwoOfPipelines ? "explain" : "runs compare"} ${ids.join(" ")}` }} />
+          <CopyAs
+            forms={{
+              ...listForms("/api/runs"),
+              cli: `mainstay ${isTwoOfPipelines ? "explain" : "runs compare"} ${ids.join(" ")}`,
+            }}
+          />
         </div>
       </header>
       {errors.map((error, index) => (

@@ -155,7 +155,10 @@ function ContractText({ name, contract }: { name: string; contract: Contract }) 
         <h2>What is asked</h2>
         <FactList
           facts={[
-            ["rows", `${count(contract.rows_low)} to ${count(contract.rows_high)}, otherwise ${contract.on_rows === "refuse" ? "refused" : "a warning"}`],
+            [
+              "rows",
+              `${count(contract.rows_low)} to ${count(contract.rows_high)}, otherwise ${contract.on_rows === "refuse" ? "refused" : "a warning"}`,
+            ],
             ["a row is named by", contract.keys?.length ? contract.keys.map((key) => key.join(" and ")).join("; ") : "nothing"],
             ["digest", <Id id={contract.digest} label="contract digest" />],
             [

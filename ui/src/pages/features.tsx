@@ -23,7 +23,10 @@ const COLUMNS: Column<FeatureView>[] = [
   {
     key: "entity",
     label: "Entity",
-    value: (view) => newestOf(view)?.entity.map((one) => one.name).join(", "),
+    value: (view) =>
+      newestOf(view)
+        ?.entity.map((one) => one.name)
+        .join(", "),
   },
   { key: "features", label: "Features", value: (view) => newestOf(view)?.columns.length, right: true },
   { key: "ttl", label: "Time to live", value: (view) => newestOf(view)?.definition.ttl ?? "for ever" },
@@ -221,7 +224,12 @@ function PinnedBy({ view }: { view: string }) {
     { key: "version", label: "Model version", value: ({ version }) => version.id ?? `${version.model}/${version.number}` },
     { key: "pin", label: "Pins", value: ({ pin }) => pin },
     { key: "releases", label: "Releases", value: ({ version }) => version.releases?.join(", ") || null, wide: true },
-    { key: "made", label: "Made", value: ({ version }) => version.created_at, cell: ({ version }) => <When at={version.created_at} /> },
+    {
+      key: "made",
+      label: "Made",
+      value: ({ version }) => version.created_at,
+      cell: ({ version }) => <When at={version.created_at} />,
+    },
   ];
   return (
     <Table
@@ -263,7 +271,13 @@ function Replays({ view, entry }: { view: string; entry: string }) {
         );
       },
     },
-    { key: "cells", label: "Cells", value: (run) => figure(run, "cells"), cell: (run) => count(figure(run, "cells")), right: true },
+    {
+      key: "cells",
+      label: "Cells",
+      value: (run) => figure(run, "cells"),
+      cell: (run) => count(figure(run, "cells")),
+      right: true,
+    },
     {
       key: "behind",
       label: "Behind",

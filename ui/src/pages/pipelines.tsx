@@ -39,7 +39,13 @@ function columnsOf(runs: Run[], schedules: Schedule[]): Column<Pipeline>[] {
       .sort((a, b) => (a.next_at ?? "").localeCompare(b.next_at ?? ""))[0];
   return [
     { key: "name", label: "Pipeline", value: (one) => one.name },
-    { key: "entry", roomy: true, label: "Entry", value: (one) => one.entry, cell: (one) => <code>{one.entry ?? "unknown"}</code> },
+    {
+      key: "entry",
+      roomy: true,
+      label: "Entry",
+      value: (one) => one.entry,
+      cell: (one) => <code>{one.entry ?? "unknown"}</code>,
+    },
     {
       key: "strip",
       label: "Last runs",

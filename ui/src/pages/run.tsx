@@ -148,7 +148,7 @@ function tabsOf(run: Run, children: Run[], models: LoggedModel[], graph: StepGra
           {
             id: "steps",
             label: "Steps",
-            count: graph?.nodes.length,
+            count: graph && progressOf(graph.nodes).total,
             body: () =>
               graph?.nodes.length ? (
                 <Steps run={run} graph={graph} now={Date.parse(run.started_at ?? "")} />

@@ -33,9 +33,7 @@ export function SnapshotDiffPage({ before, after }: { before: string; after: str
           <a class="button" href={query(`/snapshots/${after}/diff/${before}`, { key })}>
             The other way round
           </a>
-          <CopyAs
-            forms={{ ...listForms(path), cli: `mainstay datasets diff ${before} ${after}${key ? ` --key ${key}` : ""}` }}
-          />
+          <CopyAs forms={{ ...listForms(path), cli: `mainstay datasets diff ${before} ${after}${key ? ` --key ${key}` : ""}` }} />
         </div>
       </header>
       {data && <p class="because">{sentence(data)}</p>}
@@ -64,8 +62,7 @@ export function sentence(diff: SnapshotDiff): string {
     : `${plural(diff.rows_after, unit)} as before`;
   const named = (fields: { name: string }[], what: string) =>
     fields.length ? `; ${what} ${fields.map((field) => field.name).join(", ")}` : "";
-  const schema =
-    named(diff.added, "new:") + named(diff.removed, "gone:") + named(diff.retyped, "of another type:");
+  const schema = named(diff.added, "new:") + named(diff.removed, "gone:") + named(diff.retyped, "of another type:");
   const most = diff.columns[0];
   const moved = diff.columns.filter((column) => column.effect > 0).length;
   const values = most && moved ? `; ${most.column} moved most (effect ${most.effect.toFixed(2)} of 1)` : "";
@@ -148,7 +145,11 @@ function ColumnChanges({ diff, sides }: { diff: SnapshotDiff; sides: (Snapshot |
       label: "What moved",
       value: (one) => movedOf(one).join("; "),
       cell: (one) =>
-        movedOf(one).length ? movedOf(one).map((text) => <div key={text}>{text}</div>) : <span class="quiet">no figure differs</span>,
+        movedOf(one).length ? (
+          movedOf(one).map((text) => <div key={text}>{text}</div>)
+        ) : (
+          <span class="quiet">no figure differs</span>
+        ),
       wide: true,
     },
     { key: "psi", label: "PSI", value: (one) => one.psi, cell: (one) => one.psi?.toFixed(3) ?? "–", right: true, hidden: true },
@@ -173,7 +174,9 @@ function Rows({ diff, sides }: { diff: SnapshotDiff; sides: (Snapshot | undefine
       {diff.rows ? (
         <RowList rows={diff.rows} />
       ) : (
-        <p class="quiet">Choose the columns that name a row, and each row is found in both. A key in the contract is taken by itself.</p>
+        <p class="quiet">
+          Choose the columns that name a row, and each row is found in both. A key in the contract is taken by itself.
+        </p>
       )}
     </section>
   );
@@ -248,7 +251,9 @@ function Changed({ rows }: { rows: RowChanges }) {
   );
   return (
     <section>
-      <h3>Changed{rows.changed > rows.shown_changed.length && <span class="quiet"> (the first {rows.shown_changed.length})</span>}</h3>
+      <h3>
+        Changed{rows.changed > rows.shown_changed.length && <span class="quiet"> (the first {rows.shown_changed.length})</span>}
+      </h3>
       <Cells label="Rows that changed" columns={[...rows.key, "column", "before", "after"]} rows={cells} />
     </section>
   );

@@ -3,7 +3,7 @@
 // what became of the columns. Then the steps of both side by side, and what else is not the same.
 import { at, useGet } from "../api.ts";
 import { parseDiff } from "../diff.ts";
-import { count, duration, figure, isNumber, plain, plural, shortId } from "../format.ts";
+import { count, day, duration, figure, isNumber, plain, plural, shortId } from "../format.ts";
 import { stepOf } from "../stepgraph.ts";
 import type { Cause, ColumnEffect, Explanation, Moved, OutputPair, StepPair } from "../types.ts";
 import { DiffView } from "./diffview.tsx";
@@ -99,7 +99,9 @@ function listed(names: string[]): string {
   const calls = new Map<string, number>();
   for (const name of names) calls.set(stepOf(name), (calls.get(stepOf(name)) ?? 0) + 1);
   const said = [...calls].map(([name, n]) => (n > 1 ? `${count(n)} calls of ${name}` : name));
-  return said.length > 6 ? `${said.slice(0, 6).join(", ")} and ${plural(said.length - 6, "more step", "more steps")}` : said.join(", ");
+  return said.length > 6
+    ? `${said.slice(0, 6).join(", ")} and ${plural(said.length - 6, "more step", "more steps")}`
+    : said.join(", ");
 }
 
 function Step({ name, steps }: { name: string; steps: StepPair[] }) {
@@ -135,9 +137,7 @@ function Written({ value }: { value: unknown }) {
 /** What became of the columns of each step whose result differs. */
 function Effects({ pairs }: { pairs: StepPair[] }) {
   const told = pairs.flatMap((pair) =>
-    pair.outputs
-      .filter((output) => !output.is_same && output.columns.length)
-      .map((output) => ({ pair, output })),
+    pair.outputs.filter((output) => !output.is_same && output.columns.length).map((output) => ({ pair, output })),
   );
   if (!told.length) return null;
   const [shown, more] = [told.slice(0, MOST_EFFECTS), told.slice(MOST_EFFECTS)];
@@ -186,7 +186,34 @@ function rowsOf(output: OutputPair): string {
 
 const FIGURES = ["mean", "sd", "min", "max", "null_share"] as const;
 
+const MOST_COLUMNS = 6;
+
+/** The columns that moved most, and the others on demand. */
 function EffectTable({ columns, label }: { columns: ColumnEffect[]; label: string }) {
+  const ranked = [...columns].sort((a, b) => moveOf(b) - moveOf(a));
+  const more = ranked.slice(MOST_COLUMNS);
+  return (
+    <>
+      <EffectRows columns={ranked.slice(0, MOST_COLUMNS)} label={label} />
+      {more.length > 0 && (
+        <details class="effect-more">
+          <summary>{plural(more.length, "further column")}</summary>
+          <EffectRows columns={more} label={`Further ${label.charAt(0).toLowerCase()}${label.slice(1)}`} />
+        </details>
+      )}
+    </>
+  );
+}
+
+/** How far the mean moved, in standard deviations; a column that came or went moved most. */
+function moveOf(one: ColumnEffect): number {
+  if (!one.before || !one.after) return Number.MAX_VALUE;
+  const [was, now, sd] = [one.before.mean, one.after.mean, one.before.sd];
+  if (!isNumber(was) || !isNumber(now)) return 0;
+  return Math.abs(now - was) / (isNumber(sd) && sd > 0 ? sd : Math.abs(was) || 1);
+}
+
+function EffectRows({ columns, label }: { columns: ColumnEffect[]; label: string }) {
   const shown = FIGURES.filter((key) => columns.some((one) => one.before?.[key] !== one.after?.[key]));
   return (
     <div class="table-frame" tabIndex={0}>
@@ -234,7 +261,8 @@ function Change({ was, now }: { was: unknown; now: unknown }) {
 }
 
 function told(value: unknown): string {
-  return isNumber(value) ? figure(value) : plain(value);
+  if (isNumber(value)) return figure(value);
+  return typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? day(value) : plain(value);
 }
 
 const STATES: Record<string, [string, "ok" | "watch" | "alert" | "accent" | "plain"]> = {
@@ -254,7 +282,10 @@ function gathered(pairs: StepPair[]): Gathered[] {
   const rows = new Map<string, Gathered>();
   for (const pair of pairs) {
     const isCall = stepOf(pair.name) !== pair.name;
-    const key = isCall && !pair.outputs.some((output) => output.columns.length) ? `${stepOf(pair.name)} ${pair.state} ${pair.sentence}` : pair.name;
+    const key =
+      isCall && !pair.outputs.some((output) => output.columns.length)
+        ? `${stepOf(pair.name)} ${pair.state} ${pair.sentence}`
+        : pair.name;
     const row = rows.get(key);
     if (row) row.calls += 1;
     else rows.set(key, { ...pair, calls: 1 });
@@ -320,7 +351,9 @@ const STEP_COLUMNS: Column<Gathered>[] = [
     cell: (pair) =>
       pair.calls > 1
         ? "–"
-        : pair.seconds?.map((seconds, index) => (pair.hit_of?.[index] ? "hit" : isNumber(seconds) ? duration(seconds) : "–")).join(" → "),
+        : pair.seconds
+            ?.map((seconds, index) => (pair.hit_of?.[index] ? "hit" : isNumber(seconds) ? duration(seconds) : "–"))
+            .join(" → "),
     right: true,
   },
 ];

@@ -134,6 +134,12 @@ export const BACKFILL_COLUMNS: Column<BackfillAnswer>[] = [
     cell: (one) => (isNumber(one.backfill.concurrency) ? count(one.backfill.concurrency) : "–"),
     right: true,
   },
-  { key: "by-whom", roomy: true, label: "Asked by", value: (one) => one.backfill.created_by, cell: (one) => <Person name={one.backfill.created_by} /> },
+  {
+    key: "by-whom",
+    roomy: true,
+    label: "Asked by",
+    value: (one) => one.backfill.created_by,
+    cell: (one) => <Person name={one.backfill.created_by} />,
+  },
   { key: "made", label: "Asked", value: (one) => one.backfill.created_at, cell: (one) => <When at={one.backfill.created_at} /> },
 ];

@@ -78,13 +78,7 @@ export function Snapshots({ dataset, snapshots, refs }: Props) {
   return (
     <div class="stack">
       {snapshots.length > 1 && <Strip dataset={dataset} snapshots={snapshots} refs={refs} />}
-      <Table
-        name=""
-        label="snapshots"
-        rows={snapshots}
-        columns={columnsOf(refs)}
-        href={(snap) => snapshotHref(snap, dataset)}
-      />
+      <Table name="" label="snapshots" rows={snapshots} columns={columnsOf(refs)} href={(snap) => snapshotHref(snap, dataset)} />
     </div>
   );
 }
@@ -103,7 +97,10 @@ function Strip({ dataset, snapshots, refs }: Props) {
                 href={snapshotHref(snap, dataset)}
                 title={`${snapshotId(snap, dataset)}: ${plural(snap.rows ?? 0, "row")}${snap.warnings ? `, ${plural(snap.warnings, "warning")}` : ""}`}
               >
-                <i class={snap.warnings ? "snap-watch" : ""} style={{ height: `${Math.max(3, ((snap.rows ?? 0) / most) * 56)}px` }} />
+                <i
+                  class={snap.warnings ? "snap-watch" : ""}
+                  style={{ height: `${Math.max(3, ((snap.rows ?? 0) / most) * 56)}px` }}
+                />
                 <span>
                   @{snap.number}
                   {snap.warnings ? " !" : ""}

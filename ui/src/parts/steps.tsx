@@ -78,7 +78,11 @@ export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: nu
           <ProgressLine nodes={graph.nodes} isRunning={run.state === "running"} />
           {gathered.boxes.length < graph.nodes.length && (
             <label class="check push">
-              <input type="checkbox" checked={!!apart} onChange={(event) => setApart(event.currentTarget.checked ? "apart" : "")} />
+              <input
+                type="checkbox"
+                checked={!!apart}
+                onChange={(event) => setApart(event.currentTarget.checked ? "apart" : "")}
+              />
               A box for each call
             </label>
           )}
