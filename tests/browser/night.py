@@ -42,7 +42,9 @@ CODE = """
         return table.num_rows * hour / 10
 
     @ms.step
-    def priced(table: pa.Table) -> pa.Table:
+    def priced(table: pa.Table, gate: str) -> pa.Table:
+        while gate and not pathlib.Path(gate).exists():
+            time.sleep(0.02)
         return table.append_column("price", pc.multiply(table["load"], rates.RATE))
 
     @ms.step
@@ -57,9 +59,9 @@ CODE = """
         return table.select(["meter", "price"]).slice(0, len(parts))
 
     @ms.pipeline
-    def night(rows: int = 200, gate: str = ""):
+    def night(rows: int = 200, early: str = "", gate: str = ""):
         table = ms.snapshot("readings", readings(rows))
-        report(priced(table), hourly.map(hours(table), table), gate)
+        report(priced(table, early), hourly.map(hours(table), table), gate)
 """
 
 

@@ -13,6 +13,8 @@ from tests.browser.night import Night
 
 def test_two_snapshots_are_chosen_and_compared_row_by_row(piped: Served, nights: Night, open_page: Any) -> None:
     page = open_page(piped, "/datasets/readings")
+    page.get_by_role("combobox", name="From").select_option("readings@1")
+    page.get_by_role("combobox", name="to", exact=False).last.select_option("readings@2")
     page.get_by_role("button", name="What is different").click()
     page.wait_for_url("**/snapshots/readings@1/diff/readings@2")
     expect(page.get_by_text("40 rows more, 240 instead of 200")).to_be_visible()

@@ -58,8 +58,9 @@ def test_a_failed_run_says_its_sentence_and_how_it_goes_on(piped: Served, nights
 
 
 def test_states_and_lines_are_followed_while_the_run_goes_on(piped: Served, nights: Night, open_page: Any) -> None:
-    gate = nights.folder / "open"
-    running = night.begin(piped.workspace, nights.folder, "--rows", "60", "--gate", str(gate))
+    early, gate = nights.folder / "early", nights.folder / "open"
+    args = ("--rows", "60", "--early", str(early), "--gate", str(gate))
+    running = night.begin(piped.workspace, nights.folder, *args)
     try:
         ask = nights.session
 
@@ -71,7 +72,10 @@ def test_states_and_lines_are_followed_while_the_run_goes_on(piped: Served, nigh
         run = newest()["id"]
         piped.visit(page, f"/runs/{run}")
         graph = page.get_by_role("group", name="Steps of this run")
-        report = graph.get_by_role("button", name="report")
+        priced, report = (graph.get_by_role("button", name=name) for name in ("priced", "report"))
+        expect(priced).to_contain_text("running", timeout=60_000)
+        assert "waiting" in report.inner_text()
+        early.touch()
         expect(report).to_contain_text("running", timeout=60_000)
         page.get_by_role("tab", name="Log").click()
         log = page.get_by_role("log")
@@ -85,6 +89,7 @@ def test_states_and_lines_are_followed_while_the_run_goes_on(piped: Served, nigh
         page.get_by_role("tab", name="Steps").click()
         expect(report).to_contain_text("succeeded", timeout=30_000)
     finally:
+        early.touch()
         gate.touch()
         running.wait(timeout=60)
 
