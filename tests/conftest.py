@@ -22,6 +22,8 @@ from . import databases, objects
 
 for name in [name for name in os.environ if name.startswith("MAINSTAY_")]:
     del os.environ[name]
+# As in any program that has a step in it; see `mainstay.engine.instants`. Here other files are imported before the first step.
+os.environ["PYARROW_IGNORE_TIMEZONE"] = ""
 
 settings.register_profile("people", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)

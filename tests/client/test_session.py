@@ -275,10 +275,10 @@ def test_a_blob_that_was_damaged_there_is_refused_and_healed_by_sending_it_again
 ) -> None:
     session = connect(workspace=standing.folder, retry_s=0)
     digest = session.put_blob(big)
-    place = standing.folder / "blobs" / digest[:2] / digest
-    place.chmod(0o600)
-    with place.open("r+b") as stream:
-        stream.write(b"x")
+    needle = big.read_bytes()[:64]
+    (pack,) = [each for each in (standing.folder / "blobs" / "packs").iterdir() if needle in each.read_bytes()]
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes().replace(needle, needle[::-1]))
 
     with pytest.raises(Corrupt):
         session.get_blob(digest)

@@ -229,7 +229,7 @@ def test_a_table_of_parts_that_ray_data_wrote_is_recorded_by_the_digest_of_each_
 
     (parts,), (total,) = (step.outputs.values() for step in done.steps)
     written = list((tmp_path / "out" / "parts").rglob("*.parquet"))
-    assert (parts.kind, parts.rows) == ("folder", len(written))
+    assert (parts.kind, parts.rows) == ("files", len(written))
     assert len(written) > 1
     assert platform.blobs[total.digest] == str(sum(n * n for n in range(1000))).encode()
     assert os.environ.get("RAY_USAGE_STATS_ENABLED") == "0"

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import edges, named_results, tracing
+from mainstay.engine import edges, instants, named_results, tracing
 from mainstay.engine.refs import MapNode, Ref, StepNode
+
+instants.keep()
 
 P = ParamSpec("P")
 R = TypeVar("R")

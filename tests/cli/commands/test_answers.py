@@ -141,7 +141,10 @@ def test_a_dataset_is_made_by_its_first_file_and_refuses_one_that_breaks_the_con
     assert refused.status == 1 and "`mainstay datasets alias weather wind_speed wind_spd -m WHY`" in refused.err
     assert accepted.out == "contract of weather is now version 2: wind_speed may arrive as wind_spd\n"
     assert second.out.startswith("snapshot weather@2: 3,000 rows")
-    assert (other.status, half.status) == (1, 2) and "three.txt is not called .parquet or .csv" in other.err
+    assert (other.status, half.status) == (
+        1,
+        2,
+    ) and "dataset 'weather' is of kind table, and files were handed in" in other.err
     for word in ("at noon", "the new station", "2026-01-01 to 2026-02-01", "is weather@2", "wind_spd"):
         assert word in shown.out
 

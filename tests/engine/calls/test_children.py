@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_no_child_outlives_a_run_that_is_killed(run, tmp_path):
     """The parent gets no chance to say goodbye, and its children are busy."""
     script = f"""
         import os, sys
-        sys.path.insert(0, {str(os.path.dirname(__file__))!r})
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
         from pathlib import Path
         from memory_platform import MemoryPlatform
         from mainstay.engine import project

@@ -120,6 +120,11 @@ class Catalogue:
             self._whole.clear()
         self._whole[digest] = time.monotonic()
 
+    def note_damaged(self, place: Place) -> None:
+        """What stands here is not what it was."""
+        self.damaged.add((place.pack, place.offset))
+        self._whole.clear()
+
     def known(self, digest: str) -> list[Place]:
         """As `places`, of the packs that were there when somebody last looked."""
         with self._lock:

@@ -71,15 +71,16 @@ def begin(catalogue: Catalogue, digest: str) -> bytes | None:
 def stay(catalogue: Catalogue, digest: str) -> bool:
     """Make an object young, and whatever it is made of; whether all of it is here.
 
-    A large blob that nothing refers to may have lost chunks to a collection before its recipe went: it counts as gone.
+    A large blob that nothing refers to may have lost chunks to a collection before its recipe went: it counts as gone. So does
+    what was found damaged: whoever has the bytes is to send them again.
     """
     try:
-        place = catalogue.find(digest)
+        place = catalogue.sound(digest)
         if place is None or not catalogue.shelf.touch(place.pack):
             return False
         if place.kind == BYTES or catalogue.is_known_whole(digest):
             return True
-        made_of = {chunk: catalogue.find(chunk) for chunk, _ in _recipe(catalogue, digest)}
+        made_of = {chunk: catalogue.sound(chunk) for chunk, _ in _recipe(catalogue, digest)}
         kept = {place.pack for place in made_of.values() if place}
         if None in made_of.values() or not all(catalogue.shelf.touch(pack) for pack in kept):
             return False
@@ -97,7 +98,7 @@ def _whole(catalogue: Catalogue, digest: str) -> bytes:
                 data = catalogue.shelf.read(place.pack, place.offset, place.length)
                 if hashlib.sha256(data).hexdigest() == digest:
                     return data
-                catalogue.damaged.add((place.pack, place.offset))
+                catalogue.note_damaged(place)
         catalogue.refresh()
     raise corrupt(digest)
 
@@ -125,7 +126,7 @@ def _recipe(catalogue: Catalogue, digest: str) -> list[tuple[str, int]]:
                     return [(digest, place.size)]
                 if len(data) % 36 == 0 and sum(size for _, size in packs.steps(data)) == place.size:
                     return list(packs.steps(data))
-                catalogue.damaged.add((place.pack, place.offset))
+                catalogue.note_damaged(place)
         catalogue.refresh()
     raise corrupt(digest)
 
@@ -133,7 +134,7 @@ def _recipe(catalogue: Catalogue, digest: str) -> list[tuple[str, int]]:
 def _give_up(catalogue: Catalogue, digest: str) -> None:
     """A recipe whose chunks are sound and whose whole is not is itself damaged: the next put writes it anew."""
     for place in list(catalogue.places(digest)):
-        catalogue.damaged.add((place.pack, place.offset))
+        catalogue.note_damaged(place)
 
 
 def _chunks(catalogue: Catalogue, steps: Iterable[tuple[str, int]]) -> Iterator[bytes]:
