@@ -111,6 +111,7 @@ def _assembled(catalogue: Catalogue, digest: str) -> Iterator[bytes]:
             whole.update(data)
             yield data
     except Corrupt as error:
+        _note_all_damage(catalogue, digest)
         raise corrupt(digest) from error  # whoever asks knows nothing of chunks
     if whole.hexdigest() != digest:
         _give_up(catalogue, digest)
@@ -129,6 +130,14 @@ def _recipe(catalogue: Catalogue, digest: str) -> list[tuple[str, int]]:
                 catalogue.note_damaged(place)
         catalogue.refresh()
     raise corrupt(digest)
+
+
+def _note_all_damage(catalogue: Catalogue, digest: str) -> None:
+    """Find every damaged chunk, so that the next put writes all of them anew and not only the first."""
+    with contextlib.suppress(Corrupt):
+        for chunk in dict.fromkeys(chunk for chunk, _ in _recipe(catalogue, digest)):
+            with contextlib.suppress(Corrupt):
+                _whole(catalogue, chunk)
 
 
 def _give_up(catalogue: Catalogue, digest: str) -> None:
