@@ -98,8 +98,9 @@ def test(rest: list[str]) -> int:
     if failed:
         say(f"FAILED so far: {', '.join(failed)}; the tests run all the same")
     workers = str(max(1, min(4, os.cpu_count() or 1)))
-    # loadfile: the tests of one file share servers and workspaces, so they stay together.
-    pytest = [python(), "-m", "pytest", "-n", workers, "--dist", "loadfile", "--timeout", "600", *skipped, *rest]
+    # loadfile: the tests of one file share servers and workspaces, and stay together; tests/conftest.py says which come first.
+    spread = ["-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    pytest = [python(), "-m", "pytest", *spread, "--timeout", "600", *skipped, *rest]
     if run(pytest):
         failed.append("tests")
     # Who asks for some tests says where with TEST_DATABASE; all of them means both databases.

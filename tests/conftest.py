@@ -68,12 +68,17 @@ def database_is_tidy(request: pytest.FixtureRequest) -> Iterator[None]:
         databases.forget(folder)
 
 
+#: Folders of tests that start servers, browsers and clusters.
+LONG = frozenset({"journeys", "conformance", "browser"})
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests of the other database to the run on that one."""
+    """Leave tests of the other database to the run on that one, and begin with long ones, so that none is idle at the end."""
     others = [item for item in items if not databases.is_meant(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if databases.is_meant(item)]
+    items.sort(key=lambda item: not LONG & set(item.path.parts))
 
 
 @pytest.fixture(scope="session")

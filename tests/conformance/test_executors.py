@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -12,7 +14,19 @@ import pytest
 from mainstay.engine import executors
 from mainstay.engine.execution import StepFailed
 
+from ..databases import on_sqlite
 from ..engine.conftest import make_platform, make_project, platform  # noqa: F401
+
+pytestmark = on_sqlite  # nothing of it is about rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_is_left() -> Iterator[None]:
+    """Ray's own processes would take their part of the machine until the last test of all."""
+    yield
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()
+
 
 FLOWS = """
     import logging, os, signal, tempfile, time
