@@ -186,6 +186,7 @@ def synced_writes(steps: int, folder: Path) -> float:
     database = sqlite3.connect(folder / "bare.db", isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
+    database.execute("DROP TABLE IF EXISTS t")  # of the round before
     database.execute("CREATE TABLE t (x)")
 
     def act() -> None:

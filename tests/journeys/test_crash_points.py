@@ -16,6 +16,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ..databases import on_sqlite
+
 FLOW = """
     import pyarrow as pa
     import mainstay as ms
@@ -182,6 +184,7 @@ def lived(folder: Path, most: int) -> dict[str, Any]:
     return told
 
 
+@on_sqlite  # it counts what SQLite commits; on PostgreSQL the server survives whoever is killed
 def test_killed_at_any_change_of_state_and_resumed_a_run_is_what_it_would_have_been(tmp_path: Path) -> None:
     told = lived(tmp_path, most=int(os.environ.get("CRASH_POINTS", "10")))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -308,7 +309,8 @@ def test_one_process_leads_until_it_is_gone(store: Store, other: Store, tmp_path
     assert store.leads()
 
     store.database.close()
-    assert other.leads()
+    # The server hears of a closed connection when it gets to it.
+    assert any(other.leads() or time.sleep(0.05) for _ in range(200))
 
     third = open_store(tmp_path / "workspace")
     assert not third.leads()
