@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.client import session as sessions
-from mainstay.client.inprocess import URL, InProcess
 from mainstay.client.session import Session
 from mainstay.client.wire import Wire
 from mainstay.domain.errors import Invalid, MainstayError, NotFound
@@ -97,6 +96,9 @@ class Pinned:
 def main(folder: Path) -> None:
     """Carry the order in ``folder`` out, tell each step on standard output, and write the result."""
     order = json.loads((folder / ORDER).read_text())
+    # Here, and not above: it brings the whole server, and whoever only starts this process knows this file, too.
+    from mainstay.client.inprocess import URL, InProcess
+
     app = InProcess(folder / SCRATCH, loops=False)
     scratch = Session(
         Wire(URL, app.token, retry_s=0, transport=app), cache=folder / "cache", workspace=folder / SCRATCH
