@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 from mainstay import settings
 from mainstay.client.wire import Wire
-from mainstay.domain.digests import sha256_hex
+from mainstay.domain.digests import sha256_hex, sha256_of_file
 from mainstay.domain.errors import Corrupt, MainstayError, Unavailable
 
 _CHUNK = 1 << 20
@@ -55,7 +54,7 @@ class Session:
 
     def put_blob(self, data: bytes | Path, *, retry_s: float | None = None) -> str:
         """Upload bytes or a file; its digest. What is large and known there is not sent again."""
-        digest = sha256_hex(data) if isinstance(data, bytes) else _hash_file(data)
+        digest = sha256_hex(data) if isinstance(data, bytes) else sha256_of_file(data)
         path = f"/api/blobs/{digest}"
         size = len(data) if isinstance(data, bytes) else data.stat().st_size
         # For a small one the question would cost as much as the bytes.
@@ -77,7 +76,7 @@ class Session:
     def blob_path(self, digest: str) -> Path:
         """A local, verified file with the bytes; fetched once and kept."""
         kept = self.cache / digest
-        if not (kept.exists() and _hash_file(kept) == digest):
+        if not (kept.exists() and sha256_of_file(kept) == digest):
             self._fetch(digest, kept)
         return kept
 
@@ -98,7 +97,7 @@ class Session:
         try:
             with open(handle, "wb") as file:
                 self.wire.stream_to(f"/api/blobs/{digest}", file.write)
-            if _hash_file(Path(fresh)) != digest:
+            if sha256_of_file(Path(fresh)) != digest:
                 raise Corrupt(f"blob {digest} arrived damaged; ask again.", digest=digest)
             os.replace(fresh, kept)
         finally:
@@ -216,8 +215,3 @@ def _read(data: bytes | Path) -> Iterator[bytes]:
     with data.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
-
-
-def _hash_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 _PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -14,6 +15,12 @@ _PATTERN = re.compile(r"[0-9a-f]{64}")
 def sha256_hex(data: bytes) -> str:
     """SHA-256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(file: Path) -> str:
+    """SHA-256 of what ``file`` holds, however large it is."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:

@@ -248,12 +248,7 @@ def _outlook(order: _Order, nearby: Nearby) -> Outlook:
 
 def _with_own_extras(found: History, finished: Finished) -> History:
     """What the run itself saw its steps use beyond their imports: their keys on record say so."""
-    extras = dict(found.extras_by_step)
-    for step in finished.values():
-        parts = step["key_parts"]
-        name = parts.get("step", step["name"])
-        extras[name] = extras.get(name, frozenset()) | frozenset(parts.get("extras", ()))
-    return replace(found, extras_by_step=extras)
+    return replace(found, extras_by_step=history.extras_of(finished.values(), besides=found.extras_by_step))
 
 
 def _steps_of(outlook: Outlook) -> list[steps.Step[..., Any]]:

@@ -8,7 +8,7 @@ index does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,10 +59,18 @@ def of(platform: Platform, pipeline: str, *, besides: str | None = None) -> Hist
 
 def _indexed(steps: Mapping[str, Mapping[str, Any]], rows: Mapping[str, int | None]) -> History:
     by_step: dict[str, Mapping[str, Any]] = {}
-    extras: dict[str, frozenset[str]] = {}
     for each in steps.values():
+        by_step.setdefault(each["key_parts"].get("step", each["name"]), each)
+    return History(by_label=steps, by_step=by_step, extras_by_step=extras_of(steps.values()), rows=rows)
+
+
+def extras_of(
+    steps: Iterable[Mapping[str, Any]], *, besides: Mapping[str, frozenset[str]] | None = None
+) -> dict[str, frozenset[str]]:
+    """Files that recorded calls used beyond their static closure, by step; ``besides``: those known before."""
+    extras = dict(besides or {})
+    for each in steps:
         parts = each["key_parts"]
         name = parts.get("step", each["name"])
-        by_step.setdefault(name, each)
         extras[name] = extras.get(name, frozenset()) | frozenset(parts.get("extras", ()))
-    return History(by_label=steps, by_step=by_step, extras_by_step=extras, rows=rows)
+    return extras

@@ -180,7 +180,7 @@ def step(
         isolate=isolate,
         cpus=_cpus(resources or {}),
     )
-    place = _file_of_caller()
+    place = file_of_caller()
 
     def mark(function: Callable[..., Any]) -> Step[..., Any]:
         return Step(checked(function), options, files_of(function, place))
@@ -291,6 +291,7 @@ def _cpus(resources: Mapping[str, int]) -> int:
     return cpus
 
 
-def _file_of_caller() -> Path | None:
+def file_of_caller() -> Path | None:
+    """The file in which the function that asks was called."""
     file = sys._getframe(2).f_globals.get("__file__")
     return Path(file) if file else None

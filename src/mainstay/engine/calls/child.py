@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import pickle
 import shutil
@@ -22,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.digests import sha256_hex
+from mainstay.domain.digests import sha256_hex, sha256_of_file
 from mainstay.domain.errors import MainstayError, of_kind
 from mainstay.engine.calls import step_calls, step_output, surroundings
 from mainstay.engine.calls.step_calls import Outcome, StepCall
@@ -75,7 +74,7 @@ class FolderBlobs:
             digest = sha256_hex(data)
             self.fresh[digest] = data
             return digest
-        digest = sha256_hex(data) if isinstance(data, bytes) else _digest_of(data)
+        digest = sha256_hex(data) if isinstance(data, bytes) else sha256_of_file(data)
         if digest not in self.spooled:
             aside = self.spool / f"{digest}.{os.getpid()}"
             aside.write_bytes(data) if isinstance(data, bytes) else shutil.copyfile(data, aside)
@@ -176,11 +175,6 @@ def _pickled(error: BaseException) -> bytes | None:
     except Exception:  # what a guest's exception does when it is pickled is its own affair
         return None
     return data
-
-
-def _digest_of(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _end_with_the_parent(lifeline: int) -> None:

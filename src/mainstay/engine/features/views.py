@@ -8,10 +8,8 @@ serves both: that is what keeps training and serving alike.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from mainstay.domain.errors import Invalid
@@ -89,7 +87,7 @@ def feature_view(
             plain.__name__, entity=entity, time=time, ttl=ttl, available_after=available_after, columns=columns
         )
         view: FeatureView[P, R] = FeatureView(
-            plain, Options(), steps.files_of(plain, _file_of_caller()), definition, {}
+            plain, Options(), steps.files_of(plain, steps.file_of_caller()), definition, {}
         )
         view.sources = _sources(view, source)
         return view
@@ -135,8 +133,3 @@ def _sources(view: FeatureView[..., Any], source: str | Mapping[str, str] | None
     if not parameters:
         raise Invalid(f"view {view.definition.name!r} takes no table, so it can have no source.")
     return {parameters[0]: source}
-
-
-def _file_of_caller() -> Path | None:
-    file = sys._getframe(2).f_globals.get("__file__")
-    return Path(file) if file else None

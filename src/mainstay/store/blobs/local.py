@@ -15,10 +15,11 @@ import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from mainstay.domain.digests import sha256_of_file
 from mainstay.store.blobs import Collected, arriving, readings, sweeping
 from mainstay.store.blobs.packing import Packing
 from mainstay.store.blobs.packs import BYTES, Catalogue
-from mainstay.store.blobs.readings import WholeFiles, corrupt, hash_file, unknown
+from mainstay.store.blobs.readings import WholeFiles, corrupt, unknown
 
 _ABANDONED_AFTER_S = 24 * 3600
 # Whoever asks for a blob is about to refer to it: its file is made young again, but not at every look.
@@ -97,7 +98,7 @@ class LocalBlobs:
         stat = file.stat()
         mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if self._verified.get(digest) != mark:
-            if hash_file(file) != digest:
+            if sha256_of_file(file) != digest:
                 raise corrupt(digest)
             self._verified[digest] = mark
         return file
@@ -181,7 +182,7 @@ class LocalBlobs:
 
     def _publish(self, aside: Path, digest: str) -> None:
         place = self._place(digest)
-        if place.exists() and hash_file(place) == digest and self._stays(digest):
+        if place.exists() and sha256_of_file(place) == digest and self._stays(digest):
             pass
         else:
             place.parent.mkdir(exist_ok=True, mode=0o700)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mainstay.domain.digests import sha256_of_file
 from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.store.blobs import packs
 from mainstay.store.blobs.packs import BYTES, Catalogue, Place
@@ -31,12 +32,6 @@ def corrupt(digest: str) -> Corrupt:
 def unknown(digest: str) -> NotFound:
     """The error for a blob that is not here."""
     return NotFound(f"there is no blob {digest}; upload it first.", digest=digest)
-
-
-def hash_file(file: Path) -> str:
-    """The digest of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def pieces(catalogue: Catalogue, digest: str) -> Iterator[bytes] | None:
@@ -195,7 +190,7 @@ class WholeFiles:
             stat = file.stat()
             mark = (stat.st_ino, stat.st_size)
             if self._verified.get(digest) != mark:
-                if hash_file(file) != digest:  # the power failed while it was written: nobody waited for the disk
+                if sha256_of_file(file) != digest:  # the power failed while it was written: nobody waited for the disk
                     file.unlink()
                     return None
                 self._verified[digest] = mark

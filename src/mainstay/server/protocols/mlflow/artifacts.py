@@ -81,7 +81,7 @@ class DirectoryIn(wire.Request):
 async def upload(*, request: Request, store: Store, actor: Principal) -> Response:
     """Keep a file of a run or of a logged model; the same path again means the newer bytes."""
     await run_in_threadpool(keep, store, actor, _raw_place(request), uploads.chunks(request, most=MOST_BYTES))
-    return _answer({})
+    return answer({})
 
 
 @calls.raw("GET", "mlflow-artifacts/artifacts/{path:path}", permission="read")
@@ -94,13 +94,13 @@ async def download(*, request: Request, store: Store, actor: Principal) -> Respo
 async def delete(*, request: Request, store: Store, actor: Principal) -> Response:
     """Forget a file, or all below a folder."""
     await run_in_threadpool(_forget, store, actor, _raw_place(request))
-    return _answer({})
+    return answer({})
 
 
 @calls.raw("GET", "mlflow-artifacts/artifacts", permission="read")
 async def list_below(*, request: Request, store: Store, actor: Principal) -> Response:
     """Files and folders in a folder, by their last names."""
-    return _answer(await run_in_threadpool(_listed_below, store, request.query_params.get("path", "")))
+    return answer(await run_in_threadpool(_listed_below, store, request.query_params.get("path", "")))
 
 
 @calls.get("artifacts/list")
@@ -146,7 +146,7 @@ async def upload_from_a_page(*, request: Request, store: Store, actor: Principal
     if length.isdecimal() and int(length) > MOST_FROM_A_PAGE:
         raise Invalid("Artifact size is too large. Max size is 10MB. Send it with PUT below mlflow-artifacts.")
     await run_in_threadpool(keep, store, actor, place, uploads.chunks(request, most=MOST_FROM_A_PAGE))
-    return _answer({})
+    return answer({})
 
 
 @calls.get("logged-models/{model_id}/artifacts/directories")
@@ -384,5 +384,6 @@ def _listed_below(store: Store, path: str) -> dict[str, Any]:
     return {"files": [facts | {"path": facts["path"].rpartition("/")[2]} for facts in files]}
 
 
-def _answer(value: dict[str, Any]) -> Response:
+def answer(value: dict[str, Any]) -> Response:
+    """A value as MLflow's clients read it."""
     return Response(wire.encode(value), media_type="application/json")

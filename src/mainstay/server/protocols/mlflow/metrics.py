@@ -271,7 +271,7 @@ def _put_params(ingest: Ingest, run: str, params: Sequence[Param], *, path: str)
         found[param.key] = param.value[:LONGEST_PARAM]
     before = logs.params_of(ingest, run, found)
     # A client of ours may have said 6 where MLflow's says "6": that is the same.
-    new = {key: value for key, value in found.items() if key not in before or _text(before[key]) != value}
+    new = {key: value for key, value in found.items() if key not in before or wire.plain_text(before[key]) != value}
     try:
         logs.put(ingest, run, params=new, readings={}, tags={}) if new else logs.must_run(ingest, run)
     except Conflict as error:
@@ -280,12 +280,8 @@ def _put_params(ingest: Ingest, run: str, params: Sequence[Param], *, path: str)
         key = error.facts["key"]
         raise Invalid(
             f"Changing param values is not allowed. Param with key='{key}' was already logged with "
-            f"value='{_text(before[key])[:200]}' for run ID='{run}'. Attempted logging new value '{found[key][:200]}'."
+            f"value='{wire.plain_text(before[key])[:200]}' for run ID='{run}'. Attempted logging new value '{found[key][:200]}'."
         ) from None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _place(place: Sequence[Any], token: str | None) -> Reading:

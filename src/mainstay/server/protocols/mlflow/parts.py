@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -64,7 +63,7 @@ async def begin(*, request: Request, store: Store, actor: Principal) -> Response
         {"url": f"{where}/{number}", "part_number": number, "headers": headers}
         for number in range(1, body.num_parts + 1)
     ]
-    return _answer({"upload_id": upload, "credentials": credentials})
+    return artifacts.answer({"upload_id": upload, "credentials": credentials})
 
 
 @calls.raw("PUT", "mlflow-artifacts/mpu/parts/{upload}/{number:whole}", permission="write")
@@ -81,7 +80,7 @@ async def end(*, request: Request, store: Store, actor: Principal) -> Response:
     place = _place(request, body.path)
     digests = _in_order(body.parts)
     await run_in_threadpool(artifacts.keep, store, actor, place, _joined(store, digests))
-    return _answer({})
+    return artifacts.answer({})
 
 
 @calls.raw("POST", "mlflow-artifacts/mpu/abort/{path:path}", permission="write")
@@ -89,7 +88,7 @@ async def abort(*, request: Request, store: Store, actor: Principal) -> Response
     """Give an upload up; its parts were never a file, and go by themselves."""
     body = wire.read(Begin, await read_body(request))
     _place(request, body.path)
-    return _answer({})
+    return artifacts.answer({})
 
 
 def _place(request: Request, name: str) -> artifacts.Place:
@@ -117,7 +116,3 @@ def _joined(store: Store, digests: Sequence[str]) -> Iterator[bytes]:
             if size > artifacts.MOST_BYTES:
                 raise TooLarge(f"the file is larger than {artifacts.MOST_BYTES} bytes; split it.")
             yield piece
-
-
-def _answer(value: dict[str, Any]) -> Response:
-    return Response(wire.encode(value), media_type="application/json")

@@ -299,7 +299,7 @@ def shown(view: View, found: Sequence[Run]) -> list[dict[str, Any]]:
                 "metrics": [
                     MetricOut(key, number(value), at // 1000, step) for key, (step, at, value) in latest[run.id].items()
                 ],
-                "params": [Pair(key, _text(value)) for key, value in said[run.id][0].items()],
+                "params": [Pair(key, wire.plain_text(value)) for key, value in said[run.id][0].items()],
                 "tags": [Pair(key, value) for key, value in _tags(run, said[run.id][1]).items()],
             },
             "inputs": {
@@ -387,10 +387,6 @@ def _tags(run: Run, tags: dict[str, str]) -> dict[str, str]:
     """A run of our own says the same as one of MLflow's."""
     own = {NAME: run.name} | ({PARENT: run.parent} if run.parent else {})
     return own | tags
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _dataset(seen: SeenDataset) -> dict[str, Any]:

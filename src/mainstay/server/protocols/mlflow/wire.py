@@ -155,6 +155,11 @@ def unusable(name: str, value: Any, why: str = "") -> Invalid:
     return Invalid(f"Invalid value {shown} for parameter '{name}' supplied: {why or 'it cannot be used here'}.")
 
 
+def plain_text(value: Any) -> str:
+    """A parameter's value as MLflow's clients know it: a text."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def encode(value: Any) -> bytes:
     """An answer's bytes; one that is made of bytes already stays as it is."""
     if isinstance(value, bytes):
