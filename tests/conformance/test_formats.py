@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ pytestmark = on_sqlite  # nothing of it is about rows
 
 NAMES = ("age", "fare", "stops", "delay")
 KINDS = ("binary", "multiclass", "regression")
+ROOT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,12 +170,11 @@ def test_saving_twice_gives_the_same_bytes(example: Example) -> None:
 def test_two_processes_save_the_same_bytes() -> None:
     def digest_in_a_process(seed: str) -> Any:
         code = (
-            "import sys, json; sys.path[:] = json.loads(sys.argv[1]); import importlib.util as u;"
-            "spec = u.spec_from_file_location('suite', sys.argv[2]); suite = u.module_from_spec(spec);"
-            "sys.modules['suite'] = suite; spec.loader.exec_module(suite); print(json.dumps(suite.digests()))"
+            "import sys, json; sys.path[:] = json.loads(sys.argv[1]); import importlib;"
+            "suite = importlib.import_module(sys.argv[2]); print(json.dumps(suite.digests()))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(sys.path), __file__],
+            [sys.executable, "-c", code, json.dumps([ROOT, *sys.path]), __name__],
             env={"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             check=True,
