@@ -7,18 +7,22 @@ The *ribbon* is the loop with this object lit: data → pipeline → run → ver
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
 from mainstay.domain.search import Comparison
+from mainstay.domain.tracking import Run
 from mainstay.lifecycle.answers import health, hrefs, sentences
 from mainstay.lifecycle.answers.sentences import Piece
-from mainstay.lifecycle.data import datasets, snapshots
+from mainstay.lifecycle.data import contracts, datasets, snapshots
+from mainstay.lifecycle.data.features import views
 from mainstay.lifecycle.governance import people, policies
 from mainstay.lifecycle.monitoring import alerts, monitors
+from mainstay.lifecycle.pipelines.scheduling import backfills, schedules
 from mainstay.lifecycle.registry import lineage, models, versions
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.release import tables as release_tables
@@ -69,6 +73,7 @@ class Place:
     since: datetime | None = None
     snapshot: str | None = None
     dataset: str | None = None
+    view: str | None = None  # a feature view, which is data that others are made of
     pipeline: str | None = None
     run: str | None = None
     version: str | None = None
@@ -129,13 +134,70 @@ def _snapshot(view: View, name: str) -> Place:
     return place
 
 
+def _contract(view: View, name: str) -> Place:
+    contract = contracts.get(view, name)
+    place = _dataset(view, name)
+    place.state, place.since = f"version {contract.version}", contract.created_at
+    return place
+
+
+def _view(view: View, name: str) -> Place:
+    """A feature view stands where it answers now; else where the run is that made what it could answer from."""
+    newest = views.versions(view, name)[0]
+    table = views.table(view, name, newest.number)
+    answering = next((each.name for each in deployments.listed(view) if _answers_from(view, each.name, name)), None)
+    if answering:
+        place = _deployment_page(view, answering)
+    else:
+        place = _run(view, table.run_id) if table and table.run_id else Place()
+    place.view, place.owner, place.since = name, newest.created_by, newest.created_at
+    place.state = "ok" if table else "unknown"
+    place.states["data"] = place.state
+    return place
+
+
+def _answers_from(view: View, deployment: str, name: str) -> bool:
+    live = releases.live(view, deployment)
+    version = versions.get(view, model=live.model, number=live.version) if live else None
+    return version is not None and any(pin["view"] == name for pin in version.signature.get("views", []))
+
+
 def _pipeline(view: View, name: str) -> Place:
-    named = [Comparison("attribute", "name", "=", name)]
-    newest = next(iter(pages.find(view, kind="pipeline", comparisons=named, limit=1).runs), None)
+    newest = _newest_run(view, name)
     if newest is None:
         raise NotFound(f"no pipeline called {name!r} has run here; `mainstay run FILE.py:{name}` runs it.")
     place = _run(view, newest.id)
     place.state = newest.state
+    return place
+
+
+def _newest_run(view: View, pipeline: str) -> Run | None:
+    named = [Comparison("attribute", "name", "=", pipeline)]
+    return next(iter(pages.find(view, kind="pipeline", comparisons=named, limit=1).runs), None)
+
+
+def _schedule(view: View, name: str) -> Place:
+    schedule = schedules.get(view, name)
+    place = _asked_for(view, schedule.pipeline, [job.result for _, job in schedules.firings(view, name)])
+    place.owner, place.state, place.since = schedule.owner, schedule.state, schedule.created_at
+    return place
+
+
+def _backfill(view: View, identity: str) -> Place:
+    backfill = backfills.get(view, identity)
+    done = [{"run_id": each.run_id} for each in reversed(backfills.portions(view, identity))]
+    place = _asked_for(view, backfill.pipeline, done)
+    place.owner, place.state, place.since = backfill.created_by, backfill.state, backfill.created_at
+    return place
+
+
+def _asked_for(view: View, entry: str, results: Iterable[Mapping[str, Any] | None]) -> Place:
+    """Where the newest run is that came of it; ``entry`` is FILE.py:FUNCTION, and the function is the pipeline's name."""
+    pipeline = entry.rpartition(":")[2]
+    run = next((result["run_id"] for result in results if result and result.get("run_id")), None)
+    place = _run(view, run) if run else Place()
+    place.pipeline = pipeline
+    place.states["pipeline"] = place.states.get("run", "unknown")
     return place
 
 
@@ -262,7 +324,11 @@ def _person(view: View, name: str) -> Place:
 _PLACES: dict[str, Callable[[View, str], Place]] = {
     "dataset": _dataset,
     "snapshot": _snapshot,
+    "contract": _contract,
+    "view": _view,
     "pipeline": _pipeline,
+    "schedule": _schedule,
+    "backfill": _backfill,
     "run": _run,
     "model": _model,
     "version": _version,
@@ -280,6 +346,10 @@ _PLACES: dict[str, Callable[[View, str], Place]] = {
 _HERE = {
     "dataset": "data",
     "snapshot": "data",
+    "contract": "data",
+    "view": "data",
+    "schedule": "pipeline",
+    "backfill": "pipeline",
     "model": "version",
     "alert": "monitor",
     "trigger": "decision",
@@ -290,7 +360,7 @@ _HERE = {
 def _ribbon(place: Place, kind: str) -> list[Station]:
     here = _HERE.get(kind, kind)
     names: dict[str, tuple[str, str | None]] = {
-        "data": ("snapshot", place.snapshot) if place.snapshot else ("dataset", place.dataset),
+        "data": _data(place),
         "pipeline": ("pipeline", place.pipeline),
         "run": ("run", place.run),
         "version": ("version", place.version),
@@ -300,6 +370,12 @@ def _ribbon(place: Place, kind: str) -> list[Station]:
         "decision": ("decision", place.decision),
     }
     return [_station(station, names[station], place, station == here) for station in STATIONS]
+
+
+def _data(place: Place) -> tuple[str, str | None]:
+    if place.view:
+        return "view", place.view
+    return ("snapshot", place.snapshot) if place.snapshot else ("dataset", place.dataset)
 
 
 def _station(station: str, at: tuple[str, str | None], place: Place, here: bool) -> Station:

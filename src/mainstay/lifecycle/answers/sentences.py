@@ -17,8 +17,20 @@ _VERBS = {
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",
+    "snapshot.repeated": "taken in again, the same",
     "batch.refused": "refused",
     "contract.changed": "contract changed",
+    "ref.moved": "pointed at another snapshot",
+    "view.changed": "defined",
+    "view.materialised": "materialised",
+    "schedule.declared": "declared",
+    "schedule.paused": "paused",
+    "schedule.resumed": "resumed",
+    "schedule.removed": "removed",
+    "schedule.fired": "due",
+    "backfill.started": "asked for",
+    "backfill.cancelled": "called off",
+    "backfill.ended": "ended",
     "experiment.created": "created",
     "experiment.renamed": "renamed",
     "experiment.deleted": "deleted",
@@ -66,7 +78,7 @@ _VERBS = {
 }
 
 # What keeps a subject busy says nothing about why it is as it is.
-_NOISE = ("segment.*", "window.judged", "review.*", "token.*")
+_NOISE = ("segment.*", "window.judged", "review.*", "token.*", "schedule.fired", "schedule.skipped", "view.materialised")
 
 
 @dataclass(frozen=True, kw_only=True)
