@@ -25,7 +25,8 @@ def worked(workspace: Any) -> Any:
     """A pipeline that has run, and what is declared beside it."""
     workspace.run()
     workspace.session.post(
-        "/schedules", {"name": "nightly", "pipeline": "flights.py:flow", "cron": "0 3 * * *", "reason": "it is fresh then"}
+        "/schedules",
+        {"name": "nightly", "pipeline": "flights.py:flow", "cron": "0 3 * * *", "reason": "it is fresh then"},
     )
     workspace.session.post("/backfills", BACKFILL)
     workspace.session.post("/features", VIEW)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shapes of the API: datasets, snapshots, contracts, refusals, and two snapshots beside each other.
+import type { User } from "./answers.ts";
 import type { Facts } from "./wire.ts";
 
 export interface ContractColumn {
@@ -32,8 +33,7 @@ export interface Refusal {
   actor?: string;
   problems?: Problem[];
   sentence?: string;
-  message?: string;
-  accepted?: boolean;
+  rows_blob?: string;
   resolved_by?: string | null;
 }
 
@@ -168,4 +168,12 @@ export interface Snapshot extends Omit<SnapshotBrief, "warnings"> {
   profile_unknown?: string | null;
   warnings?: Problem[];
   used_by?: string[];
+}
+
+export interface RollbackPreview {
+  before: string;
+  after: string;
+  passed: string[];
+  users: User[];
+  deployments: string[];
 }

@@ -52,6 +52,8 @@ export interface WindowAnswer {
     base_rate?: Measured | number | null;
     mae?: Measured | number | null;
     rmse?: Measured | number | null;
+    accuracy?: Measured | number | null;
+    macro_f1?: Measured | number | null;
     reference?: Record<string, Measured | number | string | null> | null;
     state?: string;
     reason?: string | null;

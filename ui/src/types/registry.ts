@@ -22,6 +22,7 @@ export interface Version {
   tags?: Record<string, string>;
   aliases?: string[];
   views?: string[];
+  warnings?: string[];
   source?: string;
   claims?: Record<string, string>;
   evaluation_blob?: string | null;

@@ -42,6 +42,8 @@ export interface Prediction {
   version?: string | number;
   variant?: string;
   value?: number | null;
+  kind?: string;
+  label?: unknown; // of several classes the one that was said
   row?: Facts;
   status?: string;
   latency_ms?: number | null;

@@ -43,6 +43,7 @@ export interface Run {
   outputs?: Link[];
   steps?: Step[];
   error?: string | { message?: string } | null;
+  warnings?: string[];
 }
 
 export interface LoggedModel {

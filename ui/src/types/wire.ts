@@ -30,6 +30,7 @@ export interface Phrase {
 }
 
 export interface Measured {
+  name?: string;
   value?: number | null;
   auc?: number | null;
   lo?: number | null;

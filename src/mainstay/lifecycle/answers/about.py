@@ -8,10 +8,12 @@ The *ribbon* is the loop with this object lit: data → pipeline → run → ver
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from mainstay.domain.data import Snapshot
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
 from mainstay.domain.search import Comparison
@@ -27,7 +29,7 @@ from mainstay.lifecycle.registry import lineage, models, versions
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import deployments, prediction_log
-from mainstay.lifecycle.tracking import runs
+from mainstay.lifecycle.tracking import links, runs
 from mainstay.lifecycle.tracking.search import pages
 from mainstay.lifecycle.triggers import decisions, rules
 from mainstay.store import View, ledger
@@ -103,24 +105,32 @@ def ask(view: View, subject: str) -> About:
         since=place.since,
         because=_because(view, subject, kind, place),
         ribbon=_ribbon(place, kind),
-        timeline=list(ledger.search(view, subject=subject, limit=TIMELINE)),
+        timeline=_timeline(view, subject, kind, place),
         copy=hrefs.copy_as(kind, name),
     )
 
 
 def _because(view: View, subject: str, kind: str, place: Place) -> list[Piece]:
-    """A deployment is as it is because of what is live on it."""
+    """A deployment is as it is because of what is live on it, and a pipeline because of its newest run."""
     if kind == "deployment" and place.release:
         return sentences.because(view, f"release:{place.release}", named=True)
-    return sentences.because(view, subject)
+    if kind == "pipeline":
+        return sentences.because(view, f"run:{place.run}", named=True)
+    return sentences.because(view, f"dataset:{place.dataset}" if kind == "contract" else subject)
+
+
+def _timeline(view: View, subject: str, kind: str, place: Place) -> list[ledger.Entry]:
+    """What happened to it, newest first; of a pipeline also what happened in its newest run."""
+    own = ledger.search(view, subject=subject, limit=TIMELINE)
+    ran = ledger.search(view, subject=f"run:{place.run}", limit=TIMELINE) if kind == "pipeline" else ()
+    return sorted([*own, *ran], key=lambda entry: -entry.seq)[:TIMELINE]
 
 
 def _dataset(view: View, name: str) -> Place:
     dataset = datasets.get(view, name)
     newest = next(iter(snapshots.listed(view, dataset=name, limit=1)), None)
-    place = _snapshot(view, newest.id) if newest else Place()
+    place = _snapshot(view, newest.id) if newest else Place(state="empty")
     place.dataset, place.owner, place.since = name, dataset.owner, dataset.created_at
-    place.state = "ok" if newest else "empty"
     return place
 
 
@@ -130,8 +140,13 @@ def _snapshot(view: View, name: str) -> Place:
     place = _version(view, users[-1][0].id) if users else Place()
     place.snapshot, place.dataset = snapshot.id, snapshot.dataset
     place.owner = datasets.get(view, snapshot.dataset).owner
-    place.state, place.since = ("watch" if snapshot.warnings else "ok"), snapshot.created_at
+    place.state, place.since = _state_of(snapshot), snapshot.created_at
+    place.states["data"] = place.state
     return place
+
+
+def _state_of(snapshot: Snapshot) -> str:
+    return "watch" if snapshot.warnings else "ok"
 
 
 def _contract(view: View, name: str) -> Place:
@@ -146,10 +161,8 @@ def _view(view: View, name: str) -> Place:
     newest = views.versions(view, name)[0]
     table = views.table(view, name, newest.number)
     answering = next((each.name for each in deployments.listed(view) if _answers_from(view, each.name, name)), None)
-    if answering:
-        place = _deployment_page(view, answering)
-    else:
-        place = _run(view, table.run_id) if table and table.run_id else Place()
+    made_by = table.run_id if table else None
+    place = _deployment_page(view, answering) if answering else _run(view, made_by) if made_by else Place()
     place.view, place.owner, place.since = name, newest.created_by, newest.created_at
     place.state = "ok" if table else "unknown"
     place.states["data"] = place.state
@@ -167,7 +180,7 @@ def _pipeline(view: View, name: str) -> Place:
     if newest is None:
         raise NotFound(f"no pipeline called {name!r} has run here; `mainstay run FILE.py:{name}` runs it.")
     place = _run(view, newest.id)
-    place.state = newest.state
+    place.state, place.since = newest.state, None  # it began with its first run, and this is the newest
     return place
 
 
@@ -197,7 +210,7 @@ def _asked_for(view: View, entry: str, results: Iterable[Mapping[str, Any] | Non
     run = next((result["run_id"] for result in results if result and result.get("run_id")), None)
     place = _run(view, run) if run else Place()
     place.pipeline = pipeline
-    place.states["pipeline"] = place.states.get("run", "unknown")
+    place.states.setdefault("pipeline", "unknown")
     return place
 
 
@@ -208,8 +221,18 @@ def _run(view: View, identity: str) -> Place:
     place = _version(view, made[0].id) if made else Place()
     place.run, place.owner, place.state, place.since = identity, run.actor, run.state, run.started_at
     place.pipeline = whole.name if whole.kind == "pipeline" else None
-    place.states["run"] = run.state
+    place.states |= {"run": run.state, "pipeline": whole.state}
+    if place.snapshot is None:
+        used = sorted((link for link in links.of(view, identity) if link.kind == "snapshot"), key=lambda link: link.way)
+        _stand_on(view, place, used[0].ref if used else None)
     return place
+
+
+def _stand_on(view: View, place: Place, name: str | None) -> None:
+    place.snapshot = name
+    if name:
+        with suppress(Invalid, NotFound):  # another tool's name for what it read
+            place.states["data"] = _state_of(snapshots.named(view, name))
 
 
 def _model(view: View, name: str) -> Place:
@@ -231,9 +254,9 @@ def _version(view: View, name: str) -> Place:
     run = runs.get(view, version.run_id) if version.run_id else None
     place.pipeline = run.name if run and run.kind == "pipeline" else None
     train = [used.id for used in version.snapshots if used.role == "train"] or [used.id for used in version.snapshots]
-    place.snapshot = train[-1] if train else None
+    _stand_on(view, place, train[-1] if train else None)
     place.owner, place.state, place.since = models.get(view, model).owner, version.state, version.created_at
-    place.states |= {"version": version.state} | ({"run": run.state} if run else {})
+    place.states |= {"version": version.state} | ({"run": run.state, "pipeline": run.state} if run else {})
     if found:
         place.states["release"] = found[-1].state
     return place

@@ -18,7 +18,7 @@ _VERBS = {
     "dataset.created": "created",
     "snapshot.taken": "taken in",
     "snapshot.repeated": "taken in again, the same",
-    "batch.refused": "refused",
+    "batch.refused": "batch refused",
     "contract.changed": "contract changed",
     "ref.moved": "pointed at another snapshot",
     "view.changed": "defined",
@@ -78,7 +78,15 @@ _VERBS = {
 }
 
 # What keeps a subject busy says nothing about why it is as it is.
-_NOISE = ("segment.*", "window.judged", "review.*", "token.*", "schedule.fired", "schedule.skipped", "view.materialised")
+_NOISE = (
+    "segment.*",
+    "window.judged",
+    "review.*",
+    "token.*",
+    "schedule.fired",
+    "schedule.skipped",
+    "view.materialised",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +102,7 @@ def because(view: View, subject: str, *, named: bool = False) -> list[Piece]:
 
     ``named``: begin with the subject itself, for a page that is about something else.
     """
-    events = [entry for entry in ledger.search(view, subject=subject, limit=50) if not _is_noise(entry)]
+    events = ledger.search(view, subject=subject, without=_NOISE, limit=50)
     if not events:
         return []
     newest = events[0]
@@ -126,10 +134,6 @@ def _who_and_when(entry: ledger.Entry) -> list[Piece]:
         Piece(text=entry.actor, href="/people"),
         Piece(text=f" on {entry.at:%-d %b %Y at %H:%M} UTC"),
     ]
-
-
-def _is_noise(entry: ledger.Entry) -> bool:
-    return any(entry.kind == noise or (noise[-1] == "*" and entry.kind.startswith(noise[:-1])) for noise in _NOISE)
 
 
 def _verb(entry: ledger.Entry) -> str:
