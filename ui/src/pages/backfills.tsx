@@ -85,6 +85,7 @@ export function BackfillPage({ id }: { id: string }) {
       made={backfill?.created_at}
       loading={!data}
       error={error}
+      wide
       aside={
         backfill && (
           <>

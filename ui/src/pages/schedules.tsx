@@ -82,6 +82,7 @@ export function SchedulePage({ name }: { name: string }) {
       made={schedule?.created_at}
       loading={!data}
       error={error}
+      wide
       aside={
         schedule && (
           <>

@@ -285,7 +285,7 @@ function Files({ files }: { files: FileChanges }) {
     ["Changed", files.changed, files.shown_changed],
   ];
   return (
-    <section>
+    <section class="diff-part">
       <h2>Files</h2>
       {lists
         .filter(([, n]) => n > 0)

@@ -21,6 +21,8 @@ export function setTitle(title: string): void {
 
 const BESIDE = /^policy:/; // it governs the loop, and has no place in it
 
+const UNTOLD = /^prediction:/; // telemetry, of which the ledger does not speak
+
 interface Props {
   subject: string;
   kind: string;
@@ -107,10 +109,14 @@ export function ObjectPage({
       {!(error && loading) && (
         <div class={`object-body${wide ? " object-body-wide" : ""}`}>
           <div class="object-main">{loading ? <Skeleton rows={6} tall /> : <Tabs tabs={tabs} />}</div>
-          <aside class="object-side" aria-label="Timeline">
-            <h2>Timeline</h2>
-            <Guard name="timeline">{about || events ? <Timeline events={events} own={subject} /> : <Skeleton rows={4} />}</Guard>
-          </aside>
+          {!UNTOLD.test(subject) && (
+            <aside class="object-side" aria-label="Timeline">
+              <h2>Timeline</h2>
+              <Guard name="timeline">
+                {about || events ? <Timeline events={events} own={subject} /> : <Skeleton rows={4} />}
+              </Guard>
+            </aside>
+          )}
         </div>
       )}
     </article>

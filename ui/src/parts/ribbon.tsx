@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ribbon: the whole loop on every object page, the present object lit, each neighbour one click away with its state.
 // A station that nothing stands at yet says so; it is never left out.
+import { useEffect, useRef } from "preact/hooks";
 import { kindWords, splitSubject, shortId, subjectHref, toneOf } from "../format.ts";
 import type { Station } from "../types.ts";
 import { Icon, type IconName } from "./icons.tsx";
@@ -20,8 +21,14 @@ const ICONS: Record<string, IconName> = {
 
 export function Ribbon({ stations }: { stations: Station[] }) {
   const known = new Map(stations.map((station) => [station.station, station]));
+  const row = useRef<HTMLElement>(null);
+  const here = stations.find((station) => station.here)?.station;
+  useEffect(() => {
+    const lit = row.current?.querySelector<HTMLElement>(".ribbon-here");
+    if (row.current && lit) row.current.scrollLeft = lit.offsetLeft - row.current.clientWidth / 3; // where it does not fit
+  }, [here]);
   return (
-    <nav class="ribbon" aria-label="Lifecycle">
+    <nav class="ribbon" aria-label="Lifecycle" ref={row}>
       <ol>
         {STATIONS.map((name) => (
           <Stop key={name} name={name} station={known.get(name)} />

@@ -141,7 +141,7 @@ export function QualityCharts({ windows: all, alerts }: { windows: WindowAnswer[
   return (
     <div class="stack">
       <MainChart windows={all} alerts={alerts} sync="quality" />
-      <div class="pair">
+      <div class={FURTHER[mainFigure(windows)].length > 1 ? "pair" : ""}>
         {FURTHER[mainFigure(windows)].map((name) => (
           <SmallChart key={name} windows={windows} name={name} write={WRITTEN[name] ?? three} />
         ))}

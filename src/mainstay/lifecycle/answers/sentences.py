@@ -131,9 +131,14 @@ def _causes(view: View, seq: int | None) -> list[Piece]:
 def _who_and_when(entry: ledger.Entry) -> list[Piece]:
     return [
         Piece(text=" by "),
-        Piece(text=entry.actor, href="/people"),
+        _actor(entry.actor),
         Piece(text=f" on {entry.at:%-d %b %Y at %H:%M} UTC"),
     ]
+
+
+def _actor(actor: str) -> Piece:
+    """A person; or what acted by itself, such as ``trigger:flights-retrain``, with its own page."""
+    return Piece(text=_shown(actor), href=hrefs.of(actor)) if ":" in actor else Piece(text=actor, href="/people")
 
 
 def _verb(entry: ledger.Entry) -> str:
