@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mainstay.domain.errors import NotFound
+from mainstay.domain.events.pipelines import ScheduleFired
+from mainstay.engine import references as systems
 
 BACKFILL = {"pipeline": "flights.py:flow", "since": "2024-01-01", "until": "2024-01-08"}
 VIEW = {
@@ -47,6 +50,37 @@ def test_a_schedule_stands_at_its_pipeline_and_says_why_it_is_there(worked: Any)
     assert lit(about) == [("pipeline", "flow")]
     assert about["state"] == "active" and about["copy"]["cli"] == "mainstay schedules show nightly"
     assert text(about).startswith("Declared by ") and text(about).endswith("(it is fresh then).")
+
+
+def test_a_run_stands_beside_the_snapshot_that_it_made_and_a_pipeline_is_as_its_newest_run(worked: Any) -> None:
+    run = worked.session.get("/runs", kind="pipeline")["items"][0]["id"]
+
+    of_run = worked.session.get("/about", subject=f"run:{run}")
+    of_pipeline = worked.session.get("/about", subject="pipeline:flow")
+
+    assert of_run["ribbon"][0]["subject"] == "snapshot:flights@1"
+    assert [station["state"] for station in of_pipeline["ribbon"][:3]] == ["ok", "succeeded", "succeeded"]
+    assert text(of_pipeline).startswith(f"Run {run[:12]} was finished by ")
+    assert {event["subject"] for event in of_pipeline["timeline"]} == {f"run:{run}"}
+
+
+def test_what_is_not_kept_as_it_was_is_seen_in_every_ribbon_behind_it(worked: Any, tmp_path: Path) -> None:
+    (tmp_path / "towns.csv").write_text("town\nUlm\n")
+    manifest = worked.session.put_blob(systems.pin("source", str(tmp_path / "towns.csv"), None).manifest())
+    worked.session.post("/datasets", {"name": "towns", "owner": worked.session.get("/me")["actor"]})
+    worked.session.post("/datasets/towns/snapshots", {"blob": manifest, "format": "reference", "source": "towns.csv"})
+
+    about = worked.session.get("/about", subject="dataset:towns")
+
+    assert (about["state"], about["ribbon"][0]["state"]) == ("watch", "watch")
+
+
+def test_what_keeps_a_subject_busy_does_not_hide_why_it_is_there(worked: Any) -> None:
+    with worked.app.store.change(actor="clock", reason="it is time") as change:
+        for _ in range(60):
+            change.record(ScheduleFired(name="nightly", logical_time="2024-01-01T03:00:00Z", pipeline="flow", params={}))
+
+    assert text(worked.session.get("/about", subject="schedule:nightly")).startswith("Declared by ")
 
 
 def test_a_backfill_and_a_view_stand_where_they_belong(worked: Any) -> None:

@@ -24,8 +24,10 @@ export function Ribbon({ stations }: { stations: Station[] }) {
   const row = useRef<HTMLElement>(null);
   const here = stations.find((station) => station.here)?.station;
   useEffect(() => {
-    const lit = row.current?.querySelector<HTMLElement>(".ribbon-here");
-    if (row.current && lit) row.current.scrollLeft = lit.offsetLeft - row.current.clientWidth / 3; // where it does not fit
+    const lit = row.current?.querySelector(".ribbon-here");
+    if (!row.current || !lit) return;
+    // Where the row does not fit the lit one is brought into sight.
+    row.current.scrollLeft += lit.getBoundingClientRect().left - row.current.getBoundingClientRect().left - 60;
   }, [here]);
   return (
     <nav class="ribbon" aria-label="Lifecycle" ref={row}>

@@ -21,6 +21,7 @@ from mainstay.domain.tracking import Run
 from mainstay.lifecycle.answers import health, hrefs, sentences
 from mainstay.lifecycle.answers.sentences import Piece
 from mainstay.lifecycle.data import contracts, datasets, snapshots
+from mainstay.lifecycle.data import lineage as snapshot_lineage
 from mainstay.lifecycle.data.features import views
 from mainstay.lifecycle.governance import people, policies
 from mainstay.lifecycle.monitoring import alerts, monitors
@@ -223,8 +224,8 @@ def _run(view: View, identity: str) -> Place:
     place.pipeline = whole.name if whole.kind == "pipeline" else None
     place.states |= {"run": run.state, "pipeline": whole.state}
     if place.snapshot is None:
-        used = sorted((link for link in links.of(view, identity) if link.kind == "snapshot"), key=lambda link: link.way)
-        _stand_on(view, place, used[0].ref if used else None)
+        read = [link.ref for link in links.of(view, identity) if link.kind == "snapshot"]
+        _stand_on(view, place, next(iter(read or [each.id for each in snapshot_lineage.made_by(view, identity)]), None))
     return place
 
 
