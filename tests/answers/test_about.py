@@ -64,6 +64,20 @@ def test_a_run_stands_beside_the_snapshot_that_it_made_and_a_pipeline_is_as_its_
     assert {event["subject"] for event in of_pipeline["timeline"]} == {f"run:{run}"}
 
 
+def test_a_dataset_stands_beside_what_was_made_of_it_last_though_newer_rows_have_come(worked: Any) -> None:
+    ask, digest = worked.session, worked.session.put_blob(b"model")
+    ask.post("/models", {"name": "late"})
+    signature = {"inputs": [], "output": {"type": "regression"}}
+    ask.post("/models/late/versions", {"run_id": ask.get("/runs", kind="pipeline")["items"][0]["id"], "format": "sklearn",
+                                       "files": {"model.skops": digest}, "environment": {}, "signature": signature,
+                                       "metrics": {}, "snapshots": [{"id": "flights@1", "role": "train"}]})  # fmt: skip
+    worked.run(n=120)
+
+    ribbon = ask.get("/about", subject="dataset:flights")["ribbon"]
+
+    assert [station["subject"] for station in (ribbon[0], ribbon[3])] == ["snapshot:flights@2", "version:late/1"]
+
+
 def test_what_is_not_kept_as_it_was_is_seen_in_every_ribbon_behind_it(worked: Any, tmp_path: Path) -> None:
     (tmp_path / "towns.csv").write_text("town\nUlm\n")
     manifest = worked.session.put_blob(systems.pin("source", str(tmp_path / "towns.csv"), None).manifest())
@@ -78,7 +92,9 @@ def test_what_is_not_kept_as_it_was_is_seen_in_every_ribbon_behind_it(worked: An
 def test_what_keeps_a_subject_busy_does_not_hide_why_it_is_there(worked: Any) -> None:
     with worked.app.store.change(actor="clock", reason="it is time") as change:
         for _ in range(60):
-            change.record(ScheduleFired(name="nightly", logical_time="2024-01-01T03:00:00Z", pipeline="flow", params={}))
+            change.record(
+                ScheduleFired(name="nightly", logical_time="2024-01-01T03:00:00Z", pipeline="flow", params={})
+            )
 
     assert text(worked.session.get("/about", subject="schedule:nightly")).startswith("Declared by ")
 

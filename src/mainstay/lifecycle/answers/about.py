@@ -37,6 +37,7 @@ from mainstay.store import View, ledger
 
 STATIONS = ("data", "pipeline", "run", "version", "release", "deployment", "monitor", "decision")
 TIMELINE = 50
+LOOKED_BACK = 24  # snapshots of a dataset: what was made of the newest that was used stands beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +130,12 @@ def _timeline(view: View, subject: str, kind: str, place: Place) -> list[ledger.
 
 def _dataset(view: View, name: str) -> Place:
     dataset = datasets.get(view, name)
-    newest = next(iter(snapshots.listed(view, dataset=name, limit=1)), None)
-    place = _snapshot(view, newest.id) if newest else Place(state="empty")
-    place.dataset, place.owner, place.since = name, dataset.owner, dataset.created_at
+    found = snapshots.listed(view, dataset=name, limit=LOOKED_BACK)
+    used = next((users for each in found if (users := lineage.versions_using_snapshot(view, each.id))), [])
+    place = _version(view, used[-1][0].id) if used else Place()
+    place.snapshot, place.dataset, place.owner, place.since = None, name, dataset.owner, dataset.created_at
+    place.state = _state_of(found[0]) if found else "empty"
+    _stand_on(view, place, found[0].id if found else None)
     return place
 
 
