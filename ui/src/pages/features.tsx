@@ -3,6 +3,7 @@
 // what can be answered from, which models are bound to it, and whether serving agreed with training when it was replayed.
 import { at, query, useGet, useGets } from "../api.ts";
 import { bytes, count, isNumber, plural } from "../format.ts";
+import { Act } from "../parts/act.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Command, Empty, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -127,6 +128,23 @@ export function FeaturePage({ name }: { name: string }) {
       loading={!data}
       error={error}
       wide
+      acts={
+        newest && (
+          <Act
+            label="Materialise"
+            title={`Materialise ${name}`}
+            path={`${path}/materialise`}
+            reason="optional"
+            cli={`mainstay features materialise ${name}`}
+            preview={
+              <p>
+                A worker runs <code>{newest.entry}</code> on the newest snapshots of its sources; of each entity the row that
+                counts now is what requests are answered from.
+              </p>
+            }
+          />
+        )
+      }
       aside={
         newest && (
           <>
