@@ -16,6 +16,7 @@ from mainstay.domain.errors import Invalid, MainstayError, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
 from mainstay.domain.registry import Version
 from mainstay.domain.release import Release
+from mainstay.formats.signature import Output
 from mainstay.lifecycle.data import snapshots
 from mainstay.lifecycle.governance import approvals, policies
 from mainstay.lifecycle.monitoring import alerts, monitors
@@ -100,15 +101,16 @@ class Walk:
 
     def prediction(self, identity: str) -> int:
         row, told = prediction_log.get(self.view, identity)
+        output = prediction_log.output_of(self.view, row["_deployment"], row["_release"])
         facts = [
-            Fact(name="answer", value=row["_value"]),
+            Fact(name="answer", value=_said(output, row["_value"])),
             Fact(name="asked at", value=row["_at"]),
             Fact(name="variant", value=row["_variant"]),
             Fact(name="status", value=row["_status"]),
             Fact(name="key", value=row["_key"]),
             Fact(name="by", value=row["_source"]),
         ]
-        facts += [Fact(name="turned out as", value=one.label) for one in told[-1:]]
+        facts += [Fact(name="turned out as", value=_said(output, one.label)) for one in told[-1:]]
         here = self._add(
             Step(
                 kind="prediction",
@@ -423,3 +425,8 @@ def _allowed(release: Release) -> list[Fact]:
     """What an admin had to allow for this release."""
     given = release.manifest.get("permission")
     return [Fact(name=given["what"], value=f"allowed by {given['by']}: {given['reason']}")] if given else []
+
+
+def _said(output: Output, value: float | None) -> Any:
+    """What a number stands for: of several classes it is the place of one."""
+    return (output.classes or ())[int(value)] if output.type == "multiclass" and value is not None else value
