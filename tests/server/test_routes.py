@@ -22,7 +22,7 @@ from .conftest import House
 
 PERMISSIONS = frozenset.union(*PERMISSIONS_BY_ROLE.values())
 ROUTES = sorted(all_routes(), key=lambda route: (route.path, route.method))
-POSTS = [route for route in ROUTES if route.style in ("post", "ingest")]
+POSTS = [route for route in ROUTES if route.style in ("ask", "post", "ingest")]
 
 
 def called(routes: list[Route]) -> Any:
