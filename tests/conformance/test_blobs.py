@@ -98,6 +98,15 @@ def test_many_small_ones_come_together_and_are_read_apart(make: Make) -> None:
     assert blobs.missing([name(data) for data in many] + ["0" * 64]) == ["0" * 64]
 
 
+def test_a_few_small_ones_are_kept_at_once(make: Make) -> None:
+    contents = [b"%d" % n for n in range(20)]
+
+    make().put_all([*contents, contents[0]])
+
+    assert make().missing(map(name, contents)) == []
+    assert [make().read(name(content)) for content in contents] == contents
+
+
 def test_a_stream_that_breaks_leaves_no_name(blobs: Blobs) -> None:
     def broken() -> Iterator[bytes]:
         yield from in_pieces(LARGE_FILE)

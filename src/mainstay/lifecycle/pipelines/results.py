@@ -8,14 +8,18 @@ carried out the same step at the same time gets the outputs of the first, so tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 
-from mainstay.domain.errors import Corrupt, NotFound, TooLarge
-from mainstay.domain.pipelines import Output, Published
+from mainstay.domain.errors import Corrupt, Invalid, NotFound, TooLarge
+from mainstay.domain.pipelines import FAMILY_DIGITS, Output, Published, Told
 from mainstay.lifecycle.pipelines import tables
 from mainstay.store import Change, View
 
 MOST_KEYS = 1_000
+MOST_OF_FAMILIES = 2_000  # results in one answer
+_SMALL = 64 << 10  # bytes that are looked at for whoever may not ask for them
+_FAMILY = re.compile(rf"[0-9a-f]{{{FAMILY_DIGITS}}}")
 
 # Their digests name manifests: a snapshot's is a blob as well, a version's is not; the rooms that made them answer
 # for them.
@@ -31,6 +35,32 @@ def lookup(view: View, keys: Sequence[str]) -> dict[str, Published]:
     if len(keys) > MOST_KEYS:
         raise TooLarge(f"{len(keys)} keys were asked for; at most {MOST_KEYS} are answered in one request.")
     return {found.key: found for found in tables.published(view, keys) if is_sound(view, found.outputs)} if keys else {}
+
+
+def lookup_with_families(view: View, keys: Sequence[str], families: Sequence[str]) -> Told:
+    """`lookup`, and all results whose keys begin alike. Of these only what is small and near is looked at: most will not be
+    asked for.
+
+    Raises:
+        TooLarge: more than one request may ask for. Invalid: that is no beginning of a key.
+    """
+    if len(families) > MOST_KEYS:
+        raise TooLarge(f"{len(families)} families were asked for; at most {MOST_KEYS} are answered in one request.")
+    sound, unsure, whole = lookup(view, keys), dict[str, Published](), []
+    for family in dict.fromkeys(families):
+        if not _FAMILY.fullmatch(family):
+            raise Invalid(f"{family[:80]!r} is no family; the first {FAMILY_DIGITS} digits of a key are.")
+        room = MOST_OF_FAMILIES - len(sound) - len(unsure)
+        found = tables.published_alike(view, family, limit=room + 1)
+        if len(found) > room:
+            continue
+        whole.append(family)
+        for each in found:
+            if not view.blobs.is_near or any(output.size > _SMALL for output in each.outputs):
+                unsure[each.key] = each
+            elif is_sound(view, each.outputs):
+                sound[each.key] = each
+    return Told(sound=sound, unsure=unsure, whole=tuple(whole))
 
 
 def publish(change: Change, new: Sequence[Published], *, renewed: Container[str] = ()) -> dict[str, Published]:

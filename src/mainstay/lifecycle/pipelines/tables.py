@@ -159,6 +159,20 @@ _PUBLISHED = (
 )
 
 
+def published_alike(view: View, beginning: str, *, limit: int) -> list[Published]:
+    """Results whose keys begin with these digits."""
+    rows = view.rows(_ALIKE, {"first": beginning, "behind": f"{beginning}g", "most": limit})
+    return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in rows]
+
+
+# A stretch of the primary key: of all hexadecimal digits, none comes behind "f".
+_ALIKE = (
+    select(step_cache)
+    .where(step_cache.c.key >= bindparam("first"), step_cache.c.key < bindparam("behind"))
+    .limit(bindparam("most"))
+)
+
+
 def put_published(change: Change, new: Sequence[Published]) -> None:
     """Keep the outputs of keys, in place of any that were there."""
     change.execute(_UNPUBLISH, {"wanted": [each.key for each in new]})

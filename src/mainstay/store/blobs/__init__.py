@@ -10,7 +10,7 @@ names a path.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,9 @@ class Collected:
 
 
 class Blobs(Protocol):
-    """A place that keeps bytes by digest."""
+    """A place that keeps bytes by digest. ``is_near``: looking at them takes no request."""
+
+    is_near: bool
 
     def put(self, data: bytes | Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """Keep ``data`` durably; its digest and size in bytes.
@@ -41,6 +43,14 @@ class Blobs(Protocol):
         Raises:
             Invalid: the bytes do not have the ``expected`` digest; nothing is kept.
             StorageFull: no room; nothing is kept.
+        """
+        ...
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """Keep a few small ones, each durable when this has returned: they wait for the disk together.
+
+        Raises:
+            StorageFull: no room for all of them.
         """
         ...
 

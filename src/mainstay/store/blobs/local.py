@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mainstay.domain.digests import sha256_of_file
@@ -34,6 +34,8 @@ def is_local(workspace: Path) -> bool:
 
 class LocalBlobs:
     """A folder of blobs, readable by its owner only."""
+
+    is_near = True
 
     def __init__(self, folder: Path, *, most_whole: int = MOST_WHOLE_BYTES) -> None:
         self.folder = folder
@@ -65,6 +67,10 @@ class LocalBlobs:
                 with contextlib.suppress(FileNotFoundError):
                     aside.unlink()
         return digest, size
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """See `Blobs.put_all`."""
+        arriving.put_all(self.put, contents)
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:

@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +46,8 @@ class ObjectBlobs:
         most_whole: how many bytes of those to keep.
     """
 
+    is_near = False
+
     def __init__(self, url: str, folder: Path, *, most_whole: int) -> None:
         self._objects = Objects(url)
         self._aside = folder / "incoming"
@@ -67,6 +69,10 @@ class ObjectBlobs:
         if not self._objects.create(key, content) and not self._is_sound(digest):
             self._objects.replace(key, content)
         return digest, len(content)
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """See `Blobs.put_all`."""
+        arriving.put_all(self.put, contents)
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:
