@@ -124,6 +124,14 @@ SETTINGS = (
         name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."
     ),
     Setting(
+        name="online_rows",
+        kind=int,
+        default=250_000,
+        least=5_000,  # no fewer than one request may ask for
+        most=100_000_000,
+        sentence="How many rows of one online table a gateway holds; a larger table is asked for key by key.",
+    ),
+    Setting(
         name="trust_same_user",
         kind=bool,
         default=True,

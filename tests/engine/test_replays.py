@@ -64,11 +64,14 @@ class Control(MemoryPlatform):
             state = {name: body[name] for name in ("definition", "closure", "entity", "columns")}
             number = len(self.versions) + 1
             self.versions.append(
-                {"id": f"spend/{number}", "view": "spend", "number": number, "digest": digest_of(state)} | body
+                {"id": f"spend/{number}", "view": "spend", "number": number, "digest": digest_of(state), "online": None}
+                | body
             )
             return self.versions[-1]
         if path == "/features/spend/online":
             return {}
+        if path == "/features/spend/rows":
+            return {"sequence": 1}
         return super().post(path, body)
 
 

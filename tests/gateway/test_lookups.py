@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -16,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mainstay.domain.errors import Corrupt, Invalid
+from mainstay.domain.errors import Corrupt, Invalid, Unavailable
 from mainstay.features import definitions
 from mainstay.gateway import routing, versions
 from mainstay.gateway.batching import Batcher
-from mainstay.gateway.lookups import Shelf
 from mainstay.gateway.routing import Schemas, Table
+from mainstay.gateway.shelf import Shelf
 from mainstay.gateway.versions import Library, Loaded
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -178,3 +179,92 @@ def test_a_table_that_nobody_holds_is_let_go(world: World) -> None:
     assert world.shelf.get(routed) is held
     del held
     assert len(world.shelf._known) == 0
+
+
+class Kept:
+    """A control plane that keeps one view's rows by key; it may be away, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.by_key = {'[1,"x"]': (micro(NOW - timedelta(days=1)), "[7.5,3]"), '[2,"x"]': (micro(NOW), "[null,4]")}
+        self.asked: list[list[str]] = []
+        self.changes: list[str] | None = []
+        self.is_away = False
+
+    def rows(self, view: str, version: int, sequence: int, keys: list[str]) -> list[Any]:
+        if self.is_away:
+            raise Unavailable("the control plane does not answer.")
+        self.asked.append(keys)
+        return [self.by_key.get(key) for key in keys]
+
+    def changed(self, view: str, version: int, after: int, until: int) -> list[str] | None:
+        return self.changes
+
+
+def micro(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+@pytest.fixture
+def large(world: World) -> Any:
+    """A table of more rows than the gateway holds: the deployment of each of its numbers, and whom it asks."""
+    kept = Kept()
+    world.shelf = Shelf(lambda digest: world.folder / "never", kept, most=2)  # type: ignore[arg-type]
+    columns = [{"name": "total", "type": "float"}, {"name": "n", "type": "int"}]
+
+    def deployment(sequence: int) -> Any:
+        told = {"blob": "b", "rows": 3, "sequence": sequence, "by_key": True, "columns": columns}
+        table, faults = world.table(world.variant(1, told))
+        assert faults == []
+        return table.deployments["d"]
+
+    return deployment, kept
+
+
+def looked_up(deployment: Any, *rows: dict[str, Any]) -> list[Any]:
+    body = {"rows": [{"shop": "x", "basket": 0} | row for row in rows], "at": NOW.isoformat()}
+    request = deployment.schema.decode(json.dumps(body).encode())
+
+    async def complete() -> Any:
+        await deployment.champion.lookups.fetch(request, asyncio.get_running_loop().time() + 5)
+        return deployment.champion.lookups.complete(request)
+
+    found = asyncio.run(complete())
+    return [(row.f1, row.f2) for row in found.rows] + [note for each in found.notes for note in each]
+
+
+def test_a_table_that_does_not_fit_is_asked_by_key_and_only_once(large) -> None:
+    deployment, kept = large[0](1), large[1]
+
+    assert looked_up(deployment, {"who": 1}, {"who": 9}, {"who": 1}) == [
+        (7.5, 3), (None, None), (7.5, 3), "unknown:spend",
+    ]  # fmt: skip
+    assert looked_up(deployment, {"who": 9}, {"who": 1})[1] == (7.5, 3)
+    assert kept.asked == [['[1,"x"]', '[9,"x"]']]
+    assert looked_up(deployment, {"who": 2}) == [(None, None), "early:spend"]  # known from an hour later on
+    assert looked_up(deployment, {"who": 1}, {"who": 2}) == [(7.5, 3), (None, None), "early:spend"]
+
+
+def test_a_refresh_lets_go_of_what_it_changed_and_of_nothing_else(large) -> None:
+    make, kept = large
+    before = make(1)
+    looked_up(before, {"who": 1}, {"who": 9})
+    kept.by_key['[9,"x"]'], kept.changes = (micro(NOW - timedelta(days=2)), "[1.0,1]"), ['[9,"x"]']
+
+    after = make(2)
+
+    assert looked_up(after, {"who": 1}, {"who": 9}) == [(7.5, 3), (1.0, 1)]
+    assert kept.asked[1:] == [['[9,"x"]']]
+    assert looked_up(before, {"who": 9}) == [(None, None), "unknown:spend"]  # a request keeps the table it began with
+    kept.changes = None
+    looked_up(make(3), {"who": 1})
+    assert kept.asked[2:] == [['[1,"x"]']]
+
+
+def test_a_control_plane_that_is_away_fails_only_who_asks_for_what_is_not_held(large) -> None:
+    deployment, kept = large[0](1), large[1]
+    looked_up(deployment, {"who": 1})
+    kept.is_away = True
+
+    assert looked_up(deployment, {"who": 1}) == [(7.5, 3)]
+    with pytest.raises(Unavailable, match="view 'spend' cannot be looked up now: the control plane does not answer"):
+        looked_up(deployment, {"who": 2})

@@ -102,6 +102,20 @@ def materialise(session: Session, as_json: bool, because: dict[str, Any], view: 
 
 
 @features.command()
+@click.argument("view")
+@click.argument("entity", nargs=-1, required=True, metavar="COLUMN=VALUE…")
+@click.option("--version", type=int, help="Of which version; default: the newest.")
+@connected
+def lookup(session: Session, as_json: bool, view: str, entity: tuple[str, ...], version: int | None) -> None:
+    """What is known of one entity now, how old it is and whether it counts."""
+    parts = [each.partition("=") for each in entity]
+    if wrong := [name for name, mark, _ in parts if not mark]:
+        raise Invalid(f"{wrong[0]!r} names no value; write the entity as COLUMN=VALUE, such as customer=7.")
+    body = {"entity": {name: value for name, _, value in parts}, "version": version}
+    printing.answer(session.post(references.path("features", view, "lookup"), body), as_json, _show_row)
+
+
+@features.command()
 @click.argument("view", metavar="FILE.py:VIEW")
 @click.option("--deployment", required=True, help="Whose logged predictions are asked again.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True)
@@ -140,6 +154,24 @@ def _show(view: dict[str, Any]) -> None:
     )
     printing.print_table(newest["columns"], FEATURES, title="features")
     printing.print_table(view["versions"], VERSIONS, title="versions")
+
+
+def _show_row(found: dict[str, Any]) -> None:
+    told = {
+        "fresh": "it counts",
+        "stale": "past its time to live: null, in serving as in training",
+        "early": "not yet available: null, in serving as in training",
+        "unknown": "there is no row of it: null",
+    }
+    facts = [("version", found["version"]), ("known up to", words.when(found["watermark"]))]
+    for row in found["items"]:
+        facts += [(name, words.value(value)) for name, value in row.items()]
+        facts += [("age", words.seconds(found["age_s"])), ("counts until", _until(found["expires_at"]))]
+    printing.print_facts([*facts, ("now", told[found["state"]])])
+
+
+def _until(moment: str | None) -> str:
+    return words.when(moment) if moment else "for ever"
 
 
 def _show_report(report: dict[str, Any]) -> None:

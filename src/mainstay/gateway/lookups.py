@@ -9,22 +9,21 @@ input that may not be null then refuses the row.
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import time
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from mainstay.domain.errors import Corrupt, Invalid
-from mainstay.features import definitions
+from mainstay.domain.errors import Invalid, Unavailable
 from mainstay.features.online import Online, key_of
 from mainstay.formats.signature import Signature
+from mainstay.gateway.batching import DeadlineExceeded
+from mainstay.gateway.control import ask
 from mainstay.gateway.fields import Field, read_fields
+from mainstay.gateway.shelf import ByKey
 from mainstay.gateway.validation import Request, Schema
-from mainstay.gateway.versions import Fetch
 
 
 class Shapes(NamedTuple):
@@ -47,46 +46,10 @@ def shapes(signature: Signature) -> Shapes:
     return Shapes((*plain, *whose), inputs, carried)
 
 
-class Shelf:
-    """Online tables in memory, by their bytes; one that nobody holds any more is let go."""
-
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
-        self._known: weakref.WeakValueDictionary[tuple[str, tuple[str, ...]], Online] = weakref.WeakValueDictionary()
-
-    def get(self, routed: Mapping[str, Any]) -> Online:
-        """The table of one pinned view.
-
-        Raises:
-            Invalid: there is none to answer from, and why. Corrupt: its bytes are not what its digest says.
-        """
-        if routed["online"] is None:
-            raise Invalid(routed["fault"])
-        name = (routed["online"]["blob"], tuple(routed["columns"]))
-        found = self._known.get(name)
-        if found is None:
-            definition = definitions.from_json(routed["definition"])
-            data = verified(self._fetch(name[0]), name[0], definition.name)
-            found = self._known[name] = Online(definition, data, routed["columns"])
-        return found
-
-
-def verified(path: Path, digest: str, view: str) -> bytes:
-    """The bytes of an online table.
-
-    Raises:
-        Corrupt: they are others than its digest says.
-    """
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise Corrupt(f"the online table of view {view!r} has other bytes than its digest {digest[:12]}… says.")
-    return data
-
-
 class Lookups:
     """One version's views, ready to complete requests."""
 
-    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Online]) -> None:
+    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Online | ByKey]) -> None:
         self._onlines = [(each, _getters(asked, each.definition.entity)) for each in onlines]
         places = {name: (n, k) for n, each in enumerate(onlines) for k, name in enumerate(each.columns)}
         whole = (*shaped.inputs, *shaped.carried)
@@ -99,6 +62,22 @@ class Lookups:
         self._looked_up = [
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
         ]
+
+    async def fetch(self, request: Request, deadline: float) -> None:
+        """Ask for the rows that are not at hand, so that `complete` has them.
+
+        Raises:
+            Unavailable: the control plane is away. DeadlineExceeded: it did not answer by ``deadline``.
+        """
+        # Again until nothing lacks: what was at hand a moment ago may have made room for another request's rows.
+        while lacking := self._lacking(request):
+            for table, keys in lacking:
+                await _fetched(table, keys, deadline)
+
+    def _lacking(self, request: Request) -> list[tuple[ByKey, list[tuple[Any, ...]]]]:
+        tables = [(online, key) for online, key in self._onlines if isinstance(online, ByKey)]
+        found = [(table, table.lacking(map(key, request.rows))) for table, key in tables]
+        return [(table, keys) for table, keys in found if keys]
 
     def complete(self, request: Request) -> Request:
         """The request with every input.
@@ -114,7 +93,7 @@ class Lookups:
             for member, view, place, field in self._looked_up:
                 value = values[member] = found[view][0][place]
                 if value is None and not field.nullable:
-                    raise self._lacking(view, row, field, found[view][1])
+                    raise self._refused(view, row, field, found[view][1])
             rows.append(self._row_type(**values))
             notes.append(
                 [
@@ -125,7 +104,7 @@ class Lookups:
             )
         return replace(request, rows=rows, notes=notes if any(notes) else ())
 
-    def _lacking(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
+    def _refused(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
         online, key = self._onlines[view]
         whose = ", ".join(f"{name} {value!r}" for name, value in zip(online.definition.entity, key(row), strict=True))
         said = {"unknown": "has no row", "stale": "has only a row that is too old", "early": "has only a later row"}
@@ -134,6 +113,19 @@ class Lookups:
             f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
             input=field.name,
         )
+
+
+async def _fetched(table: ByKey, keys: list[tuple[Any, ...]], deadline: float) -> None:
+    name = table.definition.name
+    try:
+        async with asyncio.timeout_at(deadline):
+            found = await ask(lambda: table.ask(keys))
+    except TimeoutError:
+        raise DeadlineExceeded(f"view {name!r} was not looked up within the request's time.") from None
+    except Unavailable as error:
+        raise Unavailable(f"view {name!r} cannot be looked up now: {error.message}") from error
+    for key, row in zip(keys, found, strict=True):
+        table.remember(key, *(row or (None, None)))
 
 
 def _getters(asked: Schema, entity: Sequence[str]) -> Any:

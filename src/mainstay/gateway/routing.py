@@ -24,7 +24,8 @@ from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.formats.signature import Signature
 from mainstay.gateway import lookups
 from mainstay.gateway.entrance import Entrance
-from mainstay.gateway.lookups import Lookups, Shapes, Shelf
+from mainstay.gateway.lookups import Lookups, Shapes
+from mainstay.gateway.shelf import Shelf
 from mainstay.gateway.spool import write_durably
 from mainstay.gateway.validation import Schema
 from mainstay.gateway.versions import Library, Loaded

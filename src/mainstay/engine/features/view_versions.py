@@ -55,22 +55,6 @@ def declared(platform: Platform, view: FeatureView[..., Any], outlook: Outlook, 
     return dict(found or platform.post("/features", {"entry": _entry(view), **state}))
 
 
-def publish(platform: Platform, view: FeatureView[..., Any], run_id: str, outlook: Outlook) -> None:
-    """Hand over the online table that a run made of the view."""
-    nodes = [node for node in outlook.trace.nodes if isinstance(node, StepNode)]
-    made = next(node for node in nodes if node.step is view)
-    latest = nodes[-1]
-    version = declared(platform, view, outlook, outlook.outputs[made.number][WHOLE])
-    table = outlook.outputs[latest.number][WHOLE]
-    body = {
-        "version": version["number"],
-        "blob": table.digest,
-        "watermark": latest.arguments["watermark"],
-        "run_id": run_id,
-    }
-    platform.post(f"/features/{view.definition.name}/online", body)
-
-
 def _views(outlook: Outlook, value: Any) -> list[tuple[float, FeatureView[..., Any]]]:
     """The views among everything that ``value`` depends on, in the order of their calls."""
     found: dict[float, Node] = {}
