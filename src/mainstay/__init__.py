@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
+    from mainstay.engine.features.on_request import on_request
     from mainstay.engine.features.views import feature_view, get_training
     from mainstay.engine.materialise import materialiser
     from mainstay.engine.named_results import Out
@@ -56,6 +57,7 @@ _ROOM_BY_NAME = {
     "register": "mainstay.engine.verbs",
     "feature_view": "mainstay.engine.features.views",
     "get_training": "mainstay.engine.features.views",
+    "on_request": "mainstay.engine.features.on_request",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -118,6 +120,7 @@ __all__ = [
     "log_table",
     "log_text",
     "materialiser",
+    "on_request",
     "pipeline",
     "predict",
     "register",

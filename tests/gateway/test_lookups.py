@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mainstay.domain.errors import Corrupt, Invalid, Unavailable
-from mainstay.features import definitions
+from mainstay.features import definitions, transforms
 from mainstay.gateway import routing, versions
 from mainstay.gateway.batching import Batcher
 from mainstay.gateway.routing import Schemas, Table
@@ -268,3 +268,65 @@ def test_a_control_plane_that_is_away_fails_only_who_asks_for_what_is_not_held(l
     assert looked_up(deployment, {"who": 1}) == [(7.5, 3)]
     with pytest.raises(Unavailable, match="view 'spend' cannot be looked up now: the control plane does not answer"):
         looked_up(deployment, {"who": 2})
+
+
+HOUR = transforms.make(
+    "hour", kind="int", inputs=[("now", "datetime")], moment="now", expression=["hour", ["input", "now"]]
+)
+SHARE = transforms.make(
+    "share",
+    kind="float",
+    inputs=[("basket", "float"), ("n", "int"), ("weight", "float")],
+    moment=None,
+    expression=["*", ["/", ["input", "basket"], ["input", "n"]], ["input", "weight"]],
+)
+
+
+def computed(*, nullable: bool, views: bool = True) -> dict[str, Any]:
+    """The model takes ``hour`` and ``share``, of which the second is made of a feature and of a field that are no inputs."""
+    inputs = [{"name": "hour", "type": "int"}, {"name": "share", "type": "float", "nullable": nullable}]
+    held = signature(inputs=inputs, columns=["n"]) | {"transforms": [HOUR.to_json(), SHARE.to_json()]}
+    if not views:
+        held = held | {"views": [], "inputs": inputs[:1], "transforms": [HOUR.to_json()]}
+    return held
+
+
+def test_what_transforms_make_is_not_asked_for_and_logged_with_what_it_was_made_of(world: World) -> None:
+    deployment = world.table(world.variant(1, world.online(7.5), signature=computed(nullable=True)))[0].deployments["d"]
+
+    assert deployment.schema.names == ("who", "shop", "basket", "weight")
+    rows = [{"who": 1, "shop": "x", "basket": 6, "weight": 0.5}, {"who": 9, "shop": "x", "basket": None, "weight": 1}]
+    request = deployment.schema.decode(json.dumps({"rows": rows, "at": NOW.replace(hour=7).isoformat()}).encode())
+    found = deployment.champion.lookups.complete(request)  # type: ignore[union-attr]
+
+    assert [as_logged(row) for row in found.rows] == [
+        {"hour": 7, "share": 1.0, "who": 1, "shop": "x", "basket": 6.0, "n": 3.0, "weight": 0.5},
+        {"hour": 7, "share": None, "who": 9, "shop": "x", "basket": None, "n": None, "weight": 1.0},
+    ]
+    assert found.notes == [[], ["unknown:spend"]]
+
+
+def test_a_transform_that_gives_nothing_where_a_value_is_needed_refuses_the_row(world: World) -> None:
+    deployment = world.table(world.variant(1, world.online(7.5), signature=computed(nullable=False)))[0].deployments[
+        "d"
+    ]
+    row = {"who": 9, "shop": "x", "basket": 6, "weight": 0.5}
+
+    with pytest.raises(
+        Invalid, match="transform 'share' gives nothing for these values, and input 'share' may not be null"
+    ):
+        deployment.champion.lookups.complete(  # type: ignore[union-attr]
+            deployment.schema.decode(json.dumps({"rows": [row]}).encode())
+        )
+
+
+def test_a_model_may_have_transforms_and_no_views_and_a_forged_one_is_refused(world: World) -> None:
+    plain = computed(nullable=False, views=False)
+    table, faults = world.table(world.variant(1, None, signature=plain, views=[]))
+    forged = plain | {"transforms": [HOUR.to_json() | {"expression": ["system", ["value", "true"]]}]}
+
+    assert (faults, table.deployments["d"].schema.names) == ([], ())
+    request = table.deployments["d"].schema.decode(json.dumps({"rows": [{}], "at": NOW.isoformat()}).encode())
+    assert as_logged(table.deployments["d"].champion.lookups.complete(request).rows[0]) == {"hour": 0}  # type: ignore[union-attr]
+    _, (fault,) = world.table(world.variant(1, None, signature=forged, views=[]))
+    assert "there is no operation 'system'" in fault.sentence

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,6 +47,14 @@ PARITY = (
     Column("", lambda column: Cell("✓ the same", "green") if not column["different"] else Cell("✗ different", "red")),
     Column("different", lambda column: words.count(column["different"]), "number"),
     Column("such as", lambda column: _first(column), "prose"),
+)
+CELLS = (
+    Column("feature", lambda cell: cell["feature"]),
+    Column("entity", lambda cell: words.listed([f"{name} {value}" for name, value in cell["entity"].items()])),
+    Column("asked", lambda cell: words.moment(cell["at"])),
+    Column("served", lambda cell: words.value(cell["served"])),
+    Column("in training", lambda cell: words.value(cell["rebuilt"])),
+    Column("prediction", lambda cell: cell["id"] or words.UNKNOWN),
 )
 
 
@@ -139,6 +148,23 @@ def replay(session: Session, as_json: bool, view: str, deployment: str, limit: i
     return 1 if asked.report.different else 0
 
 
+@features.command()
+@click.argument("run")
+@connected
+def report(session: Session, as_json: bool, run: str) -> int:
+    """What a replay found, with the cells that differ.
+
+    RUN is the id of the replay's run. Exit status 1 if any cell differs.
+    """
+    files = session.get(references.path("runs", run))["artifacts"]
+    found = next((each for each in files if each["path"] == "replay.json"), None)
+    if found is None:
+        raise Invalid(f"run {run} is no replay that came to its end; `mainstay features replay` makes one.")
+    told = json.loads(session.get_blob(found["digest"]))
+    printing.answer(told, as_json, _show_cells)
+    return 1 if told["different"] else 0
+
+
 def _show(view: dict[str, Any]) -> None:
     newest = view["versions"][0]
     definition = newest["definition"]
@@ -181,6 +207,14 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['view']} on {report['deployment']}: {same:,} of {report['cells']:,} cells of {report['rows']:,} predictions "
         f"are the same; {words.counted(report['behind'], 'cell')} would be another had the table been made later."
     )
+
+
+def _show_cells(report: dict[str, Any]) -> None:
+    _show_report(report)
+    cells = [cell | {"feature": column["name"]} for column in report["columns"] for cell in column["first"]]
+    rows = [cell | report["predictions"][str(cell["row"])] for cell in cells]
+    if rows:
+        printing.print_table(rows, CELLS, title="cells that differ")
 
 
 def _first(column: dict[str, Any]) -> str:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lookups: inputs that a request does not bring, because feature views know them.
 
-In: a request that names its entities, and the online tables that the version's signature pins. Out: the same request with
-every input, as the model takes it and as the log keeps it, so that what was served is on record. No code of a view runs
-here: only rows that it made are looked up, by the rule by which training tables are made. What a view does not know is null; an
-input that may not be null then refuses the row.
+In: a request that names its entities, the online tables that the version's signature pins, and the transforms it holds. Out:
+the same request with every input, as the model takes it and as the log keeps it, so that what was served is on record.
+Nobody's code runs here: rows that a view made are looked up, by the rule by which training tables are made, and expressions are
+carried out. What is not known is null; an input that may not be null then refuses the row.
 """
 
 from __future__ import annotations
@@ -13,17 +13,22 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from mainstay.domain.errors import Invalid, Unavailable
+from mainstay.features import transforms
 from mainstay.features.online import Online, key_of
+from mainstay.features.transforms import Transform
 from mainstay.formats.signature import Signature
 from mainstay.gateway.batching import DeadlineExceeded
 from mainstay.gateway.control import ask
 from mainstay.gateway.fields import Field, read_fields
 from mainstay.gateway.shelf import ByKey
 from mainstay.gateway.validation import Request, Schema
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Shapes(NamedTuple):
@@ -32,32 +37,53 @@ class Shapes(NamedTuple):
     asked: tuple[Field, ...]
     inputs: tuple[Field, ...]
     carried: tuple[Field, ...]
+    transforms: tuple[Transform, ...] = ()
 
 
 def shapes(signature: Signature) -> Shapes:
-    """The fields of a request: the inputs that no view makes, and the entities by which the others are looked up."""
+    """The fields of a request: the inputs that nothing makes, what transforms are made of, and the entities by which views
+    are looked up. What is no input of the model is carried beside those, so that the log has the whole of it."""
     inputs = read_fields(signature)
-    made = {name for pin in signature.views for name in pin["columns"]}
+    computed = [transforms.from_json(each) for each in signature.transforms]
+    made = {name for pin in signature.views for name in pin["columns"]} | {each.name for each in computed}
     plain = [field for field in inputs if field.name not in made]
-    known = {field.name for field in plain}
     entities = {each["name"]: each["type"] for pin in signature.views for each in pin["entity"]}
+    read = {name: kind for each in computed for name, kind in each.columns}
+    known = {field.name for field in plain}
     whose = [Field(name=name, kind=kind) for name, kind in entities.items() if name not in known]
-    carried = tuple(replace(each, required=False, nullable=True) for each in whose)
-    return Shapes((*plain, *whose), inputs, carried)
+    # A transform of a null is null: whether that may be is for the model to say.
+    more = [
+        Field(name=name, kind=kind, nullable=True)  # type: ignore[arg-type]
+        for name, kind in read.items()
+        if name not in {*known, *entities, *made}
+    ]
+    carried = transforms.carried(signature.to_json()).items()
+    kept = [Field(name=name, kind=kind, required=False, nullable=True) for name, kind in carried]  # type: ignore[arg-type]
+    return Shapes((*plain, *whose, *more), inputs, tuple(kept), tuple(computed))
 
 
 class Lookups:
-    """One version's views, ready to complete requests."""
+    """One version's views and transforms, ready to complete requests."""
 
     def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Online | ByKey]) -> None:
         self._onlines = [(each, _getters(asked, each.definition.entity)) for each in onlines]
         places = {name: (n, k) for n, each in enumerate(onlines) for k, name in enumerate(each.columns)}
         whole = (*shaped.inputs, *shaped.carried)
+        member = {field.name: (f"f{place}", field) for place, field in enumerate(whole)}
+        self._computed = [
+            (
+                *member[each.name],
+                each.apply,
+                [None if name == each.moment else member[name][0] for name, _ in each.inputs],
+            )
+            for each in shaped.transforms
+        ]
+        made = {*places, *(each.name for each in shaped.transforms)}
         self._row_type = model.row_type
         self._taken = [
             (f"f{place}", attrgetter(f"f{asked.names.index(field.name)}"))
             for place, field in enumerate(whole)
-            if field.name not in places
+            if field.name not in made
         ]
         self._looked_up = [
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
@@ -86,6 +112,7 @@ class Lookups:
             Invalid: a view knows nothing of an entity, and the input may not be null.
         """
         at_us = time.time_ns() // 1000 if request.at_us is None else request.at_us
+        moment = _EPOCH + timedelta(microseconds=at_us)
         rows, notes = [], []
         for row in request.rows:
             found = [online.row(key(row), at_us) for online, key in self._onlines]
@@ -94,6 +121,10 @@ class Lookups:
                 value = values[member] = found[view][0][place]
                 if value is None and not field.nullable:
                     raise self._refused(view, row, field, found[view][1])
+            for member, field, apply, sources in self._computed:
+                value = values[member] = apply([moment if name is None else values[name] for name in sources])
+                if value is None and not field.nullable:
+                    raise _nothing(field)
             rows.append(self._row_type(**values))
             notes.append(
                 [
@@ -113,6 +144,14 @@ class Lookups:
             f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
             input=field.name,
         )
+
+
+def _nothing(field: Field) -> Invalid:
+    return Invalid(
+        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; allow null when "
+        "the model is registered, or let the transform say what then holds.",
+        input=field.name,
+    )
 
 
 async def _fetched(table: ByKey, keys: list[tuple[Any, ...]], deadline: float) -> None:

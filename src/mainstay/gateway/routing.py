@@ -145,11 +145,13 @@ class Schemas:
         """The schemas of ``signature``. Raises Invalid: it is no signature."""
         # Versions of views are left out: a canary that pins another one is asked by the same request.
         views = [[pin["columns"], pin["entity"]] for pin in signature.get("views", [])]
-        digest = digest_of({"inputs": signature["inputs"], "output": signature["output"], "views": views})
+        transforms = signature.get("transforms", [])
+        whole = {"inputs": signature["inputs"], "output": signature["output"], "views": views, "transforms": transforms}
+        digest = digest_of(whole)
         if digest not in self._known:
             shaped = lookups.shapes(Signature.from_json(signature))
             asked = Schema(shaped.asked)
-            model = Schema(shaped.inputs, carried=shaped.carried) if views else asked
+            model = Schema(shaped.inputs, carried=shaped.carried) if views or transforms else asked
             self._known[digest] = Compiled(asked, model, shaped)
         return self._known[digest]
 

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from mainstay.domain.errors import Invalid
 from mainstay.engine import steps, verbs
+from mainstay.engine.features.on_request import OnRequest
 from mainstay.engine.steps import Options, Step
 from mainstay.features.definitions import Definition, make
 
@@ -95,15 +96,16 @@ def feature_view(
     return mark
 
 
-def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound], *, time: str) -> Any:
-    """``labels`` with the features of ``views`` as they were known at each label's ``time``.
+def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound | OnRequest], *, time: str) -> Any:
+    """``labels`` with the features of ``views`` as they were known at each label's ``time``, and what is made of them.
 
     Of the rows of a label's entity that were available then, the latest counts, unless it is older than the view's ttl;
     of several with one time, the one that stands last. Where none counts, the features are null.
 
     Args:
         labels: a table, or a step's result, with the views' entity columns and ``time``.
-        views: each as ``view.of(table)``, or a view that names its source.
+        views: each as ``view.of(table)``, or a view that names its source; and transforms of a request, which may read what
+            the views, and the transforms before them, make.
 
     Returns:
         An Arrow table, or the ref to one inside a pipeline.
@@ -113,9 +115,11 @@ def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound], *,
     """
     from mainstay.engine.features import training
 
-    bound = [each.bound() if isinstance(each, FeatureView) else each for each in views]
+    looked_up = [each for each in views if not isinstance(each, OnRequest)]
+    bound = [each.bound() if isinstance(each, FeatureView) else each for each in looked_up]
     described = [each.view.definition.to_json() for each in bound]
-    return training.join_features(labels, [each.table for each in bound], described, time)
+    made = [each.transform.to_json() for each in views if isinstance(each, OnRequest)]
+    return training.join_features(labels, [each.table for each in bound], described, time, made)
 
 
 def _type(kind: Any) -> str:

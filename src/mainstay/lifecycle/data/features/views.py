@@ -19,7 +19,7 @@ from mainstay.domain.digests import digest_of, is_digest
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.features import ViewChanged, ViewMaterialised
 from mainstay.domain.features import OnlineTable, ViewVersion
-from mainstay.features import definitions
+from mainstay.features import definitions, transforms
 from mainstay.lifecycle.data.features import tables
 from mainstay.store import Change, View
 
@@ -188,6 +188,16 @@ def pinned(view: View, pins: Sequence[Mapping[str, Any]]) -> list[dict[str, str]
         if fault := routed(view, pin)["fault"]:
             raise Conflict(fault)
     return [{"view": f"{pin['view']}/{pin['version']}", "digest": str(pin["digest"])} for pin in pins]
+
+
+def check_transforms(held: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the transforms of a signature, which may have come from anywhere, against what a gateway can carry out.
+
+    Raises:
+        Invalid: one of them is none.
+    """
+    for each in held:
+        transforms.from_json(each)
 
 
 def routed(view: View, pin: Mapping[str, Any]) -> dict[str, Any]:
