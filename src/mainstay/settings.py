@@ -132,6 +132,15 @@ SETTINGS = (
         sentence="How many rows of one online table a gateway holds; a larger table is asked for key by key.",
     ),
     Setting(
+        name="feature_sources",
+        kind=str,
+        default="",
+        sentence=(
+            "Other feature stores by name, as NAME=KIND:ADDRESS, several with `;` (`shop=feast:feature_repo`); "
+            "training and gateways each ask them as it says where they run."
+        ),
+    ),
+    Setting(
         name="trust_same_user",
         kind=bool,
         default=True,

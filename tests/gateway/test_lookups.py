@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mainstay.domain.errors import Corrupt, Invalid, Unavailable
-from mainstay.features import definitions, transforms
+from mainstay.features import definitions, sources, transforms
 from mainstay.gateway import routing, versions
 from mainstay.gateway.batching import Batcher
 from mainstay.gateway.routing import Schemas, Table
@@ -330,3 +330,57 @@ def test_a_model_may_have_transforms_and_no_views_and_a_forged_one_is_refused(wo
     assert as_logged(table.deployments["d"].champion.lookups.complete(request).rows[0]) == {"hour": 0}  # type: ignore[union-attr]
     _, (fault,) = world.table(world.variant(1, None, signature=forged, views=[]))
     assert "there is no operation 'system'" in fault.sentence
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, Any]]]:
+    """Another feature store of which a gateway knows the name; what it was asked."""
+    asked: list[list[dict[str, Any]]] = []
+
+    class Store:
+        def get_online(self, entities: pa.Table, features: list[str]) -> pa.Table:
+            asked.append(entities.to_pylist())
+            rates = {1: 0.5}
+            return pa.table(
+                {features[0]: pa.array([rates.get(who) for who in entities["who"].to_pylist()], pa.float64())}
+            )
+
+    monkeypatch.setattr(sources, "opened", lambda name: Store())
+    return asked
+
+
+def pinned_elsewhere() -> dict[str, Any]:
+    held = sources.make("shop", {"stats:rate": "float"}, {"who": "int"}).to_json()
+    twice = transforms.make("twice", kind="float", inputs=[("rate", "float")], moment=None,
+                            expression=["*", ["input", "rate"], ["value", 2]])  # fmt: skip
+    inputs = [{"name": "rate", "type": "float", "nullable": True}, {"name": "twice", "type": "float", "nullable": True}]
+    plain = signature(inputs=inputs) | {"views": [], "sources": [held], "transforms": [twice.to_json()]}
+    return plain
+
+
+def test_another_store_is_asked_once_for_a_request_and_transforms_read_what_it_says(world, elsewhere) -> None:
+    told = world.variant(1, None, signature=pinned_elsewhere(), views=[])
+    table, faults = world.table(told)
+
+    assert (faults, table.deployments["d"].schema.names) == ([], ("who",))
+    deployment = table.deployments["d"]
+    request = deployment.schema.decode(json.dumps({"rows": [{"who": 1}, {"who": 9}, {"who": 1}]}).encode())
+
+    async def complete() -> Any:
+        await deployment.champion.lookups.fetch(request, asyncio.get_running_loop().time() + 5)
+        return deployment.champion.lookups.complete(request)
+
+    found = asyncio.run(complete())
+    assert [as_logged(row) for row in found.rows[:2]] == [
+        {"rate": 0.5, "twice": 1.0, "who": 1},
+        {"rate": None, "twice": None, "who": 9},
+    ]
+    assert found.notes[1] == ["unknown:shop"] and elsewhere == [[{"who": 1}, {"who": 9}]]
+
+
+def test_a_gateway_where_the_store_has_no_name_refuses_the_version(world: World) -> None:
+    sources.opened.cache_clear()
+
+    _, (fault,) = world.table(world.variant(1, None, signature=pinned_elsewhere(), views=[]))
+
+    assert "no feature source is named 'shop' here" in fault.sentence

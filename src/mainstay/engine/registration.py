@@ -43,7 +43,7 @@ class Registration:
     features: tuple[str, ...] | None = None
     nullable: tuple[str, ...] | None = None
     description: str | None = None
-    pins_behind: Callable[[Sequence[str]], Pins] = lambda inputs: Pins([], [])  # of what makes any of these
+    pins_behind: Callable[[Sequence[str]], Pins] = lambda inputs: Pins([], [], [])  # of what makes any of these
     declared: Mapping[str, Any] | None = None  # the model's section of mainstay.toml
 
 
@@ -69,7 +69,9 @@ def carry_out(platform: Platform, asked: Registration) -> Version:
     model = models.load(stored, platform)
     signature, evaluation = _judged(platform, asked, model)
     pins = asked.pins_behind([column.name for column in signature.inputs])
-    signature = replace(signature, views=tuple(pins.views), transforms=tuple(pins.transforms))
+    signature = replace(
+        signature, views=tuple(pins.views), transforms=tuple(pins.transforms), sources=tuple(pins.sources)
+    )
     made = platform.post(
         f"/models/{_there(platform, asked)}/versions",
         {

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,7 @@ LONGEST_TEXT = 10_000
 _NUMBERS = ("int", "float")
 _ORDERED = ("float", "str", "datetime", "duration")
 _INT64 = 1 << 63
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ def _is_number(part: Expression) -> bool:
 def _sound(value: Any) -> Any:
     """A result that a column can hold, or null."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if -_LARGEST <= value <= _LARGEST else None
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else None
     return value if isinstance(value, bool) or not isinstance(value, int) or -_INT64 <= value < _INT64 else None
@@ -127,6 +129,8 @@ def _sound(value: Any) -> Any:
 def _strict(function: Callable[..., Any], parts: Sequence[Expression]) -> Evaluate:
     """``function`` of the parts; null where one of them is, and where it has no result."""
     of = [part.evaluate for part in parts]
+    if len(of) == 2:
+        return _strict_pair(function, *of)
 
     def evaluate(row: Values) -> Any:
         values = [each(row) for each in of]
@@ -136,6 +140,22 @@ def _strict(function: Callable[..., Any], parts: Sequence[Expression]) -> Evalua
             return _sound(function(*values))
         except (ArithmeticError, ValueError):
             return None
+
+    return evaluate
+
+
+def _strict_pair(function: Callable[..., Any], left: Evaluate, right: Evaluate) -> Evaluate:
+    """The same of two, which most are, in half the time: a training table has many rows."""
+
+    def evaluate(row: Values) -> Any:
+        one, other = left(row), right(row)
+        if one is None or other is None:
+            return None
+        try:
+            found = function(one, other)
+        except (ArithmeticError, ValueError):
+            return None
+        return found if found is True or found is False else _sound(found)
 
     return evaluate
 

@@ -100,6 +100,22 @@ def read(kind: str, value: Any, name: str) -> Any:
         raise Invalid(f"entity {name!r} is {str(value)[:80]!r}; a value of type {kind} is expected.") from error
 
 
+def as_time(at_us: int) -> datetime:
+    """The instant of a key or a row."""
+    return _EPOCH + at_us * _MICROSECOND
+
+
+def plain_cells(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values as a request would bring them: null for NaN, instants in UTC."""
+    column = _decoded(column)
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(_UTC)
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    found: list[Any] = column.to_pylist()
+    return [None if value != value else value for value in found]
+
+
 class Reader:
     """Reads keys and cells back, for one version of a view."""
 

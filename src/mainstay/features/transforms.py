@@ -129,9 +129,10 @@ def added(table: pa.Table, transforms: Sequence[Transform], *, time: str | None)
 
 
 def carried(signature: Mapping[str, Any]) -> dict[str, str]:
-    """What the log keeps of a prediction beside the model's inputs, and its type: by which entities views were looked up, what
+    """What the log keeps of a prediction beside the model's inputs, and its type: by which entities features were looked up, what
     transforms were made of, and what one made for another."""
-    found = {each["name"]: each["type"] for pin in signature.get("views", ()) for each in pin["entity"]}
+    looked_up = (*signature.get("views", ()), *signature.get("sources", ()))
+    found = {each["name"]: each["type"] for pin in looked_up for each in pin["entity"]}
     for each in signature.get("transforms", ()):
         for one in (*each["inputs"], each):
             if one["name"] != each["moment"]:

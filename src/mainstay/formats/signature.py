@@ -99,23 +99,25 @@ class Signature:
 
     ``views``: the versions of feature views that inputs were made by; such inputs are looked up, not asked for.
     ``transforms``: what is computed at the moment of asking, of the request and of what was looked up, in this order.
+    ``sources``: features that other stores are asked for.
     """
 
     inputs: tuple[Column, ...]
     output: Output
     views: tuple[Mapping[str, Any], ...] = ()
     transforms: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and mappings; `from_json` undoes it."""
         found = {"inputs": [column.to_json() for column in self.inputs], "output": self.output.to_json()}
-        pins = {"views": self.views, "transforms": self.transforms}
+        pins = {"views": self.views, "transforms": self.transforms, "sources": self.sources}
         return found | {name: [dict(each) for each in several] for name, several in pins.items() if several}
 
     @classmethod
     def from_json(cls, data: Any) -> Signature:
         """Raises Invalid: ``data`` is no signature; the message names the place."""
-        parts = set(data) - {"views", "transforms"} if isinstance(data, Mapping) else None
+        parts = set(data) - {"views", "transforms", "sources"} if isinstance(data, Mapping) else None
         if parts != {"inputs", "output"} or not isinstance(data["inputs"], list):
             raise Invalid("a signature is an object with a list 'inputs' and an object 'output'.")
         inputs = tuple(_column(item, f"inputs[{place}]") for place, item in enumerate(data["inputs"]))
@@ -125,7 +127,9 @@ class Signature:
         transforms = _transforms(data.get("transforms", []))
         made_of = {each["name"] for one in transforms for each in one["inputs"]}
         views = _views(data.get("views", []), {*names, *made_of})
-        return cls(inputs=inputs, output=_output(data["output"]), views=views, transforms=transforms)
+        sources = _sources(data.get("sources", []))
+        output = _output(data["output"])
+        return cls(inputs=inputs, output=output, views=views, transforms=transforms, sources=sources)
 
     def arrays(self, table: pa.Table) -> dict[str, Array]:
         """The inputs as `formats.Model.predict` takes them: numbers as float64 with NaN, texts as objects with None.
@@ -305,6 +309,16 @@ def _transforms(items: Any) -> tuple[Mapping[str, Any], ...]:
         _has(item, parts) and all(_has(each, columns) for each in item["inputs"]) for item in items
     ):
         raise Invalid(f"'transforms' of a signature is a list of objects with {', '.join(parts)}.")
+    return tuple(items)
+
+
+def _sources(items: Any) -> tuple[Mapping[str, Any], ...]:
+    parts = {"source": str, "features": list, "entity": list, "columns": list}
+    columns = {"name": str, "type": str}
+    if not isinstance(items, list) or not all(
+        _has(item, parts) and all(_has(each, columns) for each in (*item["entity"], *item["columns"])) for item in items
+    ):
+        raise Invalid(f"'sources' of a signature is a list of objects with {', '.join(parts)}.")
     return tuple(items)
 
 

@@ -25,8 +25,11 @@ from mainstay.formats.signature import Signature
 from mainstay.gateway.batching import DeadlineExceeded
 from mainstay.gateway.control import ask
 from mainstay.gateway.fields import Field, read_fields
-from mainstay.gateway.shelf import ByKey
+from mainstay.gateway.shelf import ByKey, Elsewhere
 from mainstay.gateway.validation import Request, Schema
+
+#: What features are looked up in.
+Held = Online | ByKey | Elsewhere
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,8 +49,10 @@ def shapes(signature: Signature) -> Shapes:
     inputs = read_fields(signature)
     computed = [transforms.from_json(each) for each in signature.transforms]
     made = {name for pin in signature.views for name in pin["columns"]} | {each.name for each in computed}
+    made |= {each["name"] for pin in signature.sources for each in pin["columns"]}
     plain = [field for field in inputs if field.name not in made]
-    entities = {each["name"]: each["type"] for pin in signature.views for each in pin["entity"]}
+    looked_up = (*signature.views, *signature.sources)
+    entities = {each["name"]: each["type"] for pin in looked_up for each in pin["entity"]}
     read = {name: kind for each in computed for name, kind in each.columns}
     known = {field.name for field in plain}
     whose = [Field(name=name, kind=kind) for name, kind in entities.items() if name not in known]
@@ -65,8 +70,8 @@ def shapes(signature: Signature) -> Shapes:
 class Lookups:
     """One version's views and transforms, ready to complete requests."""
 
-    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Online | ByKey]) -> None:
-        self._onlines = [(each, _getters(asked, each.definition.entity)) for each in onlines]
+    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Held]) -> None:
+        self._onlines = [(each, _getters(asked, _entity(each))) for each in onlines]
         places = {name: (n, k) for n, each in enumerate(onlines) for k, name in enumerate(each.columns)}
         whole = (*shaped.inputs, *shaped.carried)
         member = {field.name: (f"f{place}", field) for place, field in enumerate(whole)}
@@ -100,8 +105,8 @@ class Lookups:
             for table, keys in lacking:
                 await _fetched(table, keys, deadline)
 
-    def _lacking(self, request: Request) -> list[tuple[ByKey, list[tuple[Any, ...]]]]:
-        tables = [(online, key) for online, key in self._onlines if isinstance(online, ByKey)]
+    def _lacking(self, request: Request) -> list[tuple[ByKey | Elsewhere, list[tuple[Any, ...]]]]:
+        tables = [(online, key) for online, key in self._onlines if isinstance(online, ByKey | Elsewhere)]
         found = [(table, table.lacking(map(key, request.rows))) for table, key in tables]
         return [(table, keys) for table, keys in found if keys]
 
@@ -127,20 +132,16 @@ class Lookups:
                     raise _nothing(field)
             rows.append(self._row_type(**values))
             notes.append(
-                [
-                    f"{why}:{online.definition.name}"
-                    for (online, _), (_, why) in zip(self._onlines, found, strict=True)
-                    if why
-                ]
+                [f"{why}:{_name(online)}" for (online, _), (_, why) in zip(self._onlines, found, strict=True) if why]
             )
         return replace(request, rows=rows, notes=notes if any(notes) else ())
 
     def _refused(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
         online, key = self._onlines[view]
-        whose = ", ".join(f"{name} {value!r}" for name, value in zip(online.definition.entity, key(row), strict=True))
+        whose = ", ".join(f"{name} {value!r}" for name, value in zip(_entity(online), key(row), strict=True))
         said = {"unknown": "has no row", "stale": "has only a row that is too old", "early": "has only a later row"}
         return Invalid(
-            f"view {online.definition.name!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
+            f"view {_name(online)!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
             f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
             input=field.name,
         )
@@ -154,17 +155,24 @@ def _nothing(field: Field) -> Invalid:
     )
 
 
-async def _fetched(table: ByKey, keys: list[tuple[Any, ...]], deadline: float) -> None:
-    name = table.definition.name
+async def _fetched(table: ByKey | Elsewhere, keys: list[tuple[Any, ...]], deadline: float) -> None:
+    what = f"{'view' if isinstance(table, ByKey) else 'source'} {table.name!r}"
     try:
         async with asyncio.timeout_at(deadline):
-            found = await ask(lambda: table.ask(keys))
+            found: Any = await ask(lambda: table.ask(keys))
     except TimeoutError:
-        raise DeadlineExceeded(f"view {name!r} was not looked up within the request's time.") from None
+        raise DeadlineExceeded(f"{what} was not looked up within the request's time.") from None
     except Unavailable as error:
-        raise Unavailable(f"view {name!r} cannot be looked up now: {error.message}") from error
-    for key, row in zip(keys, found, strict=True):
-        table.remember(key, *(row or (None, None)))
+        raise Unavailable(f"{what} cannot be looked up now: {error.message}") from error
+    table.take(keys, found)
+
+
+def _entity(held: Held) -> tuple[str, ...]:
+    return held.entity if isinstance(held, Elsewhere) else held.definition.entity
+
+
+def _name(held: Held) -> str:
+    return held.name if isinstance(held, Elsewhere) else held.definition.name
 
 
 def _getters(asked: Schema, entity: Sequence[str]) -> Any:

@@ -25,8 +25,9 @@ import pyarrow.parquet as pq
 from mainstay import formats
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid, Malformed
-from mainstay.features import asof, transforms
+from mainstay.features import asof, sources, transforms
 from mainstay.features.definitions import Definition
+from mainstay.features.sources import External
 from mainstay.features.transforms import Transform
 from mainstay.formats.signature import Signature
 from mainstay.gateway import entrance
@@ -119,6 +120,8 @@ def predict_file(
     began = time.perf_counter()
     for definition, online in views:
         table = _looked_up(table, definition, pq.read_table(online), at)
+    for external in [sources.from_json(each) for each in signature.get("sources", ())]:
+        table = _asked_elsewhere(table, external, at)
     computed = [transforms.from_json(each) for each in signature.get("transforms", ())]
     table = _computed(table, [each for each in computed if each.name not in table.column_names], at)
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])
@@ -145,6 +148,14 @@ def _computed(table: pa.Table, lacking: Sequence[Transform], at: str | None) -> 
         return table
     asked = table.append_column(_ASKED, _moments(table, at))
     return transforms.added(asked, lacking, time=_ASKED).drop_columns(_ASKED)
+
+
+def _asked_elsewhere(table: pa.Table, external: External, at: str | None) -> pa.Table:
+    """``table`` with the features of another store, unless it has them: as of the event time, or of now."""
+    if any(name in table.column_names for name, _ in external.columns):
+        return table
+    asked = table.append_column(_ASKED, _moments(table, at))
+    return sources.joined(asked, external, time=_ASKED).drop_columns(_ASKED)
 
 
 def _moments(table: pa.Table, at: str | None) -> pa.ChunkedArray | pa.Array:

@@ -24,8 +24,8 @@ from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.formats.signature import Signature
 from mainstay.gateway import lookups
 from mainstay.gateway.entrance import Entrance
-from mainstay.gateway.lookups import Lookups, Shapes
-from mainstay.gateway.shelf import Shelf
+from mainstay.gateway.lookups import Held, Lookups, Shapes
+from mainstay.gateway.shelf import Elsewhere, Shelf
 from mainstay.gateway.spool import write_durably
 from mainstay.gateway.validation import Schema
 from mainstay.gateway.versions import Library, Loaded
@@ -145,13 +145,12 @@ class Schemas:
         """The schemas of ``signature``. Raises Invalid: it is no signature."""
         # Versions of views are left out: a canary that pins another one is asked by the same request.
         views = [[pin["columns"], pin["entity"]] for pin in signature.get("views", [])]
-        transforms = signature.get("transforms", [])
-        whole = {"inputs": signature["inputs"], "output": signature["output"], "views": views, "transforms": transforms}
-        digest = digest_of(whole)
+        pins = {name: signature.get(name, []) for name in ("transforms", "sources")} | {"views": views}
+        digest = digest_of({"inputs": signature["inputs"], "output": signature["output"]} | pins)
         if digest not in self._known:
             shaped = lookups.shapes(Signature.from_json(signature))
             asked = Schema(shaped.asked)
-            model = Schema(shaped.inputs, carried=shaped.carried) if views or transforms else asked
+            model = Schema(shaped.inputs, carried=shaped.carried) if any(pins.values()) else asked
             self._known[digest] = Compiled(asked, model, shaped)
         return self._known[digest]
 
@@ -246,14 +245,16 @@ def _made(
     routed = variant.get("views") or []
     if not routed and compiled.model is compiled.asked:
         return _variant(item, variant, library.get(variant, compiled.model), None)
-    own = schemas.get(variant.get("signature") or item["signature"])
+    signature = variant.get("signature") or item["signature"]
+    own = schemas.get(signature)
     if _names(own.asked) != _names(compiled.asked):
         raise Invalid(
             "it asks a request for other fields than the champion, because other feature views make its inputs."
         )
     if shelf is None:
         raise Invalid("its inputs are made by feature views, and this gateway holds none.")
-    onlines = [shelf.get(each) for each in routed]
+    onlines: list[Held] = [shelf.get(each) for each in routed]
+    onlines += [Elsewhere(each) for each in signature.get("sources", [])]
     loaded = library.get(variant, own.model)
     return _variant(item, variant, loaded, Lookups(own.shaped, compiled.asked, own.model, onlines))
 

@@ -11,17 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mainstay.domain.errors import Corrupt, Invalid, MainstayError
-from mainstay.features import definitions, rows
-from mainstay.features.online import Cached, Known, Online
+from mainstay.features import definitions, rows, sources
+from mainstay.features.online import UNKNOWN, Cached, Known, Online
+from mainstay.features.rows import as_time, plain_cells
+from mainstay.features.transforms import column
 from mainstay.gateway.control import Control
 from mainstay.gateway.versions import Fetch
 
+#: What another store said is good for the request that asked, and for those beside it.
+REMEMBERED_S = 1.0
 #: Rows of one table that are held; `settings` tells a gateway how many it shall be.
 DEFAULT_ROWS = 250_000
 
@@ -38,6 +46,15 @@ class ByKey(Cached):
         self.questions = 0
         self._control = control
 
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def take(self, keys: Sequence[tuple[Any, ...]], found: Sequence[tuple[int, str] | None]) -> None:
+        """Keep what `ask` brought."""
+        for key, row in zip(keys, found, strict=True):
+            self.remember(key, *(row or (None, None)))
+
     def ask(self, keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, str] | None]:
         """What the control plane has for these keys; blocks."""
         self.questions += 1
@@ -46,6 +63,48 @@ class ByKey(Cached):
         asked = [text for text in texts if len(text) <= rows.LONGEST_KEY]
         found = iter(self._control.rows(self.definition.name, self.version, self.sequence, asked))
         return [next(found) if len(text) <= rows.LONGEST_KEY else None for text in texts]
+
+
+class Elsewhere:
+    """Features of another store: asked for at each request, and remembered for a second, for the rows of one request."""
+
+    def __init__(self, pinned: Mapping[str, Any], most: int = DEFAULT_ROWS) -> None:
+        """Raises NotFound, Unavailable: the source is not named here, or what it needs is not installed."""
+        self.external = sources.from_json(pinned)
+        sources.opened(self.external.source)
+        self.name = self.external.source
+        self.entity = tuple(name for name, _ in self.external.entity)
+        self.columns = tuple(name for name, _ in self.external.columns)
+        self._kinds = dict(self.external.entity)
+        self._known: dict[tuple[Any, ...], tuple[float, tuple[Any, ...]]] = {}
+        self._most = most
+
+    def lacking(self, keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The keys that were not asked for within the last second."""
+        since = time.monotonic() - REMEMBERED_S
+        return [key for key in dict.fromkeys(keys) if self._known.get(key, (-math.inf,))[0] < since]
+
+    def ask(self, keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """What the store has for these keys; blocks."""
+        asked = {
+            name: column([as_time(part) if kind == "datetime" else part for part in parts], kind)
+            for (name, kind), parts in zip(self._kinds.items(), zip(*keys, strict=True), strict=True)
+        }
+        found = sources.now(pa.table(asked), self.external)
+        return list(zip(*(plain_cells(found[name]) for name in self.columns), strict=True))
+
+    def take(self, keys: Sequence[tuple[Any, ...]], found: Sequence[tuple[Any, ...]]) -> None:
+        """Keep what `ask` brought; what was asked for longest ago makes room."""
+        for key, row in zip(keys, found, strict=True):
+            self._known.pop(key, None)
+            if len(self._known) >= self._most:
+                del self._known[next(iter(self._known))]
+            self._known[key] = time.monotonic(), row
+
+    def row(self, key: tuple[Any, ...], at_us: int) -> tuple[tuple[Any, ...], str | None]:
+        """The features of an entity as they are now, whatever the moment: another store knows no other."""
+        row = self._known[key][1]
+        return row, UNKNOWN if all(cell is None for cell in row) else None
 
 
 class Shelf:

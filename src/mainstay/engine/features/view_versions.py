@@ -15,7 +15,7 @@ from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.code import roots
-from mainstay.engine.features import training
+from mainstay.engine.features import external, training
 from mainstay.engine.features.views import FeatureView
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 
 class Pins(NamedTuple):
-    """What a signature pins: versions of views by their numbers, transforms whole, in the order they are carried out."""
+    """What a signature pins: versions of views by their numbers, transforms whole, in the order they are carried out, and
+    features of other stores by their names."""
 
     views: list[dict[str, Any]]
     transforms: list[dict[str, Any]]
+    sources: list[dict[str, Any]]
 
 
 def behind(platform: Platform, outlook: Outlook, value: Any, inputs: Sequence[str]) -> Pins:
@@ -48,12 +50,19 @@ def behind(platform: Platform, outlook: Outlook, value: Any, inputs: Sequence[st
         columns = [each["name"] for each in version["columns"] if each["name"] in wanted]
         if columns:
             pins.append(_pin(version, columns))
+    asked = [node.arguments["external"] for node in steps if node.step is external.join_external]
+    sources = [
+        each
+        for each in {digest_of(each): each for each in asked}.values()
+        if wanted & {column["name"] for column in each["columns"]}
+    ]
     names = [name for pin in pins for name in pin["columns"]] + [each["name"] for each in transforms]
+    names += [column["name"] for each in sources for column in each["columns"]]
     if twice := [name for name in names if names.count(name) > 1]:
         raise Invalid(
-            f"input {twice[0]!r} is made by more than one feature view or transform; rename it in one of them."
+            f"input {twice[0]!r} is made by more than one feature view, source or transform; rename it in one of them."
         )
-    return Pins(pins, transforms)
+    return Pins(pins, transforms, sources)
 
 
 def declared(platform: Platform, view: FeatureView[..., Any], outlook: Outlook, artifact: Artifact) -> dict[str, Any]:
