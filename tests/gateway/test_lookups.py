@@ -161,14 +161,56 @@ def test_a_version_whose_view_is_not_materialised_or_damaged_is_refused(world: W
         world.shelf.get(world.variant(1, damaged)["views"][0])
 
 
-def test_a_canary_that_asks_for_other_fields_is_refused(world: World) -> None:
-    fewer = signature(2, columns=["total"])
-
-    _, (fault,) = world.table(
-        world.variant(1, world.online(1.0)), world.variant(2, world.online(2.0), role="canary", signature=fewer)
+def test_a_canary_that_asks_for_other_fields_gets_its_own_and_the_champion_its_own(world: World) -> None:
+    fewer = signature(2, columns=["total"])  # asks for n itself
+    plain = [INPUTS[0], {"name": "color", "type": "str"}]
+    own = {"inputs": plain, "output": {"type": "regression"}}
+    table, faults = world.table(
+        world.variant(1, world.online(1.0)),
+        world.variant(2, world.online(2.0), role="canary", signature=fewer),
+        world.variant(3, None, role="shadow", signature=own, views=[]),
     )
 
-    assert "other fields than the champion" in fault.sentence
+    deployment = table.deployments["d"]
+    assert (faults, deployment.schema.names) == ([], ("basket", "shop", "who", "n", "color"))
+    row = {"who": 1, "shop": "x", "basket": 5, "n": 9, "color": "red"}
+    request = deployment.schema.decode(json.dumps({"rows": [row], "at": NOW.isoformat()}).encode())
+    found = [as_logged(v.lookups.complete(request).rows[0]) for v in deployment.live]  # type: ignore[union-attr]
+    assert found == [
+        {"basket": 5.0, "total": 1.0, "n": 3, "shop": "x", "who": 1},
+        {"basket": 5.0, "total": 2.0, "n": 9, "shop": "x", "who": 1},
+        {"basket": 5.0, "color": "red"},
+    ]
+    with pytest.raises(Invalid, match="color"):
+        deployment.schema.decode(json.dumps({"rows": [{k: v for k, v in row.items() if k != "color"}]}).encode())
+
+
+def test_a_null_that_only_one_of_two_versions_takes_is_refused_by_the_other(world: World) -> None:
+    strict = signature(2, inputs=[INPUTS[0], *INPUTS[1:3], {"name": "shop", "type": "str"}])
+    loose = signature(1, inputs=[INPUTS[0] | {"nullable": True}, *INPUTS[1:]])
+    table, _ = world.table(
+        world.variant(1, world.online(1.0), signature=loose),
+        world.variant(2, world.online(1.0), role="canary", signature=strict),
+    )
+    champion, canary = table.deployments["d"].live
+    request = table.deployments["d"].schema.decode(
+        json.dumps({"rows": [{"who": 1, "shop": "x", "basket": None}], "at": NOW.isoformat()}).encode()
+    )
+
+    assert champion.lookups.complete(request).rows[0].f0 is None  # type: ignore[union-attr]
+    with pytest.raises(Invalid, match="takes no null for 'basket'"):
+        canary.lookups.complete(request)  # type: ignore[union-attr]
+
+
+def test_versions_that_take_one_field_for_two_types_cannot_be_asked_together(world: World) -> None:
+    other = signature(2, inputs=[{"name": "basket", "type": "str"}, *INPUTS[1:]])
+
+    table, (fault,) = world.table(
+        world.variant(1, world.online(1.0)), world.variant(2, world.online(2.0), role="canary", signature=other)
+    )
+
+    assert "takes 'basket' as float, another as str" in fault.sentence
+    assert [variant.version for variant in table.deployments["d"].live] == [1]
 
 
 def test_a_table_that_nobody_holds_is_let_go(world: World) -> None:

@@ -90,6 +90,12 @@ class Lookups:
             for place, field in enumerate(whole)
             if field.name not in made
         ]
+        # Another version beside this one may take a null where this one does not.
+        self._needed = [
+            (attrgetter(f"f{asked.names.index(field.name)}"), field)
+            for field in shaped.asked
+            if not field.nullable and asked.fields[asked.names.index(field.name)].nullable
+        ]
         self._looked_up = [
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
         ]
@@ -120,6 +126,11 @@ class Lookups:
         moment = _EPOCH + timedelta(microseconds=at_us)
         rows, notes = [], []
         for row in request.rows:
+            for of, field in self._needed:
+                if of(row) is None:
+                    raise Invalid(
+                        f"this request is for a version that takes no null for {field.name!r}.", input=field.name
+                    )
             found = [online.row(key(row), at_us) for online, key in self._onlines]
             values = {member: of(row) for member, of in self._taken}
             for member, view, place, field in self._looked_up:
