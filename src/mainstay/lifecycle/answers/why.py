@@ -416,9 +416,11 @@ class Walk:
 
 
 def _views(version: Version) -> list[Fact]:
-    """The feature views that made inputs, if any did."""
+    """The feature views and the transforms that make inputs, if any do."""
     pins = [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views", [])]
-    return [Fact(name="feature views", value=", ".join(pins))] if pins else []
+    made = [each["name"] for each in version.signature.get("transforms", [])]
+    told = (("feature views", pins), ("made on request", made))
+    return [Fact(name=name, value=", ".join(several)) for name, several in told if several]
 
 
 def _allowed(release: Release) -> list[Fact]:
