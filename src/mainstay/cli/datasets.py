@@ -235,6 +235,32 @@ def rollback(session: Session, as_json: bool, because: dict[str, Any], name: str
     printing.answer(done, as_json, lambda ref: printing.say(f"{name}@current is {name}@{ref['number']}, from now on"))
 
 
+@datasets.command()
+@click.argument("snapshot")
+@reasoned(required=False)
+@connected
+def drop(session: Session, as_json: bool, because: dict[str, Any], snapshot: str) -> None:
+    """Say that a snapshot is not wanted any more; `mainstay gc` frees it.
+
+    It stays on record, and its bytes stay while a run, a version or another snapshot needs them. Until gc took them,
+    `mainstay datasets restore` brings it back.
+    """
+    done = session.post(references.path("snapshots", snapshot, "drop"), because)
+    printing.answer(
+        done, as_json, lambda found: printing.say(f"{found['id']} is dropped; `mainstay gc` shows what goes")
+    )
+
+
+@datasets.command()
+@click.argument("snapshot")
+@reasoned(required=False)
+@connected
+def restore(session: Session, as_json: bool, because: dict[str, Any], snapshot: str) -> None:
+    """Bring back a snapshot that was dropped."""
+    done = session.post(references.path("snapshots", snapshot, "restore"), because)
+    printing.answer(done, as_json, lambda found: printing.say(f"{found['id']} is back"))
+
+
 for _command in (storage.verify, storage.checkout, storage.export):
     datasets.add_command(_command)
 
@@ -302,6 +328,7 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
             ("period", words.period(snapshot["period"])),
             ("source", snapshot["source"] or "unknown"),
             ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
+            *([("dropped", words.when(snapshot["dropped_at"]))] if snapshot["dropped_at"] else []),
             ("run", snapshot["run_id"] or "none"),
             ("made of", words.listed(snapshot["parents"])),
             (

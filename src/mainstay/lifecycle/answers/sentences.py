@@ -17,6 +17,8 @@ _VERBS = {
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",
+    "snapshot.dropped": "dropped",
+    "snapshot.restored": "restored",
     "batch.refused": "refused",
     "contract.changed": "contract changed",
     "experiment.created": "created",

@@ -23,7 +23,7 @@ from mainstay.domain.contracts import Contract
 from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snapshot
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
-from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
+from mainstay.domain.events.data import SnapshotRepeated, SnapshotRestored, SnapshotTaken
 from mainstay.lifecycle.data import (
     batches,
     checks,
@@ -91,7 +91,7 @@ def take(
     _check_kind(change, dataset, format)
     if format in (folders.FORMAT, references.FORMAT):
         manifest, odd = _unread(change.blobs, blob, format)
-        return _repeated(change, dataset, manifest, source, run_id) or _number(
+        return _repeated(change, dataset, manifest, source, run_id, None) or _number(
             change,
             None,
             manifest,
@@ -109,7 +109,7 @@ def take(
         batch = prepare(change, dataset=dataset, blob=blob, format=format)
     if batch.manifest is None:
         return _refuse(change, dataset, source, batch)
-    if known := _repeated(change, dataset, batch.manifest, source, run_id):
+    if known := _repeated(change, dataset, batch.manifest, source, run_id, batch):
         return known
     if contract is None:
         contract = contracts.infer(change, dataset, batch.table)
@@ -233,16 +233,18 @@ class Damage:
     what: str
     digest: str
     sentence: str
+    is_gone: bool = False
 
 
 def verify(view: View, snapshot: Snapshot) -> None:
     """Hash again whatever the digest of ``snapshot`` covers.
 
     Raises:
-        Corrupt: a part or the manifest is gone or damaged.
+        NotFound, Corrupt: a part or the manifest is gone or damaged.
     """
     for damage in damages(view.blobs, snapshot):
-        raise Corrupt(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
+        kind = NotFound if damage.is_gone else Corrupt
+        raise kind(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
 
 
 def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
@@ -253,24 +255,30 @@ def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
     ]
     if snapshot.profile:
         kept += [("the profile", snapshot.profile), ("the profile's cells", snapshot.spec)]
-    found = [Damage(what=what, digest=digest, sentence=told) for what, digest in kept if (told := _hash(blobs, digest))]
+    found = [
+        Damage(what=what, digest=digest, sentence=error.message, is_gone=isinstance(error, NotFound))
+        for what, digest in kept
+        if (error := _hash(blobs, digest))
+    ]
     yield from found
     if snapshot.kind == folders.KIND and not found:
         try:
-            for file, told in folders.damaged(blobs, snapshot):
-                yield Damage(what=file.path, digest=file.digest, sentence=told)
+            for file, error in folders.damaged(blobs, snapshot):
+                is_gone = isinstance(error, NotFound)
+                yield Damage(what=file.path, digest=file.digest, sentence=error.message, is_gone=is_gone)
         except (NotFound, Corrupt) as error:
-            yield Damage(what="a folder of the manifest", digest=error.facts.get("digest", ""), sentence=error.message)
+            digest, is_gone = error.facts.get("digest", ""), isinstance(error, NotFound)
+            yield Damage(what="a folder of the manifest", digest=digest, sentence=error.message, is_gone=is_gone)
 
 
-def _hash(blobs: Blobs, digest: str) -> str:
+def _hash(blobs: Blobs, digest: str) -> NotFound | Corrupt | None:
     """What is wrong with a blob, if anything."""
     try:
         for _ in blobs.pieces(digest):
             pass
     except (NotFound, Corrupt) as error:
-        return error.message
-    return ""
+        return error
+    return None
 
 
 def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -306,12 +314,18 @@ def _unread(blobs: Blobs, blob: str, format: str) -> tuple[manifests.Manifest, t
 
 
 def _repeated(
-    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None
+    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None, batch: Batch | None
 ) -> Snapshot | None:
-    """The snapshot that has this content already, if there is one."""
+    """The snapshot that has this content already, if there is one; one that was dropped is wanted again."""
     known = tables.snapshot_with_digest(change, dataset, manifest.digest)
     if known is None:
         return None
+    if known.dropped_at is not None:
+        # What it was described by may be gone; the bytes themselves were brought again just now.
+        new = {"given": batch.blob, "profile": batch.profile, "spec": batch.spec} if batch else {}
+        tables.set_snapshot(change, dataset, known.number, dropped_at=None, **new)
+        change.record(SnapshotRestored(dataset=dataset, number=known.number, digest=known.digest))
+        known = get(change, dataset, known.number)
     change.record(
         SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
     )
