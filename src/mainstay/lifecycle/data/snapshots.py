@@ -36,6 +36,7 @@ from mainstay.lifecycle.data import (
     tables,
 )
 from mainstay.measures import profiles
+from mainstay.measures.frames import Frame
 from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
@@ -55,7 +56,7 @@ class Batch:
     blob: str
     format: str
     contract_version: int
-    table: pa.Table
+    table: Frame
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     manifest: manifests.Manifest | None  # None: refused
@@ -405,7 +406,7 @@ def _number(
     return new
 
 
-def _profile(blobs: Blobs, table: pa.Table, newest: Snapshot | None) -> tuple[str, str]:
+def _profile(blobs: Blobs, table: Frame, newest: Snapshot | None) -> tuple[str, str]:
     """Digests of the profile and its spec. The cells stay those of the newest snapshot while the columns do, so that
     profiles add up."""
     spec = ReferenceSpec.from_json(msgspec.json.decode(blobs.read(newest.spec))) if newest else None
