@@ -183,8 +183,9 @@ def refer(
 
     manifest = session.put_blob(systems.pin(system, address, version).manifest())
     _ensure(session, name, None, "", because)
-    snapshots.hold(session, name, manifest)
-    body = {"blob": manifest, "format": "reference", "source": address}
+    with progress.doing(f"reading {address}", err=as_json):
+        examined = snapshots.examine(session, name, manifest)
+    body = {"blob": manifest, "format": "reference", "source": address, "examined": examined}
     taken = session.post(references.path("datasets", name, "snapshots"), body | because)
     printing.answer(taken, as_json, _say_taken)
 
@@ -333,7 +334,9 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
             ("made of", words.listed(snapshot["parents"])),
             (
                 "contract",
-                f"version {snapshot['contract_version']}" if snapshot["profile"] else f"none: {snapshot['kind']}",
+                f"version {snapshot['contract_version']}"
+                if snapshot["contract_version"]
+                else f"none: {snapshot['kind']}",
             ),
             *_reference(snapshot["reference"]),
             ("used by", words.listed(snapshot["used_by"])),
@@ -342,7 +345,9 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         ]
     )
     if snapshot["profile"]:
-        printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
+        counted, rows = snapshot["profile"]["rows"], snapshot["rows"]
+        title = "profile" if counted == rows else f"profile of a sample: {words.count(counted)} of its rows"
+        printing.print_table(snapshot["profile"]["columns"], PROFILE, title=title)
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
 

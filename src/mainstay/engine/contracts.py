@@ -72,16 +72,25 @@ def contract_of(annotation: Any) -> Intent | None:
 
 def problems(table: Frame, asked: Intent, *, now: datetime | None = None) -> tuple[Problem, ...]:
     """What in ``table`` breaks the contract; columns that it does not name are not its business. Warnings are left out."""
+    return found_in(table, asked, now=now)[0]
+
+
+def found_in(
+    table: Frame, asked: Intent, *, now: datetime | None = None
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """What in ``table`` breaks the contract, and what is only odd."""
     from mainstay.measures import contracts
 
     fitted, found = contracts.fit(_plain(table, asked), asked)
     missing = [_missing(rule) for rule in asked.columns if rule.name not in table.column_names]
     if missing or found:
-        return (*missing, *found)
+        return (*missing, *found), ()
     empty = tuple(contracts.no_rows(table))
     if empty:
-        return empty
-    return tuple(each for each, severity in contracts.broken(fitted, asked, now or utc_now()) if severity == "refuse")
+        return empty, ()
+    broken = list(contracts.broken(fitted, asked, now or utc_now()))
+    refused, warned = ([each for each, what in broken if what == wanted] for wanted in ("refuse", "warn"))
+    return tuple(refused), tuple(warned)
 
 
 def check(table: Frame, asked: Intent, what: str = "the table", *, put: Callable[[bytes], str] | None = None) -> None:
@@ -99,12 +108,12 @@ def check(table: Frame, asked: Intent, what: str = "the table", *, put: Callable
         return
     facts: dict[str, Any] = {"problems": [problem.to_json() for problem in found]}
     if put is not None:
-        facts["rows_blob"] = put(canonical_json(_bad_rows(table, asked)))
+        facts["rows_blob"] = put(canonical_json(bad_rows(table, asked)))
     more = f" And {len(found) - 5} more." if len(found) > 5 else ""
     raise Invalid(f"{what} breaks its contract: {' '.join(each.sentence for each in found[:5])}{more}", **facts)
 
 
-def _bad_rows(table: Frame, asked: Intent) -> dict[str, Any]:
+def bad_rows(table: Frame, asked: Intent) -> dict[str, Any]:
     """The first rows at fault, or where no single row is, the first few: as the refusal of a batch keeps them."""
     from mainstay.measures import contracts, frames
 

@@ -180,17 +180,13 @@ def rows_at(frame: Frame, rows: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
-def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, every: int = 1) -> FileFrame:
-    """What comes in batches, written into a file and read again from there; of many batches, one in ``every``.
-
-    Columns of types that are not plain ones are left out.
-    """
+def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> FileFrame:
+    """What comes in batches, written into a file and read again from there; without columns whose types are not plain ones."""
     names = [field.name for field in schema if _is_plain(field)]
     kept = pa.schema([schema.field(name) for name in names])
     with pq.ParquetWriter(path, kept, compression="lz4") as writer:
-        for n, batch in enumerate(batches):
-            if n % every == 0:
-                writer.write_batch(batch.select(names).cast(kept))
+        for batch in batches:
+            writer.write_batch(batch.select(names).cast(kept))
     return FileFrame(path)
 
 

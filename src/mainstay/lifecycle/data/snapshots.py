@@ -24,6 +24,7 @@ from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snaps
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
 from mainstay.domain.events.data import SnapshotRepeated, SnapshotRestored, SnapshotTaken
+from mainstay.domain.references import Examined
 from mainstay.lifecycle.data import (
     batches,
     checks,
@@ -44,7 +45,7 @@ from mainstay.store.blobs import Blobs
 KIND_TABLE = "table"
 _UNDESCRIBED = {
     folders.KIND: "files have no columns",
-    references.KIND: "its rows are not here, they are read where they are",
+    references.KIND: "its rows are not here, and nobody told what is in them",
 }
 
 
@@ -71,6 +72,7 @@ def take(
     dataset: str,
     blob: str,
     format: str,
+    examined: str = "",
     source: str = "",
     period: Period | None = None,
     run_id: str | None = None,
@@ -80,7 +82,8 @@ def take(
     """Make a snapshot of the rows in ``blob``, and point ``current`` at it.
 
     Args:
-        parents: the snapshots it was made from, such as ``flights@2``.
+        examined: of a reference, the blob that says what is in its rows. parents: the snapshots it was made from, such as
+        ``flights@2``.
         batch: what `prepare` answered, if that was done before.
 
     Raises:
@@ -90,13 +93,21 @@ def take(
     datasets.lock(change, dataset)
     lineage = [named(change, parent).id for parent in parents]
     _check_kind(change, dataset, format)
+    contract = tables.contract(change, dataset)
     if format in (folders.FORMAT, references.FORMAT):
         manifest, odd = _unread(change.blobs, blob, format)
+        told = None
+        if format == references.FORMAT:
+            told = references.examined(change.blobs, blob, manifest.schema, examined, contract)
+            _check_profile(change.blobs, told)
+            if told.problems:
+                return _refuse(change, dataset, source, blob, format, told.contract, told.problems, told.rows_blob)
+            odd = (*odd, *told.warnings)
         return _repeated(change, dataset, manifest, source, run_id, None) or _number(
             change,
-            None,
+            told,
             manifest,
-            None,
+            contract if told else None,
             dataset=dataset,
             kind=format,
             warnings=odd,
@@ -105,11 +116,11 @@ def take(
             run_id=run_id,
             parents=lineage,
         )
-    contract = tables.contract(change, dataset)
     if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
         batch = prepare(change, dataset=dataset, blob=blob, format=format)
     if batch.manifest is None:
-        return _refuse(change, dataset, source, batch)
+        problems, rows_blob = batch.problems, batch.rows_blob
+        return _refuse(change, dataset, source, blob, format, batch.contract_version, problems, rows_blob)
     if known := _repeated(change, dataset, batch.manifest, source, run_id, batch):
         return known
     if contract is None:
@@ -218,7 +229,7 @@ def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSp
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
     """The profile for people: one summary a column, in column order; or None, and why it cannot be shown."""
-    if snapshot.kind != KIND_TABLE:
+    if not snapshot.profile:
         return None, _UNDESCRIBED[snapshot.kind]
     try:
         found = profiles.describe(*profile_of(view, snapshot))["columns"]
@@ -333,22 +344,41 @@ def _repeated(
     return replace(known, is_known=True)
 
 
-def _refuse(change: Change, dataset: str, source: str, batch: Batch) -> Refused:
+def _refuse(
+    change: Change,
+    dataset: str,
+    source: str,
+    blob: str,
+    format: str,
+    contract_version: int,
+    problems: tuple[Problem, ...],
+    rows_blob: str,
+) -> Refused:
     return refusals.record(
         change,
         dataset=dataset,
-        blob=batch.blob,
-        format=batch.format,
+        blob=blob,
+        format=format,
         source=source,
-        contract_version=batch.contract_version,
-        problems=batch.problems,
-        rows_blob=batch.rows_blob,
+        contract_version=contract_version,
+        problems=problems,
+        rows_blob=rows_blob,
     )
+
+
+def _check_profile(blobs: Blobs, told: Examined) -> None:
+    """See that a profile which somebody else counted can be read."""
+    try:
+        if told.profile:
+            Profile.from_json(msgspec.json.decode(blobs.read(told.profile)))
+            ReferenceSpec.from_json(msgspec.json.decode(blobs.read(told.spec)))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Invalid("the profile of the reference's rows cannot be read; take it in with this program.") from error
 
 
 def _number(
     change: Change,
-    batch: Batch | None,
+    read: Batch | Examined | None,
     manifest: manifests.Manifest,
     contract: Contract | None,
     *,
@@ -360,7 +390,7 @@ def _number(
     run_id: str | None,
     parents: list[str],
 ) -> Snapshot:
-    """Give the next number; without a ``batch`` it is one whose content is not read here."""
+    """Give the next number; what nobody has ``read`` has no profile."""
     newest = tables.newest_snapshot(change, dataset)
     new = Snapshot(
         dataset=dataset,
@@ -371,9 +401,9 @@ def _number(
         size=manifest.size,
         schema=manifest.schema,
         parts=manifest.parts,
-        given=batch.blob if batch else manifest.digest,
-        profile=batch.profile if batch else "",
-        spec=batch.spec if batch else "",
+        given=read.blob if isinstance(read, Batch) else manifest.digest,
+        profile=read.profile if read else "",
+        spec=read.spec if read else "",
         contract_version=contract.version if contract else 0,
         period=period,
         source=source,

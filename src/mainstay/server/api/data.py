@@ -46,6 +46,7 @@ class PeriodIn(Body):
 class SnapshotIn(Body):
     blob: str
     format: str
+    examined: str = ""  # of a reference: what whoever can read its rows found in them
     source: str = ""
     period: PeriodIn | None = None
     run_id: str | None = None
@@ -225,6 +226,7 @@ def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
         dataset=name,
         blob=body.blob,
         format=body.format,
+        examined=body.examined,
         source=body.source,
         period=_period(body.period) if body.period else None,
         run_id=body.run_id,
@@ -366,7 +368,9 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         dropped_at=snapshot.dropped_at,
         is_known=snapshot.is_known,
         reference=_reference(view, snapshot),
-        profile={"columns": columns} if columns is not None else None,
+        profile={"rows": max((each["n"] for each in columns), default=0), "columns": columns}
+        if columns is not None
+        else None,
         profile_unknown=unknown,
     )
 
