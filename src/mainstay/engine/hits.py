@@ -95,7 +95,9 @@ class Hits:
         self._age_s += seconds
         if self._age_s > _HOLDS_S:
             self._age_s = 0.0
-            for key in [key for key, hit in list(self._known.items()) if hit is None]:  # commits learn on another thread
+            for key in [
+                key for key, hit in list(self._known.items()) if hit is None
+            ]:  # commits learn on another thread
                 del self._known[key]
             # What is large is not told again and again: of its keys each is asked for when it is needed.
             self._size = {family: None for family, size in self._size.items() if size is None or size > _FEW}
