@@ -240,7 +240,7 @@ def _outlook(order: _Order, nearby: Nearby) -> Outlook:
         trace=order.pipeline.trace(nearby, order.bound),
         closures=order.closures,
         history=_with_own_extras(history.of(nearby, order.pipeline.name, besides=order.run_id), order.finished or {}),
-        hits=Hits(platform=nearby),
+        hits=Hits(platform=nearby.platform),  # a question speaks of no bytes: those on their way need not go first
         seed=order.pipeline.seed,
     )
     outlook.settle_existing()

@@ -18,6 +18,8 @@ _VERBS = {
     "dataset.created": "created",
     "snapshot.taken": "taken in",
     "snapshot.repeated": "taken in again, the same",
+    "snapshot.dropped": "dropped",
+    "snapshot.restored": "restored",
     "batch.refused": "batch refused",
     "contract.changed": "contract changed",
     "ref.moved": "pointed at another snapshot",

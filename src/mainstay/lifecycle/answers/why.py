@@ -26,7 +26,7 @@ from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import prediction_log
 from mainstay.lifecycle.tracking import logs, runs
 from mainstay.lifecycle.triggers import decisions
-from mainstay.store import View, ledger
+from mainstay.store import View, collecting, ledger
 
 UNKNOWN = "UNKNOWN"
 
@@ -98,6 +98,7 @@ class Walk:
     steps: list[Step] = field(default_factory=list)
     edges: list[tuple[int, int, str]] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
+    _told: list[Fact] = field(default_factory=list)
 
     def prediction(self, identity: str) -> int:
         row, told = prediction_log.get(self.view, identity)
@@ -382,6 +383,8 @@ class Walk:
         return place
 
     def _put(self, step: Step) -> int:
+        step.facts += self._told
+        self._told = []
         self.steps.append(step)
         return len(self.steps) - 1
 
@@ -410,15 +413,22 @@ class Walk:
             return None
         try:
             look()
+        except NotFound as error:
+            # What gc took is not damaged: it can no longer be shown to be what it was, and that is told.
+            freed = collecting.missing(self.view, error)
+            self._told += [Fact(name="bytes", value=freed.sentence)] if freed else []
+            return None if freed else False
         except MainstayError:
             return False
         return True
 
 
 def _views(version: Version) -> list[Fact]:
-    """The feature views that made inputs, if any did."""
+    """The feature views and the transforms that make inputs, if any do."""
     pins = [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views", [])]
-    return [Fact(name="feature views", value=", ".join(pins))] if pins else []
+    made = [each["name"] for each in version.signature.get("transforms", [])]
+    told = (("feature views", pins), ("made on request", made))
+    return [Fact(name=name, value=", ".join(several)) for name, several in told if several]
 
 
 def _allowed(release: Release) -> list[Fact]:
