@@ -102,6 +102,14 @@ const TABLES: Column<OnlineTable>[] = [
   { key: "version", label: "Of version", value: (one) => one.version, right: true },
   { key: "known", label: "Known up to", value: (one) => one.watermark, cell: (one) => <When at={one.watermark} /> },
   { key: "rows", label: "Entities", value: (one) => one.rows, cell: (one) => count(one.rows), right: true },
+  {
+    key: "changed",
+    label: "Changed",
+    hint: "rows that were others in the table before",
+    value: (one) => one.changed,
+    cell: (one) => (isNumber(one.changed) ? count(one.changed) : "–"),
+    right: true,
+  },
   { key: "size", label: "Size", value: (one) => one.size, cell: (one) => bytes(one.size), right: true },
   {
     key: "run",

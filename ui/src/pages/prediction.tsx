@@ -8,13 +8,7 @@ import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { WhyPicture } from "../parts/whypicture.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
-import type { Maybe, Phrase, Prediction, Version } from "../types.ts";
-
-interface Output {
-  type?: string; // binary, multiclass, regression
-  classes?: unknown[];
-  positive?: unknown;
-}
+import type { Maybe, Output, Phrase, Prediction, Version, VersionSignature } from "../types.ts";
 
 export function PredictionPage({ id }: { id: string }) {
   const { data, error } = useGet<Prediction>(at("/api/predictions", id));
@@ -75,7 +69,7 @@ export function PredictionPage({ id }: { id: string }) {
 function useOutput(version: Maybe<string | number>): Output | undefined {
   const [model, number] = String(version ?? "").split("/");
   const found = useGet<Version>(model && number ? at("/api/models", model, "versions", number) : null).data;
-  return (found?.signature as { output?: Output } | null | undefined)?.output;
+  return (found?.signature as VersionSignature | null | undefined)?.output;
 }
 
 function answerOf(prediction: Prediction): string {
