@@ -143,7 +143,7 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class GraphNode:
     """One step or verb of a run. ``state``: waiting, running, succeeded, cached or failed; ``kind``: step, snapshot,
-    register or map. What is None is not known yet."""
+    register, map, or existing (a snapshot that is only read). What is None is not known yet."""
 
     name: str
     kind: str

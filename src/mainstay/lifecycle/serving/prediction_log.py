@@ -27,6 +27,7 @@ from mainstay.domain.errors import Conflict, Invalid, Malformed, NotFound
 from mainstay.domain.events.serving import SegmentSealed
 from mainstay.domain.registry import Version
 from mainstay.domain.serving import Feedback, Part
+from mainstay.features import transforms
 from mainstay.formats.signature import Output, Signature
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import releases
@@ -187,17 +188,17 @@ def newest(view: View, deployment: str | None, limit: int, before: str | None = 
     return sorted(found, key=lambda row: row["_id"], reverse=True)[:limit]
 
 
-def known(view: View, identities: Sequence[str]) -> set[str]:
-    """Which of these ids stand in the log."""
+def known(view: View, identities: Sequence[str]) -> dict[str, str]:
+    """Those of these ids that stand in the log, each with the id of its part."""
     if not identities:
-        return set()
+        return {}
+    found: dict[str, str] = {}
     asked = np.array(sorted(identities), dtype="S32")
-    there = np.zeros(len(asked), dtype=bool)
     for part in tables.parts_with_ids(view, asked[0].decode(), asked[-1].decode()):
         held = _ids_of(view.blobs.path(part.blob))
-        places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
-        there |= held[places] == asked
-    return {identity.decode() for identity in asked[there]}
+        there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
+        found |= dict.fromkeys(asked[there].astype("U32").tolist(), part.id)
+    return found
 
 
 def outputs(view: View, identities: Sequence[str], types: Collection[str]) -> dict[str, Output]:
@@ -336,10 +337,8 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 
 def _schema(view: View, model: str, version: int) -> pa.Schema:
     signature = versions.get(view, model=model, number=version).signature
-    entities = [column for pin in signature.get("views", []) for column in pin["entity"]]
-    # Whose features were looked up stands beside them; an entity may be an input as well, or of several views.
-    columns = {column["name"]: _INPUT[column["type"]] for column in [*entities, *signature["inputs"]]}
-    return pa.schema([*_META.items(), *columns.items()])
+    columns = transforms.carried(signature) | {column["name"]: column["type"] for column in signature["inputs"]}
+    return pa.schema([*_META.items(), *((name, _INPUT[kind]) for name, kind in columns.items())])
 
 
 def _keep(

@@ -14,10 +14,20 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from mainstay.store.blobs.packing import Packing
+
+
+class Gone(NamedTuple):
+    """One object that a collection took away, or would: its bytes, when it was last written or asked for (seconds since 1970),
+    and the large blob it was a chunk of, if that goes as well."""
+
+    digest: str
+    size: int
+    written: float
+    chunk_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,7 @@ class Collected:
     kept: int = 0
     kept_size: int = 0
     young: int = 0  # reached by nothing, but not old enough
+    gone: tuple[Gone, ...] = ()
 
 
 class Blobs(Protocol):
@@ -102,8 +113,8 @@ class Blobs(Protocol):
         """Those that are not here; those that are will stay for a grace period at least."""
         ...
 
-    def digests(self) -> Iterator[str]:
-        """Every digest kept here."""
+    def digests(self, since: float = 0) -> Iterator[str]:
+        """Every digest kept here that was written or asked for ``since`` (seconds since 1970)."""
         ...
 
     def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
