@@ -7,6 +7,7 @@ import os
 import pickle
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 
 from mainstay import formats
+from mainstay.engine.jobs import judge_release
+from mainstay.engine.jobs.nursery import CAN_SERVE, Nursery, Offspring
 from mainstay.formats import limited
 
 ROWS = np.arange(20.0).reshape(10, 2)
@@ -26,10 +29,31 @@ def saved() -> formats.Saved:
     return formats.save(LogisticRegression().fit(ROWS, [0, 1] * 5))
 
 
-def run_in_the_child(code: str, patch: pytest.MonkeyPatch, **limits: Any) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    ready = judge_release.nursery(tmp_path_factory.mktemp("nursery"))
+    ready.prepare()
+    yield ready
+    ready.stop()
+
+
+@pytest.fixture(params=["fresh", "forked"])
+def run_in_the_child(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, nursery: Nursery) -> Any:
     """What the parent answers if the child, with its limits on, runs ``code`` in place of loading a model."""
-    patch.setattr(limited, "_BOOT", limited._BOOT.replace("limited.answer(request)", code))
-    return limited.check_in_child("sklearn", {"model.skops": b""}, **limits)
+    if request.param == "forked" and not CAN_SERVE:
+        pytest.skip("this system has no nursery")
+
+    def begin(*args: Any, **kwargs: Any) -> Offspring | None:
+        child = nursery.begin(*args, **kwargs)
+        assert child is not None  # else this would be a fresh one too
+        return child
+
+    def run(code: str, **limits: Any) -> dict[str, Any]:
+        monkeypatch.setattr(limited, "_BOOT", limited._BOOT.replace("limited.answer(request)", code))
+        how = {"begin": begin} if request.param == "forked" else {}
+        return limited.check_in_child("sklearn", {"model.skops": b""}, **limits, **how)
+
+    return run
 
 
 def is_one_sentence(answer: dict[str, Any]) -> bool:
@@ -77,6 +101,14 @@ def test_an_unknown_format_and_another_version_are_told_in_the_house_s_words(sav
     assert is_one_sentence(unknown) and is_one_sentence(older)
 
 
+def test_a_forked_child_answers_as_a_fresh_one(saved: formats.Saved, nursery: Nursery) -> None:
+    fresh = limited.check_in_child("sklearn", saved.files, probe=ROWS)
+    forked = limited.check_in_child("sklearn", saved.files, probe=ROWS, begin=nursery.begin)
+
+    assert fresh == forked
+    assert fresh["ok"]
+
+
 def test_a_probe_that_does_not_fit_is_a_sentence(saved: formats.Saved) -> None:
     answer = limited.check_in_child("sklearn", saved.files, probe=np.ones((1, 7)))
 
@@ -95,24 +127,24 @@ def test_a_model_that_needs_more_memory_than_it_may_have_is_told_so() -> None:
     assert limited.check_in_child("sklearn", files, memory_mb=4096)["ok"]
 
 
-def test_an_allocation_without_end_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_allocation_without_end_stops_at_the_limit(run_in_the_child: Any) -> None:
     code = "kept = []\nwhile True: kept.append(bytearray(2**26))"
 
-    answer = run_in_the_child(code, monkeypatch, memory_mb=800)
+    answer = run_in_the_child(code, memory_mb=800)
 
     assert is_one_sentence(answer)
 
 
-def test_a_model_that_computes_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = run_in_the_child("while True: pass", monkeypatch, seconds=1)
+def test_a_model_that_computes_without_end_is_ended(run_in_the_child: Any) -> None:
+    answer = run_in_the_child("while True: pass", seconds=1)
 
     assert answer == {"ok": False, "error": "the model cannot be used: it needed more than 1 s of processor time."}
 
 
-def test_a_model_that_waits_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_waits_without_end_is_ended(run_in_the_child: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limited, "START_S", 1)
 
-    answer = run_in_the_child("import time; time.sleep(1000)", monkeypatch, seconds=1)
+    answer = run_in_the_child("import time; time.sleep(1000)", seconds=1)
 
     assert answer == {"ok": False, "error": "the model hung: it gave no answer within 2 s."}
 
@@ -130,25 +162,25 @@ def test_a_model_that_waits_without_end_is_ended(monkeypatch: pytest.MonkeyPatch
         ("import sys\nwhile True: sys.stdout.write('x' * 2**20)", "ended with code"),
     ],
 )
-def test_a_crash_is_a_sentence(code: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = run_in_the_child(code, monkeypatch)
+def test_a_crash_is_a_sentence(code: str, words: str, run_in_the_child: Any) -> None:
+    answer = run_in_the_child(code)
 
     assert is_one_sentence(answer)
     assert words in answer["error"]
 
 
-def test_the_child_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_inherits_no_secrets(run_in_the_child: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     monkeypatch.setenv("PYTHONSTARTUP", "elsewhere.py")
 
-    answer = run_in_the_child("import os; print(json.dumps({'ok': True, 'all': dict(os.environ)}))", monkeypatch)
+    answer = run_in_the_child("import os; print(json.dumps({'ok': True, 'all': dict(os.environ)}))")
 
     allowed = {*limited._ENVIRONMENT, "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LC_CTYPE"}
     assert set(answer["all"]) <= allowed
     assert "hunter2" not in str(answer)
 
 
-def test_the_child_has_no_network_where_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_has_no_network_where_it_says_so(run_in_the_child: Any) -> None:
     code = """
 import socket
 found = {"ok": True, "network": limited._leave_network()}
@@ -160,13 +192,13 @@ except OSError:
 print(json.dumps(found))
 """
     with socket.create_server(("127.0.0.1", 0)) as server:
-        answer = run_in_the_child(code.replace("PORT", str(server.getsockname()[1])), monkeypatch)
+        answer = run_in_the_child(code.replace("PORT", str(server.getsockname()[1])))
 
     assert answer["reached"] == (answer["network"] == "shared")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state of a process from /proc")
-def test_what_the_child_starts_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_child_starts_ends_with_it(run_in_the_child: Any) -> None:
     code = """
 import os, time
 pid = os.fork()
@@ -174,7 +206,7 @@ if not pid:
     time.sleep(1000)
 print(json.dumps({"ok": True, "pid": pid}))
 """
-    answer = run_in_the_child(code, monkeypatch)
+    answer = run_in_the_child(code)
 
     deadline = time.monotonic() + 30  # the signal is sent; the kernel delivers it when it gets to it
     while (state := state_of(answer["pid"])) not in ENDED and time.monotonic() < deadline:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from live_house import LiveHouse, month
+from sqlalchemy import event
 
 from mainstay.domain.errors import Invalid
 from mainstay.domain.monitoring import WINDOWS, stretch_at, stretches_between, worst
@@ -208,3 +209,33 @@ def test_a_failed_judging_can_be_repeated(house: LiveHouse, monkeypatch: pytest.
 def test_a_rule_that_means_nothing_is_refused(house: LiveHouse, rules: dict[str, object], named: str) -> None:
     with pytest.raises(Invalid, match=named):
         house.monitor(**rules)
+
+
+def test_labels_are_counted_for_the_part_whose_predictions_they_are_of(house: LiveHouse) -> None:
+    house.monitor()
+    april = house.predict(month(4), 29, 400)
+    may = house.predict(month(5), 29, 300)
+
+    house.tell(may, [1.0] * 300)
+    house.tell(april[:10], [0.0] * 10)
+    house.tell(april[:5], [1.0] * 5)
+
+    with house.store.view() as view:
+        logged = [tables.logged_between(view, "flights", month(n), month(n + 1)) for n in (4, 5)]
+    assert [(row.rows, row.labels) for row in logged] == [(400, 15), (300, 300)]
+
+
+def test_a_look_at_what_is_stale_reads_no_label(house: LiveHouse) -> None:
+    house.monitor()
+    ids = house.predict(month(4), 29, 400)
+    house.judge(until=month(5))
+    house.tell(ids)
+    asked: list[str] = []
+    event.listen(house.store.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+
+    with house.store.view() as view:
+        due = windows.due(view, monitors.get(view, "flights"))
+
+    assert [stretch.id for stretch in due] == ["2013-04-01"]
+    assert asked
+    assert not [text for text in asked if "feedback" in text]

@@ -64,6 +64,7 @@ class Part:
     until: datetime  # event time of the latest
     source: str  # http | batch
     sealed_at: datetime
+    labels: int = 0  # how often something was told of its predictions, revisions included
 
 
 @dataclass(frozen=True, kw_only=True)

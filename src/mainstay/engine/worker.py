@@ -24,6 +24,7 @@ from typing import Any
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
 from mainstay.engine.calls import step_calls
 from mainstay.engine.jobs import judge_release, reproduce, run_pipeline
+from mainstay.engine.jobs.nursery import Nursery
 from mainstay.engine.platform import Platform
 
 KINDS = ("run_pipeline", "judge_release", "reproduce")
@@ -43,27 +44,34 @@ class Worker:
     leave_after_s: float | None = None  # without a job for so long, it ends: whoever has the next one starts another
     wait_s: float = 2.0  # how long a question for work may wait for an answer; a stop waits as long
     stopping: threading.Event = field(default_factory=threading.Event)
-    spare: run_pipeline.Spare = field(init=False)
+    pipelines: Nursery = field(init=False)
+    models: Nursery = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spare = run_pipeline.Spare(folder=self.folder, environment=self.environment)
+        self.pipelines = run_pipeline.nursery_of(self.folder, self.environment)
+        self.models = judge_release.nursery(self.folder)
 
 
 def work(worker: Worker) -> None:
     """Lease and carry out until ``worker.stopping`` is set, or there was nothing to do for `Worker.leave_after_s`."""
-    busy_at = time.monotonic()
-    while not worker.stopping.is_set() and not _is_idle(worker, busy_at):
-        try:
-            found = work_once(worker)
-        except Unavailable as error:
-            log.warning("%s", error.message)
-            found = False
-        if found:
-            busy_at = time.monotonic()
-        else:
-            worker.spare.prepare()
+    busy_at, did = time.monotonic(), False
+    try:
+        while not worker.stopping.is_set() and not _is_idle(worker, busy_at):
+            try:
+                found = work_once(worker)
+            except Unavailable as error:
+                log.warning("%s", error.message)
+                found = False
+            if found:
+                busy_at, did = time.monotonic(), True
+                continue
+            if did:  # after a pipeline comes another, and after a release the pipeline that betters it
+                worker.models.prepare()
+                worker.pipelines.prepare()
             worker.stopping.wait(worker.poll_s)
-    worker.spare.stop()
+    finally:
+        worker.models.stop()
+        worker.pipelines.stop()
 
 
 def _is_idle(worker: Worker, busy_at: float) -> bool:
@@ -100,7 +108,8 @@ def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], b
     try:
         return {"ok": True, "result": _result(worker, job, is_wanted)}
     except MainstayError as error:
-        return {"ok": False, "error": error.message} if is_wanted() else None
+        ran = {"run_id": error.facts["run_id"]} if "run_id" in error.facts else None
+        return {"ok": False, "error": error.message, "result": ran} if is_wanted() else None
     # The loop must outlive its guests: a job that raises anything at all ends failed, with one sentence.
     except Exception as error:
         log.exception("job %s", job["id"])
@@ -109,14 +118,17 @@ def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], b
 
 def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
     kind, body = job["kind"], job["body"]
-    worker.spare.is_wanted = True  # after a pipeline comes another, and after a release the pipeline that betters it
     try:
         if kind == "run_pipeline":
             return run_pipeline.carry_out(
-                body, folder=worker.folder, environment=worker.environment, is_wanted=is_wanted, spare=worker.spare
+                body,
+                folder=worker.folder,
+                environment=worker.environment,
+                is_wanted=is_wanted,
+                nursery=worker.pipelines,
             )
         if kind == "judge_release":
-            return judge_release.carry_out(worker.platform, body)
+            return judge_release.carry_out(worker.platform, body, nursery=worker.models)
         if kind == "reproduce":
             return reproduce.carry_out(worker.platform, body)
     except KeyError as error:
@@ -188,6 +200,7 @@ def serve(
     if with_parent:
         threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
     if leave_after_s is None:
+        worker.models.prepare()
         run_pipeline.load_the_usual()  # so that the first job does not wait for it
     work(worker)
 

@@ -4,8 +4,9 @@
 In: a format, its files, perhaps some rows to try. Out: what the model says of itself and its scores, or one sentence
 on what went wrong; never a traceback, never an exception for what the *model* did.
 
-The child is a fresh interpreter with nothing of our environment, limits on address space, processor time, open files
-and written bytes, no core dump, no way to gain rights, and, where the kernel lets it, no network. The parent reads one
+The child is a fresh interpreter with nothing of our environment, or the fork of one that has loaded libraries and nothing
+else; it has limits on address space, processor time, open files and written bytes, no core dump, no way to gain rights, and,
+where the kernel lets it, no network. The parent reads one
 JSON answer from a file whose size the kernel bounds. It executes nothing of the model's; only for a pickle that an admin
 allowed does the child itself run what is in it.
 
@@ -26,9 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,7 +50,7 @@ _ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 
-# Limits come before the first import of anything that is not the standard library.
+# Limits come before the first import of anything that is not the standard library, or was loaded before any model came.
 _BOOT = """
 import json, sys
 request = json.loads(sys.stdin.buffer.read())
@@ -91,6 +92,31 @@ _SIGNALS = {
 }
 
 
+class Child(Protocol):
+    """A process as `subprocess.Popen` shows it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+
+
+class Warm(Child, Protocol):
+    """One whose number names nobody else before it is closed, ended or not."""
+
+    def close(self) -> None: ...
+
+
+class Begin(Protocol):
+    """Begins a child that carries out Python code with these standard descriptors; None if it cannot."""
+
+    def __call__(
+        self, code: str, *, environment: Mapping[str, str], folder: Path, descriptors: Sequence[int]
+    ) -> Warm | None: ...
+
+
 def check_in_child(
     format: str,
     files: Files,
@@ -101,6 +127,7 @@ def check_in_child(
     environment: Mapping[str, str] | None = None,
     allow_version_mismatch: bool = False,
     allow_pickle: bool = False,
+    begin: Begin | None = None,
 ) -> dict[str, Any]:
     """Load a model in a limited child, and let it predict ``probe``'s rows.
 
@@ -109,6 +136,7 @@ def check_in_child(
         seconds: processor time; by the clock it may take `START_S` more.
         probe: a table as for `Model.predict`; lists will do in place of arrays.
         environment, allow_pickle: as for `formats.load`. What is unpickled does run in the child.
+        begin: where there may be an interpreter that has nothing of ours but the usual libraries, loaded already.
 
     Returns:
         ``ok``, and if it is: ``columns``, ``classes``, ``scores`` (nested lists, None without a probe), ``kind`` (what
@@ -130,7 +158,7 @@ def check_in_child(
             "open_files": OPEN_FILES,
             "path": [entry for entry in sys.path if os.path.exists(entry)],
         }
-        return _run(json.dumps(request).encode(), Path(folder), seconds, memory_mb)
+        return _run(json.dumps(request).encode(), Path(folder), seconds, memory_mb, begin)
 
 
 def answer(request: dict[str, Any]) -> None:
@@ -178,17 +206,25 @@ def _scores(model: Model, probe: Table) -> list[Any]:
     return found
 
 
-def _run(request: bytes, folder: Path, seconds: int, memory_mb: int) -> dict[str, Any]:
+def surroundings() -> dict[str, str]:
+    """The environment of a child, but for its folder: nothing of ours."""
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    return _ENVIRONMENT | kept
+
+
+def _run(request: bytes, folder: Path, seconds: int, memory_mb: int, begin: Begin | None) -> dict[str, Any]:
     asked, answered = folder / "request.json", folder / "answer.json"
     asked.write_bytes(request)
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    with asked.open("rb") as stdin, answered.open("wb") as stdout:
-        child = subprocess.Popen(
+    environment = surroundings() | {"HOME": str(folder), "TMPDIR": str(folder)}
+    with asked.open("rb") as stdin, answered.open("wb") as stdout, open(os.devnull, "wb") as stderr:
+        standard = [stream.fileno() for stream in (stdin, stdout, stderr)]
+        warm = begin(_BOOT, environment=environment, folder=folder, descriptors=standard) if begin else None
+        child = warm or subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _BOOT],
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.DEVNULL,
-            env=_ENVIRONMENT | kept | {"HOME": str(folder), "TMPDIR": str(folder)},
+            stderr=stderr,
+            env=environment,
             cwd=folder,
             start_new_session=True,
         )
@@ -196,16 +232,18 @@ def _run(request: bytes, folder: Path, seconds: int, memory_mb: int) -> dict[str
             is_done = _ends_within(child, seconds + START_S)
         finally:
             code = _end(child)
+            if warm:
+                warm.close()
     if not is_done:
         return {"ok": False, "error": f"the model hung: it gave no answer within {seconds + START_S} s."}
     return _outcome(code, answered, seconds, memory_mb)
 
 
-def _ends_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+def _ends_within(child: Child, seconds: float) -> bool:
     """Wait without collecting the child: as long as nobody has, its number cannot come to name another process."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not hasattr(os, "waitid"):
+        if not isinstance(child, subprocess.Popen) or not hasattr(os, "waitid"):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(deadline - time.monotonic())
             return child.returncode is not None
@@ -215,7 +253,7 @@ def _ends_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
     return False
 
 
-def _end(child: subprocess.Popen[bytes]) -> int:
+def _end(child: Child) -> int:
     """Kill the child's whole process group, with what it has started; returns how the child itself ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):

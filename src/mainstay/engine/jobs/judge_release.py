@@ -13,10 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid, MainstayError
+from mainstay.engine.jobs.nursery import Nursery
 from mainstay.engine.materialise import arrow
 from mainstay.engine.materialise.model import paths
 from mainstay.engine.platform import Platform
@@ -32,20 +34,26 @@ _TIMED = 200  # single-row predictions behind the latency
 _WARM = 10  # predictions before the clock starts: the first ones pay for caches
 
 
-def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
+def nursery(folder: Path) -> Nursery:
+    """Where the limited child of a candidate begins at once, with the environment that it has anyway."""
+    modules = (limited.__name__, "mainstay.formats.sklearn", "sklearn.ensemble", "sklearn.compose", "skops.io")
+    return Nursery(modules=modules, environment=limited.surroundings(), folder=folder, alone=True)
+
+
+def carry_out(platform: Platform, body: Mapping[str, Any], *, nursery: Nursery | None = None) -> dict[str, Any]:
     """Measure; a candidate that does not load is a result, not an error. Without an evaluation, loading is all there is.
 
     Raises:
         Invalid: the evaluation has no scores or labels, or the candidate cannot score its own evaluation.
     """
     if not body.get("evaluation_blob"):
-        return _loading(platform, body["candidate"])
+        return _loading(platform, body["candidate"], nursery)
     table = _evaluation(platform, body["evaluation_blob"])
     candidate = body["candidate"]
     signature = Signature.from_json(candidate["signature"])
     rows = signature.arrays(table)
     with ThreadPoolExecutor(1) as beside:
-        checked = beside.submit(_load_check, platform, candidate, rows)
+        checked = beside.submit(_load_check, platform, candidate, rows, nursery)
         champion, problem = _champion(platform, body.get("champion"), table, signature)
         load = checked.result()
     if not load["ok"]:
@@ -63,11 +71,11 @@ def carry_out(platform: Platform, body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _loading(platform: Platform, candidate: Mapping[str, Any]) -> dict[str, Any]:
+def _loading(platform: Platform, candidate: Mapping[str, Any], nursery: Nursery | None) -> dict[str, Any]:
     """Whether it loads, and how quickly it answers its own example; there are no rows to judge it by."""
     signature = Signature.from_json(candidate["signature"])
     rows = _example(platform, candidate, signature)
-    load = _load_check(platform, candidate, rows or {})
+    load = _load_check(platform, candidate, rows or {}, nursery)
     is_timed = bool(load["ok"] and rows)
     return {
         "evidence_blob": None,
@@ -121,7 +129,7 @@ def _evaluation(platform: Platform, blob: str) -> pa.Table:
 
 
 def _load_check(
-    platform: Platform, version: Mapping[str, Any], rows: Mapping[str, np.ndarray[Any, Any]]
+    platform: Platform, version: Mapping[str, Any], rows: Mapping[str, np.ndarray[Any, Any]], nursery: Nursery | None
 ) -> dict[str, Any]:
     # A date has no word in the probe's JSON: such a model is loaded in the child without predicting.
     can_probe = bool(rows) and all(values.dtype.kind != "M" for values in rows.values())
@@ -132,6 +140,7 @@ def _load_check(
         probe=probe,
         environment=version.get("environment"),
         allow_pickle=bool(version.get("allow_pickle")),
+        begin=nursery.begin if nursery else None,
     )
 
 

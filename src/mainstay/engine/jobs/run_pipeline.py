@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a pipeline for somebody else, in a child process of its own.
 
-In: entry, parameters, the event that caused it. Out: run id, versions, snapshots. A fresh interpreter, because the
-project's modules may have changed since the last job and because what a guest's code does must not take the worker
+In: entry, parameters, the event that caused it. Out: run id, versions, snapshots. An interpreter that knows nothing of the
+project, because its modules may have changed since the last job and because what a guest's code does must not take the worker
 with it. The child reads its order from standard input and ends when that is closed: no child outlives its worker.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -17,16 +16,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mainstay.domain.errors import Forbidden, MainstayError, Unavailable, of_kind
 from mainstay.engine import execution, executors, project
 from mainstay.engine.calls import step_calls
 from mainstay.engine.execution import Execution
 from mainstay.engine.jobs import needless
+from mainstay.engine.jobs import nursery as nurseries
+from mainstay.engine.jobs.nursery import Nursery, Offspring
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.platform import Platform
 from mainstay.engine.repeating import resumption
@@ -35,20 +36,32 @@ _GRACE_S = 10  # for the child to record that it was interrupted
 _LOOK_S = 0.2
 
 
+#: What almost every pipeline needs; what is not installed is not needed.
+USUAL = ("pyarrow.parquet", "sklearn.ensemble", "sklearn.compose", "skops.io")
+_MAIN = f"from {__name__} import main; main()"
+
+
+def nursery_of(folder: Path, environment: Mapping[str, str]) -> Nursery:
+    """Where children of this project begin at once; it does not know the token that they are given."""
+    own = {name: value for name, value in os.environ.items() if name not in {*environment, "MAINSTAY_TOKEN"}}
+    return Nursery(modules=(__name__, "mainstay.client.session", *USUAL), environment=own, folder=folder)
+
+
 def carry_out(
     body: Mapping[str, Any],
     *,
     folder: Path,
     environment: Mapping[str, str],
     is_wanted: Callable[[], bool],
-    spare: Spare | None = None,
+    nursery: Nursery | None = None,
 ) -> dict[str, Any]:
     """Run the pipeline in a child and wait for it.
 
     Args:
         folder: the project. environment: what tells the child where the control plane is.
         is_wanted: asked now and then; when it says no, the child is stopped.
-        spare: a child that may be there already.
+        nursery: may have loaded the usual libraries already; it has read nothing of the project, so that the child sees the
+            sources as they are.
 
     Raises:
         Invalid, NotFound, StepFailed …: as in the child. Unavailable: the child died, or was not wanted any more.
@@ -56,59 +69,46 @@ def carry_out(
     with tempfile.TemporaryDirectory(prefix="mainstay-job-") as scratch:
         answer = Path(scratch) / "answer.json"
         order = {"body": dict(body), "folder": str(folder), "answer": str(answer)}
-        child = (spare and spare.take()) or begin(folder, environment)
-        assert child.stdin is not None
-        try:
-            child.stdin.write(json.dumps(order).encode() + b"\n")
-            child.stdin.flush()
-            code = _wait(child, is_wanted)
-        except BrokenPipeError:
-            code = child.wait()
-        finally:
-            _stop(child)
+        with _begun(folder, environment, nursery) as (child, orders):
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    orders.write(json.dumps(order).encode() + b"\n")
+                    orders.flush()
+                code = _wait(child, is_wanted)
+            finally:
+                _stop(child)
         return _answered(answer, code)
 
 
-def begin(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A child that loads the usual libraries and then waits for its order."""
-    return subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.PIPE,
-        cwd=folder,
-        env={**os.environ, **environment},
-        start_new_session=True,  # Ctrl-C on a terminal reaches the worker, which tells the child
-    )
+@contextmanager
+def _begun(
+    folder: Path, environment: Mapping[str, str], nursery: Nursery | None
+) -> Iterator[tuple[subprocess.Popen[bytes] | Offspring, IO[bytes]]]:
+    """A child that waits for its order, and where to write that; it ends with the block."""
+    theirs, ours = os.pipe()
+    given = {**os.environ, **environment}
+    born = nursery and nursery.begin(_MAIN, environment=given, folder=folder, descriptors=(theirs, 1, 2))
+    try:
+        child = born or subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=theirs,
+            cwd=folder,
+            env=given,
+            start_new_session=True,  # Ctrl-C on a terminal reaches the worker, which tells the child
+        )
+    finally:
+        os.close(theirs)
+    orders = os.fdopen(ours, "wb")
+    try:
+        yield child, orders
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            orders.close()
+        if born:
+            born.close()
 
 
-@dataclass(kw_only=True)
-class Spare:
-    """One child ahead of need: a project that had work once soon runs a pipeline, and loading takes seconds.
-
-    It has read nothing of the project yet, so it sees the sources as they are when its order comes.
-    """
-
-    folder: Path
-    environment: Mapping[str, str]
-    is_wanted: bool = False
-    _child: subprocess.Popen[bytes] | None = None
-
-    def prepare(self) -> None:
-        """Have one, if there was work before. To be called when there is nothing else to do."""
-        if self.is_wanted and (self._child is None or self._child.poll() is not None):
-            self._child = begin(self.folder, self.environment)
-
-    def take(self) -> subprocess.Popen[bytes] | None:
-        """The one there is, if it lives."""
-        child, self._child = self._child, None
-        return child if child is not None and child.poll() is None else None
-
-    def stop(self) -> None:
-        """Let it go."""
-        if (child := self.take()) is not None:
-            _stop(child)
-
-
-def _wait(child: subprocess.Popen[bytes], is_wanted: Callable[[], bool]) -> int:
+def _wait(child: subprocess.Popen[bytes] | Offspring, is_wanted: Callable[[], bool]) -> int:
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return child.wait(timeout=_LOOK_S)
@@ -117,7 +117,7 @@ def _wait(child: subprocess.Popen[bytes], is_wanted: Callable[[], bool]) -> int:
             raise Unavailable("the job was given up: its worker is stopping or has lost its lease.")
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _stop(child: subprocess.Popen[bytes] | Offspring) -> None:
     if child.poll() is None:
         child.terminate()
         try:
@@ -125,9 +125,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    with contextlib.suppress(OSError):
-        if child.stdin is not None:
-            child.stdin.close()
 
 
 def _answered(answer: Path, code: int) -> dict[str, Any]:
@@ -228,10 +225,8 @@ def main() -> None:
 
 
 def load_the_usual() -> None:
-    """What almost every pipeline needs, before there is anything to wait for; what is not installed is not needed."""
-    for name in ("pyarrow.parquet", "sklearn.ensemble", "sklearn.compose", "skops.io"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    """What almost every pipeline needs, before there is anything to wait for."""
+    nurseries.load(USUAL)
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from mainstay.domain.monitoring import OPEN_STATES, Alert, Monitor, Review, Verdict, Window
-from mainstay.lifecycle.serving.tables import feedback, parts
+from mainstay.lifecycle.serving.tables import parts
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 
 monitors = Table(
@@ -274,23 +274,28 @@ def extent(view: View, deployment: str) -> Row[Any] | None:
 
 
 def logged_between(view: View, deployment: str, since: datetime, until: datetime) -> Row[Any]:
-    """(parts, rows, lowest, highest) of the parts that reach into [since, until); ids are None where there are none."""
+    """(parts, rows, labels) of the parts that reach into [since, until); labels as often as something was told of them."""
     c = parts.c
-    query = select(
-        func.count().label("parts"),
-        func.coalesce(func.sum(c.rows), 0).label("rows"),
-        func.min(c.first_id).label("lowest"),
-        func.max(c.last_id).label("highest"),
-    ).where(c.deployment == deployment, c.since < until, c.until >= since)
+    query = select(*_COUNTED).where(c.deployment == deployment, c.since < until, c.until >= since)
     row = view.first(query)
     assert row is not None
     return row
 
 
-def labels_between(view: View, lowest: str, highest: str) -> int:
-    """How many times something was told of the predictions with ids in [lowest, highest], revisions included."""
-    query = select(func.count()).where(feedback.c.prediction >= lowest, feedback.c.prediction <= highest)
-    return int(view.scalar(query) or 0)
+def logged_by_window(view: View, monitor: str, kind: str) -> dict[str, Row[Any]]:
+    """`logged_between` of every judged window of a monitor that has any, by the window's id."""
+    c, w = parts.c, windows.c
+    inside = (c.deployment == w.deployment) & (c.since < w.until) & (c.until >= w.since)
+    query = select(w.id, *_COUNTED).select_from(windows.join(parts, inside))
+    found = view.rows(query.where(w.monitor == monitor, w.kind == kind).group_by(w.id))
+    return {row.id: row for row in found}
+
+
+_COUNTED = (
+    func.count().label("parts"),
+    func.coalesce(func.sum(parts.c.rows), 0).label("rows"),
+    func.coalesce(func.sum(parts.c.labels), 0).label("labels"),
+)
 
 
 def _is(monitor: str, kind: str, identity: str) -> Any:

@@ -9,8 +9,10 @@ rightly.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from mainstay.domain.clock import parse_duration
 from mainstay.domain.monitoring import Monitor, Stretch, Window, stretch_at, stretches_between
@@ -43,15 +45,8 @@ def clock_of(view: View, deployment: str) -> Clock | None:
     return Clock(first=extent.first, last=extent.last, now=extent.last + passed)
 
 
-def mark_of(view: View, deployment: str, stretch: Stretch) -> str:
-    """What there is to judge, in short: parts, rows, labels. Another mark may mean another result; the same cannot."""
-    logged = tables.logged_between(view, deployment, stretch.since, stretch.until)
-    labels = tables.labels_between(view, logged.lowest, logged.highest) if logged.parts else 0
-    return f"{logged.parts}/{logged.rows}/{labels}"
-
-
-def closed(view: View, monitor: Monitor, until: datetime | None = None) -> list[Stretch]:
-    """Stretches with predictions that are over, oldest first.
+def closed(view: View, monitor: Monitor, until: datetime | None = None, *, but: Container[str] = ()) -> list[Stretch]:
+    """Stretches with predictions that are over, oldest first, ``but`` for those with these ids.
 
     A stretch is over when something later was predicted, when it ended two hours ago in the stream's time, or when it
     ends by ``until``, which is how somebody says that nothing more will come.
@@ -61,22 +56,13 @@ def closed(view: View, monitor: Monitor, until: datetime | None = None) -> list[
         return []
     end = max(clock.now - GRACE, stretch_at(monitor.window, clock.last).since, until or clock.first)
     found = stretches_between(monitor.window, clock.first, clock.last)
-    return [
-        s for s in found if s.until <= end and tables.logged_between(view, monitor.deployment, s.since, s.until).parts
-    ]
+    over = [stretch for stretch in found if stretch.until <= end and stretch.id not in but]
+    return [s for s in over if tables.logged_between(view, monitor.deployment, s.since, s.until).parts]
 
 
 def stale(view: View, monitor: Monitor, until: datetime | None = None) -> list[Stretch]:
     """Closed stretches that were never judged, or that something has changed in since."""
-    judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
-    found = {stretch.id: stretch for stretch in closed(view, monitor, until)}
-    # Closed once is closed: a window that somebody had judged by hand stays so, though nothing later has come yet.
-    found |= {row.id: stretch_at(monitor.window, row.since) for row in judged.values()}
-    return [
-        stretch
-        for stretch in sorted(found.values(), key=lambda s: s.since)
-        if stretch.id not in judged or mark_for(view, monitor, stretch) != judged[stretch.id].mark
-    ]
+    return [change.stretch for change in _changes(view, monitor, until)]
 
 
 def is_stale(view: View, monitor: Monitor, stretch: Stretch) -> bool:
@@ -87,23 +73,23 @@ def is_stale(view: View, monitor: Monitor, stretch: Stretch) -> bool:
 
 def due(view: View, monitor: Monitor) -> list[Stretch]:
     """Those stale stretches that are worth judging now: while labels trickle in, not each of them is."""
-    judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
-    return [s for s in stale(view, monitor) if s.id not in judged or _is_worth_it(view, monitor, s, judged[s.id].mark)]
+    now = view.now()
+    return [change.stretch for change in _changes(view, monitor) if _is_worth_it(monitor, change, now)]
 
 
 def mark_for(view: View, monitor: Monitor, stretch: Stretch) -> str:
-    """`mark_of`, and what the monitor adds to it: its rules, and whether the labels' time is over."""
-    rules = f"{monitor.tolerance:g}/{monitor.label_coverage:g}/{monitor.error_limit:g}/{monitor.latency_limit_ms}"
-    late = "late" if is_late(view, monitor, stretch) else "early"
-    return f"{mark_of(view, monitor.deployment, stretch)}/{late}/{rules}/{','.join(monitor.slices)}"
+    """What there is to judge, in short: parts, rows, labels, whether the labels' time is over, and the monitor's rules.
+
+    Another mark may mean another result; the same cannot.
+    """
+    logged = tables.logged_between(view, monitor.deployment, stretch.since, stretch.until)
+    return _mark(monitor, logged, is_late=is_late(view, monitor, stretch))
 
 
 def is_late(view: View, monitor: Monitor, stretch: Stretch) -> bool:
     """Whether the labels of ``stretch`` have had all the time that the monitor gives them."""
-    if monitor.label_delay is None:
-        return False
-    clock = clock_of(view, monitor.deployment)
-    return clock is not None and clock.now >= stretch.until + parse_duration(monitor.label_delay)
+    clock = clock_of(view, monitor.deployment) if monitor.label_delay else None
+    return _is_late(clock, monitor, stretch)
 
 
 def before(view: View, monitor: Monitor, stretch: Stretch, limit: int) -> list[Window]:
@@ -133,11 +119,50 @@ def name_of(window: Window) -> str:
     return stretch_at(window.kind, window.since).name
 
 
-def _is_worth_it(view: View, monitor: Monitor, stretch: Stretch, judged_mark: str) -> bool:
-    _, rows, labels, rules = judged_mark.split("/", 3)
-    _, now_rows, now_labels, now_rules = mark_for(view, monitor, stretch).split("/", 3)
-    row = tables.window(view, monitor.name, monitor.window, stretch.id)
-    if row is None or rules != now_rules or view.now() - row.judged_at >= SETTLED:
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """A stretch that must be judged, from what it was judged last (None: never) and what there is now."""
+
+    stretch: Stretch
+    judged: Any
+    mark: str
+
+
+def _changes(view: View, monitor: Monitor, until: datetime | None = None) -> list[_Change]:
+    """What is stale, oldest first: one question for all windows that were judged, however many there are."""
+    judged = {row.id: row for row in tables.marks_of(view, monitor.name, monitor.window)}
+    logged = tables.logged_by_window(view, monitor.name, monitor.window)
+    clock = clock_of(view, monitor.deployment)
+    # Closed once is closed: a window that somebody had judged by hand stays so, though nothing later has come yet.
+    found = [
+        _Change(stretch=stretch, judged=row, mark=mark)
+        for row in judged.values()
+        if (stretch := stretch_at(monitor.window, row.since))
+        and (mark := _mark(monitor, logged.get(row.id), is_late=_is_late(clock, monitor, stretch))) != row.mark
+    ]
+    fresh = closed(view, monitor, until, but=judged)
+    found += [_Change(stretch=stretch, judged=None, mark="") for stretch in fresh]
+    return sorted(found, key=lambda change: change.stretch.since)
+
+
+def _mark(monitor: Monitor, logged: Any, *, is_late: bool) -> str:
+    rules = f"{monitor.tolerance:g}/{monitor.label_coverage:g}/{monitor.error_limit:g}/{monitor.latency_limit_ms}"
+    there = f"{logged.parts}/{logged.rows}/{logged.labels}" if logged else "0/0/0"
+    return f"{there}/{'late' if is_late else 'early'}/{rules}/{','.join(monitor.slices)}"
+
+
+def _is_late(clock: Clock | None, monitor: Monitor, stretch: Stretch) -> bool:
+    if monitor.label_delay is None or clock is None:
+        return False
+    return clock.now >= stretch.until + parse_duration(monitor.label_delay)
+
+
+def _is_worth_it(monitor: Monitor, change: _Change, now: datetime) -> bool:
+    if (row := change.judged) is None:
+        return True
+    _, rows, labels, rules = row.mark.split("/", 3)
+    _, now_rows, now_labels, now_rules = change.mark.split("/", 3)
+    if rules != now_rules or now - row.judged_at >= SETTLED:
         return True
     grown = max(int(now_labels) - int(labels), int(now_rows) - int(rows)) / max(1, int(rows))
     is_ripe = not row.is_mature and int(now_labels) >= monitor.label_coverage * row.n

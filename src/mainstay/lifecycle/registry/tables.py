@@ -82,6 +82,7 @@ versions = Table(
     Column("said_run", String, index=True),
     Column("updated_at", Instant, index=True),
     Index(None, "digest"),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_tags = Table(
@@ -91,6 +92,7 @@ version_tags = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("key", String, primary_key=True, index=True),
     Column("value", Text, nullable=False),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_files = Table(
@@ -101,6 +103,7 @@ version_files = Table(
     Column("name", String, primary_key=True),
     Column("digest", String(64), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_snapshots = Table(
@@ -111,6 +114,7 @@ version_snapshots = Table(
     Column("snapshot", String, primary_key=True),
     Column("role", String, primary_key=True),
     Index(None, "snapshot"),
+    info={"of": "version:{model}/{number}"},
 )
 
 # Who used a version, told by the user's own room when it happened: a release, a deployment …
@@ -261,6 +265,20 @@ def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
 def version(view: View, name: str, number: int) -> Version | None:
     row = view.first(_there().where(versions.c.model == name, versions.c.number == number))
     return next(iter(_versions(view, [row] if row else [])), None)
+
+
+def put_away(view: View, before: datetime) -> list[tuple[str, int]]:
+    """Versions that were deleted ``before``."""
+    c = versions.c
+    query = select(c.model, c.number).where(c.state == "deleted", c.updated_at <= before)
+    return [(row.model, row.number) for row in view.rows(query)]
+
+
+def made_by(view: View) -> list[tuple[str, int, str]]:
+    """Versions that runs made, each with its run."""
+    c = versions.c
+    query = select(c.model, c.number, c.run_id).where(c.run_id.is_not(None))
+    return [(row.model, row.number, row.run_id) for row in view.rows(query)]
 
 
 def is_deleted(view: View, name: str, number: int) -> bool:

@@ -11,7 +11,7 @@ the other, of several the place of the class, which is what the prediction's own
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -55,8 +55,9 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
     outcome = Outcome()
     sound = [one for one in told if _is_sound(one, outcome)]
     before = _said_before(ingest, sound)
+    part_by_prediction = prediction_log.known(ingest, [one.id for one in sound])
     rows: list[dict[str, Any]] = []
-    for one, label in _of_the_log(ingest, sound, outcome):
+    for one, label in _of_the_log(ingest, sound, part_by_prediction, outcome):
         said, revision = before.get(one.id, (None, 0))
         if said == label:
             outcome.duplicate += 1
@@ -67,14 +68,15 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
             outcome.accepted += 1
         before[one.id] = (label, revision + 1)
         rows.append(_row(ingest, one, label, revision + 1, actor, source))
-    tables.put_feedback(ingest, rows)
+    tables.put_feedback(ingest, rows, part_by_prediction)
     return outcome
 
 
-def _of_the_log(ingest: Ingest, told: Sequence[Told], outcome: Outcome) -> Iterator[tuple[Told, float]]:
+def _of_the_log(
+    ingest: Ingest, told: Sequence[Told], known: Container[str], outcome: Outcome
+) -> Iterator[tuple[Told, float]]:
     """The statements about predictions that are known, each with its label as a number."""
     identities = [one.id for one in told]
-    known = prediction_log.known(ingest, identities)
     types = {"multiclass", "binary"} if any(isinstance(one.label, str) for one in told) else {"multiclass"}
     outputs = prediction_log.outputs(ingest, identities, types)
     for one in told:

@@ -188,17 +188,17 @@ def newest(view: View, deployment: str | None, limit: int, before: str | None = 
     return sorted(found, key=lambda row: row["_id"], reverse=True)[:limit]
 
 
-def known(view: View, identities: Sequence[str]) -> set[str]:
-    """Which of these ids stand in the log."""
+def known(view: View, identities: Sequence[str]) -> dict[str, str]:
+    """Those of these ids that stand in the log, each with the id of its part."""
     if not identities:
-        return set()
+        return {}
+    found: dict[str, str] = {}
     asked = np.array(sorted(identities), dtype="S32")
-    there = np.zeros(len(asked), dtype=bool)
     for part in tables.parts_with_ids(view, asked[0].decode(), asked[-1].decode()):
         held = _ids_of(view.blobs.path(part.blob))
-        places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
-        there |= held[places] == asked
-    return {identity.decode() for identity in asked[there]}
+        there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
+        found |= dict.fromkeys(asked[there].astype("U32").tolist(), part.id)
+    return found
 
 
 def outputs(view: View, identities: Sequence[str], types: Collection[str]) -> dict[str, Output]:

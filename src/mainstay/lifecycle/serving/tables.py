@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -93,6 +94,8 @@ parts = Table(
     Column("until", Instant, nullable=False),
     Column("source", String, nullable=False),
     Column("sealed_at", Instant, nullable=False),
+    # Counted as they come: a look at what has changed must not count a year of labels.
+    Column("labels", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("gateway", "sequence", "deployment", "release"),
     Index(None, "deployment", "since", "until"),
     Index(None, "first_id", "last_id"),
@@ -234,8 +237,10 @@ def feedback_on(view: View, prediction: str) -> list[Feedback]:
     return [Feedback(**row._mapping) for row in view.rows(query)]
 
 
-def put_feedback(ingest: Ingest, rows: Sequence[dict[str, Any]]) -> None:
+def put_feedback(ingest: Ingest, rows: Sequence[dict[str, Any]], part_by_prediction: Mapping[str, str]) -> None:
     ingest.bulk_append(feedback, rows)
+    for part, labels in Counter(part_by_prediction[row["prediction"]] for row in rows).items():
+        ingest.execute(update(parts).where(parts.c.id == part).values(labels=parts.c.labels + labels))
 
 
 def feedback_total(view: View) -> int:

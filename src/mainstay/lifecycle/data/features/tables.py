@@ -86,6 +86,13 @@ def names(view: View) -> list[str]:
     return [row.view for row in view.rows(select(view_versions.c.view).distinct().order_by(view_versions.c.view))]
 
 
+def made_by(view: View) -> list[tuple[str, int, str]]:
+    """Versions of views whose online tables runs made, each with such a run."""
+    c = online_tables.c
+    query = select(c.view, c.version, c.run_id).where(c.run_id.is_not(None)).distinct()
+    return [(row.view, row.version, row.run_id) for row in view.rows(query)]
+
+
 def put_version(change: Change, new: ViewVersion) -> None:
     change.insert(view_versions, **asdict(new))
 
