@@ -9,6 +9,7 @@ import pytest
 
 from mainstay.domain.errors import Unavailable
 from mainstay.engine import commits, execution, hits, work
+from mainstay.engine.nearby import Nearby
 
 PATIENCE_S = 30.0
 
@@ -165,6 +166,17 @@ def test_a_snapshot_is_taken_when_all_before_it_is_on_record(noted, project):
     project.load("flows.py:kept").run(noted)
 
     assert seen == [*labels("more", 3), "flows.table"]
+
+
+def test_a_folder_that_is_on_its_way_can_be_read(platform, tmp_path):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "a.txt").write_text("a")
+    manifest = platform.blobs.pop(platform.put_folder(tmp_path / "given"))
+    near = Nearby(platform)
+
+    near.lay_folder(near.put_blob(manifest), tmp_path / "laid")
+
+    assert (tmp_path / "laid" / "a.txt").read_text() == "a"
 
 
 def test_what_follows_a_long_step_begins_when_that_is_on_record(noted, project, monkeypatch):
