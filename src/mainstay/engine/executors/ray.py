@@ -29,8 +29,7 @@ from mainstay.engine.calls.step_log import StepLog
 from mainstay.engine.calls.step_output import Say
 from mainstay.engine.calls.surroundings import Surroundings
 from mainstay.engine.calls.tries import StepTimedOut, WorkerDied
-from mainstay.engine.nearby import SMALL
-from mainstay.engine.nearby import Nearby
+from mainstay.engine.nearby import SMALL, Nearby
 from mainstay.engine.platform import Platform
 
 _LOOKS_EVERY_S = 0.2
