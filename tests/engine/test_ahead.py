@@ -62,6 +62,18 @@ STEPS = """
         import pyarrow as pa
         return pa.table({"x": [x]})
 
+    @ms.step
+    def says(x: int) -> int:
+        ms.log_metric("loss", float("inf"))
+        ms.log_metric("rate", 0.5)
+        ms.log_params({"depth": 3})
+        ms.log_artifact("notes.txt", "small")
+        return x
+
+    @ms.pipeline
+    def saying():
+        says(1)
+
     @ms.pipeline
     def two():
         half(more(7))
@@ -129,6 +141,15 @@ def test_a_chain_of_short_steps_goes_on_while_the_first_record_is_on_its_way(pla
     flow.run(platform, n=6)
 
     assert on_record(platform) == labels("more", 6)
+
+
+def test_what_a_step_logs_goes_on_record_with_it_in_one_request(platform, project):
+    done = project.load("flows.py:saying").run(platform)
+
+    own = platform.runs[done.steps[0].run_id]
+    assert own["metrics"] == {"loss": "Infinity", "rate": 0.5}
+    assert (own["params"], [each["path"] for each in own["artifacts"]]) == ({"depth": 3}, ["notes.txt"])
+    assert [path for method, path in platform.asked if own["id"] in path] == []
 
 
 def test_a_record_does_not_wait_for_company_for_long(platform, project):
