@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mainstay.client.sdk import backfill, connect, diff, explain, feedback, live, predict, release, schedule, why
     from mainstay.client.sweeps import SweepCallback, sweep
     from mainstay.engine.contracts import contract
+    from mainstay.engine.features.external import external_features
+    from mainstay.engine.features.on_request import on_request
     from mainstay.engine.features.views import feature_view, get_training
     from mainstay.engine.materialise import materialiser
     from mainstay.engine.named_results import Out
@@ -54,8 +56,10 @@ _ROOM_BY_NAME = {
     "snapshot": "mainstay.engine.verbs",
     "snapshots": "mainstay.engine.verbs",
     "register": "mainstay.engine.verbs",
+    "external_features": "mainstay.engine.features.external",
     "feature_view": "mainstay.engine.features.views",
     "get_training": "mainstay.engine.features.views",
+    "on_request": "mainstay.engine.features.on_request",
     "run": "mainstay.client.recording",
     "start_run": "mainstay.client.recording",
     "current_run": "mainstay.client.recording",
@@ -103,6 +107,7 @@ __all__ = [
     "delta",
     "diff",
     "explain",
+    "external_features",
     "feature_view",
     "feedback",
     "get_training",
@@ -118,6 +123,7 @@ __all__ = [
     "log_table",
     "log_text",
     "materialiser",
+    "on_request",
     "pipeline",
     "predict",
     "register",

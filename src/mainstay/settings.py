@@ -124,6 +124,23 @@ SETTINGS = (
         name="gateway_port", kind=int, default=7778, least=0, most=65535, sentence="Port of the gateway; 0 picks one."
     ),
     Setting(
+        name="online_rows",
+        kind=int,
+        default=250_000,
+        least=5_000,  # no fewer than one request may ask for
+        most=100_000_000,
+        sentence="How many rows of one online table a gateway holds; a larger table is asked for key by key.",
+    ),
+    Setting(
+        name="feature_sources",
+        kind=str,
+        default="",
+        sentence=(
+            "Other feature stores by name, as NAME=KIND:ADDRESS, several with `;` (`shop=feast:feature_repo`); "
+            "training and gateways each ask them as it says where they run."
+        ),
+    ),
+    Setting(
         name="trust_same_user",
         kind=bool,
         default=True,

@@ -20,7 +20,7 @@ from mainstay.client.session import Session, connect
 from mainstay.domain.errors import MainstayError
 from mainstay.server.ui import ASSETS
 from mainstay.server.workspace import open_workspace
-from tests.browser import kept_files, many_runs, night, told_trace
+from tests.browser import kept_files, many_runs, night, told_trace, watched
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -112,9 +112,9 @@ def few(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def piped(page_is_built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server on a workspace in which pipelines run; `nights` has run some."""
+    """A server on a workspace in which pipelines run; `nights` has run some, and months ago something was watched."""
     workspace = tmp_path_factory.mktemp("piped") / ".mainstay"
-    open_workspace(workspace).close()
+    watched.seed(workspace)
     with serving(workspace) as served:
         yield served
 

@@ -7,6 +7,7 @@ anybody makes them, and a schedule, a backfill and a feature view beside them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,14 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mainstay.client import datasets
+from mainstay.client.datasets import Dataset
 from mainstay.client.session import Session
+from mainstay.domain.errors import Invalid
+from mainstay.engine import references as systems
 
 HOURS = 12
 RATES = "RATE = {rate}\n"
@@ -104,6 +112,7 @@ def work(session: Session, workspace: Path, folder: Path) -> Night:
                                 "timezone": "Europe/Berlin", "reason": "every night"})  # fmt: skip
     session.post("/backfills", {"pipeline": "night.py:night", "since": "2024-01-01", "until": "2024-01-08"})
     declare(session)
+    bring(session, folder)
     return Night(session, folder, first, dearer, more, broken)
 
 
@@ -121,3 +130,38 @@ def declare(session: Session) -> None:
             "entry": "night.py:usage",
         },
     )
+
+
+def bring(session: Session, folder: Path) -> None:
+    """Data that is no table of rows that are here: a folder, twice; a file that stays where it is; batches that were refused."""
+    yard = folder / "yard"
+    (yard / "day").mkdir(parents=True)
+    for name, text in (("day/one.txt", "one"), ("day/two.txt", "two"), ("labels.csv", "file,label\none.txt,empty\n")):
+        (yard / name).write_text(text)
+    yards = Dataset("yard", session)
+    yards.add(yard)
+    (yard / "day" / "two.txt").write_text("another")
+    yards.add(yard)
+    (folder / "towns.csv").write_text("town,people\nUlm,126000\nHof,46000\n")
+    manifest = session.put_blob(systems.pin("source", str(folder / "towns.csv"), None).manifest())
+    datasets.ensure(session, "towns")
+    session.post("/datasets/towns/snapshots", {"blob": manifest, "format": "reference", "source": "towns.csv"})
+    meters = Dataset("meters", session)
+    for name, table in (
+        ("june", meters_of("load")),
+        ("july", meters_of("load", bad=True)),
+        ("august", meters_of("load_kw")),
+    ):
+        pq.write_table(table, folder / f"{name}.parquet")
+    meters.add(folder / "june.parquet")
+    asked = meters.contract()
+    strict = [column | ({"on_violation": "refuse"} if column["name"] == "load" else {}) for column in asked["columns"]]
+    session.post("/datasets/meters/contract", {"columns": strict, "reason": "a negative load is nonsense"})
+    for name in ("july", "august"):
+        with contextlib.suppress(Invalid):
+            meters.add(folder / f"{name}.parquet")
+
+
+def meters_of(column: str, *, bad: bool = False) -> pa.Table:
+    load = [float(n % 17) + n / 100 for n in range(200)]
+    return pa.table({"meter": [f"m{n % 5}" for n in range(200)], column: [-4711.0, *load[1:]] if bad else load})

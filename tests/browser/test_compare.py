@@ -56,6 +56,16 @@ def test_a_dot_of_the_scatter_is_its_run(many: Served, open_page: Any) -> None:
     page.wait_for_url(f"**/runs/{SOME[7]}")
 
 
+def test_who_is_not_signed_in_is_told_so_once_and_sees_no_table(many: Served, chromium: Any) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{many.url}/compare?runs={SOME[0]},{SOME[9]}")
+
+    expect(page.get_by_text("This browser is not signed in")).to_have_count(1)
+    expect(page.get_by_role("tab")).to_have_count(0)
+    context.close()
+
+
 def test_the_model_of_a_run_becomes_the_candidate_in_one_act(few: Served, open_page: Any) -> None:
     few.session.post("/models", {"name": "late"})
     first = few.session.get("/runs", filter="name = 'with-files'")["items"][0]["id"]

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, until
 from tests.browser.night import Night
 
 
@@ -58,3 +59,66 @@ def test_the_users_of_a_snapshot_are_runs_that_read_it(piped: Served, nights: Ni
 
     expect(page.get_by_role("table", name="users").get_by_role("row")).to_have_count(1 + len(users))
     assert users
+
+
+def test_a_folder_is_shown_as_its_files_and_no_contract_is_spoken_of(
+    piped: Served, nights: Night, open_page: Any
+) -> None:
+    page = open_page(piped, "/datasets/yard")
+    expect(page.locator(".object-meta")).to_contain_text("files 3")
+    expect(page.get_by_role("tab")).to_have_text(["Snapshots2", "Used by"])
+
+    piped.visit(page, "/snapshots/yard@2?file=day/two.txt")
+    files = page.get_by_role("navigation", name="Files")
+    expect(files.get_by_role("button", name="one.txt")).to_be_visible()
+    expect(page.get_by_role("region", name="day/two.txt")).to_contain_text("another")
+
+    piped.visit(page, "/snapshots/yard@1/diff/yard@2")
+    expect(page.get_by_text("1 changed; 2 files are the same.")).to_be_visible()
+
+
+def test_what_may_change_where_it_is_read_is_a_warning_in_list_page_and_ribbon(
+    piped: Served, nights: Night, open_page: Any
+) -> None:
+    page = open_page(piped, "/datasets")
+    expect(page.get_by_role("row", name=re.compile("^towns"))).to_contain_text("1 warning")
+
+    piped.visit(page, "/snapshots/towns@1")
+    expect(page.get_by_text("where nothing keeps them as they were")).to_be_visible()
+    expect(
+        page.get_by_role("navigation", name="Lifecycle").get_by_role("link", name=re.compile("towns@1"))
+    ).to_contain_text("watch")
+
+
+def test_a_refusal_shows_its_rows_and_a_renamed_column_is_let_in(piped: Served, nights: Night, open_page: Any) -> None:
+    page = open_page(piped, "/datasets/meters?tab=refusals")
+    expect(page.get_by_text("is missing", exact=False).first).to_be_visible()
+    page.get_by_text("The first rows at fault").last.click()
+    expect(page.get_by_role("table", name="Rows at fault").get_by_role("row").nth(1)).to_contain_text("-4711.0")
+
+    page.get_by_role("button", name="Accept as alias").click()
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_label("Reason, for the ledger").fill("they changed the export")
+    sheet.get_by_role("button", name="Accept as alias").click()
+
+    def aliases() -> Any:
+        columns = nights.session.get("/datasets/meters/contract")["columns"]
+        return next(column["aliases"] for column in columns if column["name"] == "load")
+
+    until(page, lambda: aliases() == ["load_kw"], "the alias is in the contract")
+
+
+def test_a_dataset_goes_back_to_an_earlier_snapshot_with_a_reason(piped: Served, nights: Night, open_page: Any) -> None:
+    page = open_page(piped, "/datasets/readings")
+    page.get_by_role("button", name="Roll back").click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet.locator(".difference")).to_contain_text("readings@2 → readings@1")
+    expect(sheet.get_by_role("button", name="Roll back")).to_be_disabled()
+
+    sheet.get_by_label("Reason, for the ledger").fill("forty rows came twice")
+    sheet.get_by_role("button", name="Roll back").click()
+
+    until(page, lambda: nights.session.get("/datasets/readings")["refs"]["current"] == 1, "current is the first again")
+    moved = nights.session.get("/events", subject="dataset:readings", limit=1)["items"][0]
+    assert (moved["kind"], moved["reason"]) == ("ref.moved", "forty rows came twice")
+    nights.session.post("/datasets/readings/refs/current", {"number": 2})

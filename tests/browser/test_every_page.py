@@ -14,6 +14,8 @@ from tests.browser.night import Night
 
 AXE = Path(__file__).resolve().parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 MOST_BYTES = 300_000
+SCHEMES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}  # by night nothing else is otherwise
+WIDTHS = (400, 800, 1440)
 PAGES = [
     "/", "/runs", "/experiments", "/traces", "/traces/TRACE", "/runs/RUN", "/runs/RUN?tab=curves", "/runs/RUN?tab=code",
     "/runs/RUN?tab=files&file=tables/late.parquet", "/runs/RUN?tab=files&file=model/MLmodel", "/compare?runs=RUN,OTHER",
@@ -25,7 +27,9 @@ NIGHT_PAGES = [
     "/compare?runs=FIRST,MORE", "/datasets/readings", "/datasets/readings?tab=columns", "/datasets/readings?tab=contract",
     "/datasets/readings?tab=used", "/snapshots/readings@2", "/snapshots/readings@1/diff/readings@2?key=number",
     "/pipelines", "/pipelines/night", "/schedules", "/schedules/nightly", "/backfills", "/backfills/BACKFILL", "/features",
-    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays",
+    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays", "/snapshots/yard@2?file=labels.csv",
+    "/snapshots/yard@1/diff/yard@2", "/snapshots/towns@1", "/datasets/meters?tab=refusals", "/monitors/lines?tab=quality",
+    "/predictions/PREDICTION", "/schedules/office",
 ]  # fmt: skip
 
 
@@ -46,7 +50,8 @@ def there(few: Served) -> dict[str, str]:
 def at_night(nights: Night) -> dict[str, str]:
     """The same for the addresses of a pipeline's runs."""
     backfill = nights.session.get("/backfills")["items"][0]["backfill"]["id"]
-    return {"FIRST": nights.first, "MORE": nights.more, "BROKEN": nights.broken, "BACKFILL": backfill}
+    return {"FIRST": nights.first, "MORE": nights.more, "BROKEN": nights.broken, "BACKFILL": backfill,
+            "PREDICTION": nights.session.get("/predictions", limit=1)["items"][0]["id"]}  # fmt: skip
 
 
 def shown(page: Any, served: Served, path: str, there: dict[str, str]) -> None:
@@ -58,71 +63,60 @@ def shown(page: Any, served: Served, path: str, there: dict[str, str]) -> None:
     page.wait_for_timeout(100)  # a curve is drawn in the frame after its points have come
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed; `npm ci` in ui/ does so")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(few: Served, there: dict[str, str], open_page: Any, scheme: str) -> None:
-    # The page's own policy forbids to have it evaluate anything, and axe is evaluated; another test holds the policy up.
-    page = open_page(few, bypass_csp=True, color_scheme=scheme)
-    assert serious(page, few, PAGES, there) == []
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed; `npm ci` in ui/ does so")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_pipelines(
-    piped: Served, at_night: dict[str, str], open_page: Any, scheme: str
+def test_every_page_fits_its_window_and_axe_finds_nothing_serious(
+    few: Served, there: dict[str, str], open_page: Any
 ) -> None:
-    page = open_page(piped, bypass_csp=True, color_scheme=scheme)
-    assert serious(page, piped, NIGHT_PAGES, at_night) == []
+    assert wrong(open_page(few, bypass_csp=True), few, PAGES, there) == []
 
 
-def serious(page: Any, served: Served, paths: list[str], there: dict[str, str]) -> list[Any]:
-    """What axe complains of, page by page."""
-    found = []
+def test_the_same_holds_for_data_pipelines_and_what_is_watched(
+    piped: Served, at_night: dict[str, str], open_page: Any
+) -> None:
+    assert wrong(open_page(piped, bypass_csp=True), piped, NIGHT_PAGES, at_night) == []
+
+
+def wrong(page: Any, served: Served, paths: list[str], there: dict[str, str]) -> list[Any]:
+    """What reaches over the edge of windows of several widths, and what axe complains of by day and by night, page by page.
+
+    The page's own policy forbids to have it evaluate anything, and axe is evaluated; another test holds the policy up.
+    """
+    found: list[Any] = []
     for path in paths:
         shown(page, served, path, there)
-        page.evaluate(AXE.read_text("utf-8"))
-        report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found += [
-            (path, each["id"], node["target"], node.get("failureSummary", "")[:200])
-            for each in report["violations"]
-            if each["impact"] in ("serious", "critical")
-            for node in each["nodes"][:3]
-        ]
+        for scheme, asked in SCHEMES.items() if AXE.exists() else ():
+            page.emulate_media(color_scheme=scheme)
+            found += [(path, scheme, *each) for each in serious(page, asked)]
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(50)  # charts are drawn anew
+            found += [(path, width, each) for each in too_wide(page)]
     return found
 
 
-@pytest.mark.parametrize("width", [800, 1440])
-def test_no_page_is_wider_than_its_window(few: Served, there: dict[str, str], open_page: Any, width: int) -> None:
-    page = open_page(few, viewport={"width": width, "height": 900})
-    assert too_wide(page, few, PAGES, there) == []
+def serious(page: Any, asked: dict[str, Any]) -> list[Any]:
+    page.evaluate(AXE.read_text("utf-8"))
+    report = page.evaluate("asked => axe.run(document, {resultTypes: ['violations'], ...asked})", asked)
+    return [
+        (each["id"], node["target"], node.get("failureSummary", "")[:200])
+        for each in report["violations"]
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"][:3]
+    ]
 
 
-@pytest.mark.parametrize("width", [800, 1440])
-def test_no_page_of_pipelines_is_wider_than_its_window(
-    piped: Served, at_night: dict[str, str], open_page: Any, width: int
-) -> None:
-    page = open_page(piped, viewport={"width": width, "height": 900})
-    assert too_wide(page, piped, NIGHT_PAGES, at_night) == []
-
-
-def too_wide(page: Any, served: Served, paths: list[str], there: dict[str, str]) -> list[tuple[str, str]]:
-    """What reaches over the edge of the window, page by page."""
-    found = []
-    for path in paths:
-        shown(page, served, path, there)
-        main = page.locator("main").bounding_box()
-        wide = page.locator("main *:visible").evaluate_all(
-            """(elements, edge) => elements.filter((one) => {
-                 for (let at = one; at; at = at.parentElement) {
-                   const kind = getComputedStyle(at);
-                   if (at !== one && /auto|scroll|hidden|clip/.test(kind.overflowX) && at.tagName !== "HTML") return false;
-                   if (kind.position === "absolute") return false;
-                 }
-                 return one.getBoundingClientRect().right > edge + 1;
-               }).slice(0, 3).map((one) => one.outerHTML.slice(0, 120))""",
-            main["x"] + main["width"],
-        )
-        found += [(path, each) for each in wide]
+def too_wide(page: Any) -> list[str]:
+    main = page.locator("main").bounding_box()
+    found: list[str] = page.locator("main *:visible").evaluate_all(
+        """(elements, edge) => elements.filter((one) => {
+             for (let at = one; at; at = at.parentElement) {
+               const kind = getComputedStyle(at);
+               if (at !== one && /auto|scroll|hidden|clip/.test(kind.overflowX) && at.tagName !== "HTML") return false;
+               if (kind.position === "absolute") return false;
+             }
+             return one.getBoundingClientRect().right > edge + 1;
+           }).slice(0, 3).map((one) => one.outerHTML.slice(0, 120))""",
+        main["x"] + main["width"],
+    )
     return found
 
 

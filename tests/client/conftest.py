@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from .. import databases
+
 
 @dataclass
 class ServerProcess:
@@ -33,6 +35,7 @@ class ServerProcess:
         return (self.folder / "token").read_text().strip()
 
     def start(self, *, wait: bool = True) -> None:
+        databases.make(self.folder)
         command = [
             sys.executable,
             "-m",

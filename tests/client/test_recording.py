@@ -22,6 +22,7 @@ import pytest
 import mainstay as ms
 from mainstay.client import delivery, outbox, recording
 from mainstay.client import spool as spools
+from mainstay.client.recording import recordings
 from mainstay.client.session import Session, connect
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, TooLarge
 
@@ -535,7 +536,7 @@ def test_a_run_that_outlives_its_session_stays_on_disk(tmp_path: Path) -> None:
 
 
 def test_whoever_logs_faster_than_is_written_helps_to_write(embedded: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MOST_WAITING", 100)
+    monkeypatch.setattr(recordings, "MOST_WAITING", 100)
     monkeypatch.setattr(outbox, "DRAINS_EVERY_S", 3600.0)
     with ms.run("train", session=embedded) as run:
         for step in range(1050):

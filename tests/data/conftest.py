@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,18 +24,10 @@ ROWS = 2_000
 CARRIERS = np.array(["AA", "B6", "DL", "EV", "UA"])
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with its tables made, to be copied: making them takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("empty") / "workspace"
-    open_store(folder).close()
-    return folder
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Store]:
     moments = (datetime(2013, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in range(10**9))
-    opened = open_store(shutil.copytree(empty, tmp_path / "workspace"), clock=lambda: next(moments))
+    opened = open_store(tmp_path / "workspace", clock=lambda: next(moments))
     with opened.change(actor="ana", reason="a source of departures") as change:
         datasets.create(change, name="flights", owner="ana")
     yield opened

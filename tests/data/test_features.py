@@ -10,15 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import update
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.features import ViewVersion
-from mainstay.features import definitions
-from mainstay.lifecycle.data.features import views
+from mainstay.features import definitions, rows
+from mainstay.features.rows import Row
+from mainstay.lifecycle.data.features import online_rows, tables, views
 from mainstay.store import Store
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
+START = datetime(2012, 1, 1, tzinfo=UTC)
 SPEND = definitions.make("spend", entity="id", time="at", ttl="90d").to_json()
 
 
@@ -41,11 +43,30 @@ def table(store: Store, amounts: list[float], **more: list[Any]) -> str:
     return store.blobs.put(sink.getvalue())[0]
 
 
-def materialise(store: Store, blob: str, version: int = 1, days: float = 1.0) -> Any:
+def write(store: Store, new: list[Row], version: int = 1, sequence: int | None = None) -> int:
+    with store.ingest() as ingest:
+        return online_rows.put(ingest, view="spend", version=version, new=new, sequence=sequence)
+
+
+def materialise(store: Store, blob: str, version: int = 1, days: float = 1.0, **more: Any) -> Any:
+    """As an engine does it: what changed since the newest table is written, then told to count."""
+    with store.view() as view:
+        newest = views.table(view, "spend", version)
+    new = pq.read_table(store.blobs.path(blob))
+    old = newest and pq.read_table(store.blobs.path(newest.blob))
+    changed = list(rows.changed(definitions.from_json(SPEND), old, new, ["amount"]))
+    sequence = write(store, changed, version) if changed else None
+    told = {"sequence": sequence, "since": newest.sequence if newest else 0, "changed": len(changed)} | more
     with store.change(actor="ana") as change:
         return views.materialise(
-            change, view="spend", version=version, blob=blob, watermark=START + timedelta(days=days)
+            change, view="spend", version=version, blob=blob, watermark=START + timedelta(days=days), **told
         )
+
+
+def known(store: Store, ids: list[int], sequence: int) -> list[str | None]:
+    with store.view() as view:
+        found = online_rows.as_of(view, "spend", 1, [rows.key_text([each]) for each in ids], sequence)
+    return [row and row.cells for row in found]
 
 
 def pin(version: ViewVersion, **facts: Any) -> dict[str, Any]:
@@ -96,11 +117,15 @@ def test_the_newest_table_of_a_version_is_answered_from(store: Store) -> None:
         routed = views.routed(view, pin(version))
         assert (routed["online"]["blob"], routed["online"]["rows"], routed["fault"]) == (new, 2, None)
         assert [each.blob for each in views.tables_of(view, "spend")] == [new, old]
-        assert views.lookup(view, "spend", 1, {"id": 1})[0]["amount"] == 3.0
-        assert views.lookup(view, "spend", 1, {"id": 9}) == []
-        for entity in ({"id": "x"}, {}, {"other": 1}):
+        found = online_rows.lookup(view, "spend", 1, {"id": 1})
+        assert (found["items"], found["state"]) == ([{"id": 1, "at": START, "amount": 3.0}], "stale")
+        assert found["expires_at"] == START + timedelta(days=90) and found["age_s"] > 90 * 86_400
+        assert online_rows.lookup(view, "spend", 1, {"id": "1"})["items"] == found["items"]
+        nobody = online_rows.lookup(view, "spend", 1, {"id": 9})
+        assert (nobody["items"], nobody["state"]) == ([], "unknown")
+        for entity in ({"id": "x"}, {"id": True}, {}, {"other": 1}):
             with pytest.raises(Invalid):
-                views.lookup(view, "spend", 1, entity)
+                online_rows.lookup(view, "spend", 1, entity)
     with pytest.raises(Conflict, match="would take back what happened since"):
         materialise(store, old, days=1.5)
 
@@ -108,15 +133,115 @@ def test_the_newest_table_of_a_version_is_answered_from(store: Store) -> None:
 def test_a_table_of_something_else_is_refused(store: Store) -> None:
     declare(store)
 
+    def publish(blob: str, version: int = 1) -> None:
+        told = {"watermark": START, "sequence": None, "since": 0, "changed": 0}
+        with store.change(actor="ana") as change:
+            views.materialise(change, view="spend", version=version, blob=blob, **told)
+
     for blob, told in (
         (table(store, [1.0], more=[1]), "other columns than spend/1"),
         (store.blobs.put(b"a,b\n1,2\n")[0], "is not Parquet"),
     ):
         with pytest.raises(Invalid, match=told):
-            materialise(store, blob)
+            publish(blob)
     for version, blob in ((7, table(store, [1.0])), (1, "0" * 64)):
         with pytest.raises(NotFound):
-            materialise(store, blob, version=version)
+            publish(blob, version)
+
+
+def test_a_refresh_writes_what_changed_and_each_table_is_read_as_it_was(store: Store) -> None:
+    declare(store)
+
+    first = materialise(store, table(store, [1.0, 2.0, 3.0]))
+    second = materialise(store, table(store, [1.0, 9.0]), days=2)
+    third = materialise(store, table(store, [1.0, 9.0]), days=3)
+
+    assert [each.changed for each in (first, second, third)] == [3, 2, 0]
+    assert known(store, [0, 1, 2, 7], first.sequence) == ["[1.0]", "[2.0]", "[3.0]", None]
+    assert known(store, [0, 1, 2], second.sequence) == ["[1.0]", "[9.0]", None]
+    assert known(store, [0, 1, 2], third.sequence) == ["[1.0]", "[9.0]", None]
+    with store.view() as view:
+        assert online_rows.changed(view, "spend", 1, after=1, until=2) == ["[1]", "[2]"]
+        assert online_rows.changed(view, "spend", 1, after=2, until=3) == []
+
+
+def test_nobody_sees_a_refresh_that_is_not_published_and_one_that_died_does_no_harm(store: Store) -> None:
+    declare(store)
+    first = materialise(store, table(store, [1.0, 2.0]))
+
+    died = write(store, [Row("[0]", 0, "[666.0]"), Row("[5]", 0, "[666.0]")])
+    second = materialise(store, table(store, [1.0, 3.0]), days=2)
+    third = materialise(store, table(store, [4.0, 3.0]), days=3)
+
+    assert died < second.sequence < third.sequence
+    assert known(store, [0, 1, 5], second.sequence) == ["[1.0]", "[3.0]", None]
+    assert known(store, [0, 1, 5], third.sequence) == ["[4.0]", "[3.0]", None]
+    assert known(store, [0, 1], first.sequence) == ["[1.0]", "[2.0]"]
+    with pytest.raises(Conflict, match="a newer table of spend/1 was published meanwhile"):
+        write(store, [Row("[0]", 0, "[1.0]")], sequence=died)
+
+
+def test_of_two_refreshes_at_once_one_wins_and_rows_that_are_missing_are_noticed(store: Store) -> None:
+    declare(store)
+    materialise(store, table(store, [1.0]))
+    mine, theirs = write(store, [Row("[0]", 0, "[2.0]")]), write(store, [Row("[0]", 0, "[3.0]")])
+    assert mine != theirs
+
+    materialise(store, table(store, [3.0]), days=2, sequence=theirs, changed=1)
+    with pytest.raises(Conflict, match="somebody refreshed it meanwhile"):
+        materialise(store, table(store, [2.0]), days=3, sequence=mine, since=1, changed=1)
+    with pytest.raises(Conflict, match="2 rows of spend/1 changed, and 1 were written"):
+        materialise(store, table(store, [5.0]), days=4, changed=2)
+    assert known(store, [0], theirs) == ["[3.0]"]
+
+
+def test_a_table_holds_little_more_than_what_it_answers(store: Store) -> None:
+    declare(store)
+
+    for day in range(6):
+        newest = materialise(store, table(store, [float(day), 1.0]), days=day + 1)
+
+    with store.view() as view:
+        there = tables.sequences_of(view, "spend", 1, ["[0]", "[1]"])
+    assert [(row.key, row.sequence) for row in there] == [
+        ("[0]", newest.sequence),
+        ("[0]", newest.sequence - 1),
+        ("[1]", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (Row("[true]", 0, "[1.0]"), "no key of an entity"),
+        (Row("[1,2]", 0, "[1.0]"), "no key of an entity"),
+        (Row("[1]", 0, '["x"]'), "are no features"),
+        (Row("[1]", 0, "[1.0,2.0]"), "are no features"),
+        (Row("[1]", None, "[1.0]"), "cells without a time"),
+    ],
+)
+def test_a_row_of_something_else_is_refused(store: Store, row: Row, told: str) -> None:
+    declare(store)
+
+    with pytest.raises(Invalid, match=told):
+        write(store, [row])
+
+
+def test_a_table_from_before_rows_were_kept_is_written_whole_by_the_next_refresh(store: Store) -> None:
+    declare(store)
+    blob = table(store, [1.0])
+    with store.change(actor="ana") as change:
+        views.materialise(
+            change, view="spend", version=1, blob=blob, watermark=START, sequence=None, since=0, changed=0
+        )
+        change.execute(update(tables.online_tables).values(changed=None))
+    with store.view() as view, pytest.raises(Conflict, match="can be looked up"):
+        online_rows.lookup(view, "spend", 1, {"id": 0})
+
+    sequence = write(store, [Row("[0]", 0, "[1.0]")])
+    materialise(store, blob, days=2, sequence=sequence, since=0, changed=1)
+
+    assert known(store, [0], sequence) == ["[1.0]"]
 
 
 @pytest.mark.parametrize(

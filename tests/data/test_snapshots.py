@@ -22,6 +22,8 @@ from mainstay.domain.data import Period, Refused, Snapshot
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Conflict, Corrupt, Invalid, Malformed, NotFound
 from mainstay.lifecycle.data import contracts, datasets, lineage, manifests, refusals, snapshots, tables
+from mainstay.measures import frames
+from mainstay.measures.frames import Frame
 from mainstay.measures.profiles import merge
 from mainstay.store import Store, ledger, open_store
 
@@ -366,15 +368,21 @@ columns = st.one_of(
 )
 
 
+def encoding(table: Frame) -> bytes:
+    sink = io.BytesIO()
+    manifests.encode(table, sink)
+    return sink.getvalue()
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(values=st.lists(columns, min_size=1, max_size=4), cut=st.integers(0, 5))
 def test_equal_rows_are_equal_bytes_and_come_back(values: list[pa.Array], cut: int) -> None:
     table = pa.table({str(n): array for n, array in enumerate(values)})
     chunked = pa.concat_tables([table.slice(0, cut), table.slice(cut)])
 
-    encoded = manifests.encode(table)
+    encoded = encoding(table)
 
-    assert manifests.encode(chunked.replace_schema_metadata({"by": "somebody"})) == encoded
+    assert encoding(chunked.replace_schema_metadata({"by": "somebody"})) == encoded
     assert pq.read_table(io.BytesIO(encoded)).equals(table)
 
 
@@ -391,7 +399,22 @@ def test_a_large_table_in_many_chunks_is_the_same_bytes() -> None:
     cuts = [0, *sorted(dice.integers(0, rows, 50).tolist()), rows]
     chunked = pa.concat_tables([table.slice(a, b - a) for a, b in itertools.pairwise(cuts)])
 
-    assert manifests.encode(chunked) == manifests.encode(table)
+    assert encoding(chunked) == encoding(table)
+
+
+def test_a_table_that_is_read_from_a_file_is_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifests, "ROW_GROUP", 70_001)
+    dice = np.random.default_rng(0)
+    rows = 200_000
+    table = pa.table(
+        {
+            "real": pa.array(dice.random(rows), mask=dice.random(rows) < 0.1),
+            "text": np.char.add("x", dice.integers(0, 10**6, rows).astype(str)),
+        }
+    )
+    pq.write_table(table, tmp_path / "table.parquet", row_group_size=33_333)
+
+    assert encoding(frames.FileFrame(tmp_path / "table.parquet")) == encoding(table)
 
 
 def test_a_dataset_name_is_taken_once(store: Store) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +14,10 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from mainstay.client.inprocess import InProcess
 from mainstay.domain import folders
 from mainstay.domain.digests import canonical_json, sha256_hex
+from mainstay.store.blobs.local import LocalBlobs
 
 
 def framed(*objects: bytes) -> bytes:
@@ -27,6 +31,17 @@ def keep(web: httpx.Client) -> Callable[[bytes], str]:
         return digest
 
     return put
+
+
+def age(web: httpx.Client) -> None:
+    """Nobody has touched anything for two days."""
+    transport = web._transport
+    assert isinstance(transport, InProcess)
+    blobs = transport.store.blobs
+    assert isinstance(blobs, LocalBlobs)
+    for file in blobs.folder.rglob("*"):
+        if file.is_file():
+            os.utime(file, (time.time() - 48 * 3600,) * 2)
 
 
 def handed_in(web: httpx.Client, name: str, manifest: str) -> httpx.Response:
@@ -182,3 +197,27 @@ def test_collecting_over_http_counts_first_and_keeps_what_is_young(web: httpx.Cl
     assert taken["objects"] == 0 and taken["young"] >= 1
     assert web.get("/events?kind=store.collected").json()["items"][0]["reason"] == "room"
     assert web.post("/gc", json={"grace_s": 60}).status_code == 422
+
+
+def test_what_is_dropped_is_told_by_kind_and_says_who_freed_it(web: httpx.Client) -> None:
+    put = keep(web)
+    web.post("/datasets", json={"name": "dropped", "owner": "ana"})
+    for rows in (b"a\n1\n2\n", b"a\n1\n3\n"):
+        web.post("/datasets/dropped/snapshots", json={"blob": put(rows), "format": "csv"})
+    assert web.post("/snapshots/dropped@2/drop", json={}).status_code == 409
+
+    dropped = web.post("/snapshots/dropped@1/drop", json={"reason": "a trial"}).json()
+    assert dropped["dropped_at"] and web.get("/snapshots/dropped@1").json()["dropped_at"]
+    assert web.post("/snapshots/dropped@1/restore", json={}).json()["dropped_at"] is None
+    web.post("/snapshots/dropped@1/drop", json={})
+    age(web)
+    counted = web.post("/gc", json={"kept_away_s": 0}).json()
+    [kind] = [each for each in counted["kinds"] if each["what"] == "dropped snapshots"]
+    web.post("/gc", json={"kept_away_s": 0, "delete": True})
+
+    assert kind["objects"] >= 3 and kind["oldest"]
+    examined = web.post("/snapshots/dropped@1/verify").json()
+    assert not examined["sound"] and examined["freed"].startswith("freed by gc on")
+    missed = web.get(f"/blobs/{dropped['blob']}")
+    assert missed.status_code == 404 and "freed by gc on" in missed.json()["error"]["message"]
+    assert web.post("/snapshots/dropped@2/verify").json()["sound"]

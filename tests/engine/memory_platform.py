@@ -48,6 +48,7 @@ COMMIT_FIELDS = set(
         "error",
         "cacheable",
         "renew",
+        "built_on",
     ]
 )
 VERSION_FIELDS = set(
@@ -71,6 +72,7 @@ class MemoryPlatform:
         self.accepted: list[dict[str, Any]] = []
         self.fail: dict[str, int] = {}
         self.refuse_columns: set[str] = set()
+        self.small, self.most_of_family = 64 << 10, 2_000
 
     # blobs
 
@@ -169,7 +171,7 @@ class MemoryPlatform:
                 run |= {"state": body["state"], "error": body.get("error")}
                 return run
             case ["steps", "lookup"]:
-                return {"hits": {key: self.cache[key] for key in body["keys"] if key in self.cache}}
+                return self._lookup(body)
             case ["steps", "commit-all"]:
                 return self._commit_all(body)
             case ["runs", identity, "alive"]:
@@ -277,6 +279,21 @@ class MemoryPlatform:
         steps = [self._commit(parent, step) for step in body["steps"]]
         return {"steps": steps, "hits": {key: self.cache[key] for key in body["lookup"] if key in self.cache}}
 
+    def _lookup(self, body: dict[str, Any]) -> dict[str, Any]:
+        """As one whose blobs are near: what is small is looked at, what is large is told of as unsure."""
+        self._check_fields(body, {"keys", "families"})
+        hits = {key: self.cache[key] for key in body["keys"] if key in self.cache}
+        unsure, whole = {}, []
+        for family in body["families"]:
+            alike = {key: hit for key, hit in self.cache.items() if key.startswith(family)}
+            if len(alike) > self.most_of_family:
+                continue
+            whole.append(family)
+            for key, hit in alike.items():
+                is_large = any(output["size"] > self.small for output in hit["outputs"])
+                (unsure if is_large else hits)[key] = hit
+        return {"hits": hits, "unsure": unsure, "whole": whole}
+
     def _commit(self, parent: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         self._check_fields(body, COMMIT_FIELDS)
         assert parent["state"] == "running"
@@ -287,7 +304,8 @@ class MemoryPlatform:
         parent["steps"].append({**body, "run_id": run["id"]})
         if body["cacheable"] and body["state"] == "succeeded":
             self.cache.setdefault(body["key"], {"run_id": run["id"], "outputs": body["outputs"]})
-            return {"run_id": run["id"], "outputs": self.cache[body["key"]]["outputs"]}
+            if not body["built_on"]:
+                return {"run_id": run["id"], "outputs": self.cache[body["key"]]["outputs"]}
         return {"run_id": run["id"], "outputs": body["outputs"]}
 
     def _snapshot(self, name: str, body: dict[str, Any]) -> dict[str, Any]:

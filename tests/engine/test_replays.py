@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from memory_platform import MemoryPlatform
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.engine import execution
 from mainstay.engine.refreshes import Refresh
-from mainstay.engine.replays import Replay, Report
+from mainstay.engine.replays import REPORT, Replay, Report
+from mainstay.features import transforms
 
 SHOP = """
     import datetime as dt
@@ -40,6 +42,7 @@ class Control(MemoryPlatform):
     served: list[dict[str, Any]]
     pinned: int
     watermark: str
+    transforms: list[dict[str, Any]]
 
     def get(self, path: str, **params: Any) -> Any:
         if path == "/features/spend/online":
@@ -54,7 +57,7 @@ class Control(MemoryPlatform):
             return {"items": self.served, "next": None}
         if path.startswith("/models/"):
             digest = self.versions[self.pinned - 1]["digest"]
-            return {"signature": {"views": [{"view": "spend", "digest": digest}]}}
+            return {"signature": {"views": [{"view": "spend", "digest": digest}], "transforms": self.transforms}}
         return super().get(path, **params)
 
     def post(self, path: str, body: Any = None) -> Any:
@@ -64,20 +67,24 @@ class Control(MemoryPlatform):
             state = {name: body[name] for name in ("definition", "closure", "entity", "columns")}
             number = len(self.versions) + 1
             self.versions.append(
-                {"id": f"spend/{number}", "view": "spend", "number": number, "digest": digest_of(state)} | body
+                {"id": f"spend/{number}", "view": "spend", "number": number, "digest": digest_of(state), "online": None}
+                | body
             )
             return self.versions[-1]
         if path == "/features/spend/online":
             return {}
+        if path == "/features/spend/rows":
+            return {"sequence": 1}
         return super().post(path, body)
 
 
-def served(who: int, total: float | None) -> dict[str, Any]:
+def served(who: int, total: float | None, **more: Any) -> dict[str, Any]:
     return {
+        "id": f"{who:032x}",
         "version": "m/1",
         "at": "2024-01-06T00:00:00Z",
         "logged_at": "2024-01-06T00:00:00Z",
-        "row": {"who": who, "total": total},
+        "row": {"who": who, "total": total} | more,
     }
 
 
@@ -87,6 +94,7 @@ def control(tmp_path) -> Control:
     folder.mkdir()
     made = Control(folder)
     made.versions, made.served, made.pinned, made.watermark = [], [], 1, "2024-01-04T00:00:00Z"
+    made.transforms = []
     return made
 
 
@@ -121,6 +129,34 @@ def test_a_cell_that_was_served_otherwise_is_skew_and_shown(project, control) ->
     assert report.different == 1
     (cell,) = report.columns[0].first
     assert (cell.row, cell.served, cell.rebuilt) == (1, 2.5, 2.0)
+    (kept,) = [each for run in control.runs.values() for each in run["artifacts"] if each["path"] == REPORT]
+    told = json.loads(control.get_blob(kept["digest"]))
+    assert told["columns"][0]["first"] == [{"row": 1, "served": 2.5, "rebuilt": 2.0}]
+    assert told["predictions"] == {"1": {"id": f"{2:032x}", "at": "2024-01-06T00:00:00Z", "entity": {"who": 2}}}
+
+
+def test_what_transforms_made_is_made_again_of_the_request_and_of_the_rebuilt_features(project, control) -> None:
+    tree = ["+", ["*", ["input", "total"], ["input", "basket"]], ["day", ["input", "now"]]]
+    inputs = [("total", "float"), ("basket", "float"), ("now", "datetime")]
+    made = transforms.make("weighed", kind="float", inputs=inputs, moment="now", expression=tree)
+    more = transforms.make("twice", kind="float", inputs=[("weighed", "float")], moment=None,
+                           expression=["*", ["input", "weighed"], ["value", 2]])  # fmt: skip
+    control.transforms = [made.to_json(), more.to_json()]
+    control.served = [
+        served(1, 3.0, basket=2.0, weighed=12.0, twice=24.0),
+        served(2, 2.5, basket=2.0, weighed=11.0, twice=22.0),  # made rightly, of a total that is not training's
+        served(3, None, basket=2.0, weighed=None, twice=7.0),
+    ]
+
+    report = replayed(project, control)
+
+    by_name = {each.name: [(c.row, c.served, c.rebuilt) for c in each.first] for each in report.columns}
+    assert by_name == {
+        "total": [(1, 2.5, 2.0)],
+        "weighed": [(1, 11.0, 10.0)],
+        "twice": [(1, 22.0, 20.0), (2, 7.0, None)],
+    }
+    assert (report.cells, report.different) == (9, 4)
 
 
 def test_a_table_that_was_behind_is_no_skew(project, control) -> None:

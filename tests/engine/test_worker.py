@@ -130,6 +130,12 @@ def test_a_poisoned_pipeline_job_ends_failed_with_one_sentence(platform, worker,
     assert "\n" not in job["error"]
 
 
+def test_a_job_whose_run_failed_says_which_run_that_was(platform, worker):
+    job = run_job(platform, worker, params={"x": "1", "what": "fail"})
+
+    assert platform.runs[job["result"]["run_id"]]["state"] == "failed"
+
+
 def test_a_job_without_what_it_needs_ends_failed_with_one_sentence(platform, worker):
     job = ask(platform, "judge_release", {"evaluation_blob": "0" * 64, "candidate": {}})
     work_once(worker)

@@ -36,10 +36,19 @@ def test_cells_agree_only_where_they_are_the_same(one, other, same) -> None:
 
 
 def test_the_first_cells_that_differ_are_shown_with_both_sides() -> None:
-    served = [{"n": n, "name": "a"} for n in range(10)]
-    rebuilt = pa.table({"n": [n if n < 3 else -n for n in range(10)], "name": ["a"] * 10})
+    rows = parity.KEPT + 10
+    served = [{"n": n, "name": "a"} for n in range(rows)]
+    rebuilt = pa.table({"n": [n if n < 3 else -n for n in range(rows)], "name": ["a"] * rows})
 
     n, name = parity.compare(served, rebuilt, ["n", "name"])
 
-    assert (n.cells, n.different, name.different, name.first) == (10, 7, 0, ())
-    assert [(cell.row, cell.served, cell.rebuilt) for cell in n.first] == [(k, k, -k) for k in range(3, 8)]
+    assert (n.cells, n.different, name.different, name.first) == (rows, rows - 3, 0, ())
+    assert [(cell.row, cell.served, cell.rebuilt) for cell in n.first] == [
+        (k, k, -k) for k in range(3, parity.KEPT + 3)
+    ]
+    twice = parity.merged([name, n, n])
+    assert [(each.name, each.cells, each.different) for each in twice] == [
+        ("name", rows, 0),
+        ("n", 2 * rows, 2 * rows - 6),
+    ]
+    assert [cell.row for cell in twice[1].first[:4]] == [3, 3, 4, 4]

@@ -11,7 +11,7 @@ import pytest
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Conflict, Corrupt, Invalid, NotFound
-from mainstay.domain.pipelines import Input, Output, Step
+from mainstay.domain.pipelines import Input, Output, Step, Told
 from mainstay.domain.tracking import Point
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions, results
@@ -85,6 +85,61 @@ def test_the_first_result_of_a_key_stays(store: Store, begin: Callable[..., str]
     assert hits(store) == {KEY: first.run_id}
     with store.view() as view:
         assert links.of(view, later.run_id) == links.of(view, first.run_id)
+
+
+def test_a_run_that_has_built_on_its_own_result_keeps_it_and_publishes_nothing(
+    store: Store, begin: Callable[..., str], commit: Commit, output: Make
+) -> None:
+    first, mine = commit(), output(b"another table")
+
+    later = commit(pipeline_run=begin(), outputs=[mine], built_on=True)
+    same = commit(pipeline_run=begin(), outputs=first.outputs, built_on=True)
+
+    assert (later.outputs, later.hit_of) == ((mine,), None)
+    assert (same.outputs, same.hit_of) == (first.outputs, first.run_id)
+    assert hits(store) == {KEY: first.run_id}
+
+
+def alike(store: Store, beginning: str) -> Told:
+    with store.view() as view:
+        return results.lookup_with_families(view, [], [beginning])
+
+
+def test_of_a_family_everything_small_is_told_and_what_is_large_is_unsure(
+    store: Store, commit: Commit, output: Make
+) -> None:
+    beginning, small, large = "a" * 16, "a" * 16 + "1" * 48, "a" * 16 + "2" * 48
+    commit(key=small)
+    commit(key=large, outputs=[output(b"x" * 70_000)])
+    commit(key="b" * 64)
+    commit(key="a" * 15 + "b" * 49)
+
+    told = alike(store, beginning)
+
+    assert (list(told.sound), list(told.unsure), told.whole) == ([small], [large], (beginning,))
+
+
+def test_of_a_family_what_is_damaged_is_not_told(store: Store, commit: Commit, output: Make) -> None:
+    commit(key="a" * 64)
+    flip_a_byte(store, output().digest)
+
+    told = alike(store, "a" * 16)
+
+    assert (told.sound, told.unsure, told.whole) == ({}, {}, ("a" * 16,))
+
+
+def test_a_family_that_is_too_large_is_not_said_to_be_whole(
+    store: Store, commit: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MOST_OF_FAMILIES", 2)
+    for digit in "123":
+        commit(key="a" * 63 + digit)
+    commit(key="b" * 64)
+
+    with store.view() as view:
+        told = results.lookup_with_families(view, [], ["a" * 16, "b" * 16])
+
+    assert (list(told.sound), told.whole) == (["b" * 64], ("b" * 16,))
 
 
 def test_of_many_who_commit_a_key_at_once_all_get_the_same_outputs(

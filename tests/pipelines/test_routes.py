@@ -35,7 +35,7 @@ def step(run: str, word: str, **more: Any) -> dict[str, Any]:
 
 def test_a_step_that_was_committed_is_a_hit_and_shown_with_its_run(web: httpx.Client) -> None:
     run, key = begin(web, "hit"), digest_of("hit")
-    assert web.post("/steps/lookup", json={"keys": [key]}).json() == {"hits": {}}
+    assert web.post("/steps/lookup", json={"keys": [key]}).json() == {"hits": {}, "unsure": {}, "whole": []}
 
     made = web.post("/steps/commit", json=step(run, "hit"))
 
@@ -43,6 +43,8 @@ def test_a_step_that_was_committed_is_a_hit_and_shown_with_its_run(web: httpx.Cl
     found = web.post("/steps/lookup", json={"keys": [key, digest_of("other")]}).json()["hits"]
     assert list(found) == [key] and found[key].pop("at")
     assert found == {key: {"run_id": made.json()["run_id"], "outputs": made.json()["outputs"]}}
+    alike = web.post("/steps/lookup", json={"families": [key[:16]]}).json()
+    assert (list(alike["hits"]), alike["unsure"], alike["whole"]) == ([key], {}, [key[:16]])
     (shown,) = web.get(f"/runs/{run}").json()["steps"]
     assert (shown["name"], shown["state"], shown["why"], shown["key_parts"]) == (
         "features",
@@ -81,6 +83,8 @@ def test_a_bad_commit_changes_nothing(web: httpx.Client) -> None:
     ):
         assert web.post("/steps/commit", json=step(run, "bad", **more)).status_code == status
     assert web.post("/steps/lookup", json={"keys": ["a"] * 1_001}).status_code == 413
+    assert web.post("/steps/lookup", json={"families": ["a" * 16] * 1_001}).status_code == 413
+    assert web.post("/steps/lookup", json={"families": ["a%"]}).status_code == 422
     assert web.get(f"/runs/{run}").json()["steps"] == []
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -38,8 +37,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, empty: Path, clock: Clock) -> Iterator[Store]:
-    opened = open_store(shutil.copytree(empty, tmp_path / "workspace"), clock=clock)
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    opened = open_store(tmp_path / "workspace", clock=clock)
     with opened.change(actor="system") as change:
         people.add(change, name="ana", roles=["admin"])
     yield opened

@@ -20,6 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from .. import databases
+
 CLIENTS = Path(__file__).parents[2] / ".clients"
 STARTS_WITHIN_S = 60
 
@@ -42,6 +44,7 @@ class Served:
 @contextmanager
 def serving(folder: Path, *, port: int = 0, **environment: str) -> Iterator[Served]:
     """``mainstay server`` on a workspace, until the block ends."""
+    databases.make(folder)
     command = [sys.executable, "-m", "mainstay", "server", "--workspace", str(folder), "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)
     try:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,9 @@ from mainstay.lifecycle.tracking import runs
 from mainstay.store import Store, open_store
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with its tables made, to be copied: making them takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("empty") / "workspace"
-    open_store(folder).close()
-    return folder
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
-    opened = open_store(shutil.copytree(empty, tmp_path / "workspace"))
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "workspace")
     blob, _ = opened.blobs.put(b"a,b\n1,x\n2,y\n")
     with opened.change(actor="ana", reason="set the table") as change:
         models.create(change, name="late", owner="ana")

@@ -11,7 +11,8 @@ import pytest
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.registry import Delivery, Webhook
-from mainstay.lifecycle.registry import models, webhooks
+from mainstay.lifecycle.registry import models
+from mainstay.lifecycle.registry.webhooks import deliveries, endpoints
 from mainstay.store import Store, View, ledger, open_store
 
 
@@ -35,7 +36,7 @@ def house(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     opened.close()
 
 
-def told(view: View, entry: ledger.Entry) -> Iterator[webhooks.Told]:
+def told(view: View, entry: ledger.Entry) -> Iterator[deliveries.Told]:
     if entry.kind == "model.created":
         yield "made", {"name": entry.body["model"]}
 
@@ -44,7 +45,7 @@ def told(view: View, entry: ledger.Entry) -> Iterator[webhooks.Told]:
 def hook(house: Store) -> Webhook:
     with house.change(actor="ana") as change:
         models.create(change, name="before", owner="ana")
-        return webhooks.create(change, name="chat", url="https://example.com/x", events=["made"], secret="s3cret")
+        return endpoints.create(change, name="chat", url="https://example.com/x", events=["made"], secret="s3cret")
 
 
 def make(house: Store, name: str) -> None:
@@ -53,10 +54,10 @@ def make(house: Store, name: str) -> None:
 
 
 def planned(house: Store, hook: Webhook) -> list[Delivery]:
-    while webhooks.plan(house, told):
+    while deliveries.plan(house, told):
         pass
     with house.view() as view:
-        return webhooks.deliveries(view, hook.id)
+        return deliveries.of(view, hook.id)
 
 
 def test_each_event_since_then_is_planned_once(house: Store, hook: Webhook) -> None:
@@ -64,7 +65,7 @@ def test_each_event_since_then_is_planned_once(house: Store, hook: Webhook) -> N
 
     assert [each.data for each in planned(house, hook)] == [{"name": "after"}]
     assert [each.data for each in planned(house, hook)] == [{"name": "after"}]
-    assert webhooks.plan(house, told) is False
+    assert deliveries.plan(house, told) is False
 
 
 @pytest.mark.parametrize("change", [{"state": "disabled"}, {"events": ["other"]}])
@@ -72,7 +73,7 @@ def test_who_rests_or_asked_for_something_else_is_not_told(
     house: Store, hook: Webhook, change: dict[str, object]
 ) -> None:
     with house.change(actor="ana") as handle:
-        webhooks.update(handle, hook.id, **change)
+        endpoints.update(handle, hook.id, **change)
 
     make(house, "after")
 
@@ -85,10 +86,10 @@ def test_a_delivery_is_leased_to_one_and_due_again_if_nobody_settles_it(
     make(house, "after")
     planned(house, hook)
 
-    [(_, first)] = webhooks.lease(house, 4)
-    assert webhooks.lease(house, 4) == []
-    clock.now += webhooks.LEASE
-    [(_, second)] = webhooks.lease(house, 4)
+    [(_, first)] = deliveries.lease(house, 4)
+    assert deliveries.lease(house, 4) == []
+    clock.now += deliveries.LEASE
+    [(_, second)] = deliveries.lease(house, 4)
 
     assert (first.id, first.attempts, second.attempts) == (second.id, 1, 2)
 
@@ -100,18 +101,18 @@ def test_an_attempt_that_failed_is_repeated_later_and_later_and_then_given_up(
     planned(house, hook)
     waited = []
 
-    for _ in range(len(webhooks.WAITS) + 1):
-        [(_, taken)] = webhooks.lease(house, 4)
+    for _ in range(len(deliveries.WAITS) + 1):
+        [(_, taken)] = deliveries.lease(house, 4)
         with house.ingest() as ingest:
-            webhooks.settle(ingest, taken, is_done=False, may_repeat=True, answer="status 503")
+            deliveries.settle(ingest, taken, is_done=False, may_repeat=True, answer="status 503")
         with house.view() as view:
-            found = webhooks.deliveries(view, hook.id)[0]
+            found = deliveries.of(view, hook.id)[0]
         waited.append(found.due_at - clock.now)
         clock.now = max(found.due_at, clock.now)
 
-    assert waited == [*webhooks.WAITS, timedelta(0)]
+    assert waited == [*deliveries.WAITS, timedelta(0)]
     assert (found.state, found.attempts, found.answer) == ("failed", 6, "status 503")
-    assert webhooks.lease(house, 4) == []
+    assert deliveries.lease(house, 4) == []
 
 
 @pytest.mark.parametrize(("is_done", "may_repeat", "state"), [(True, False, "done"), (False, False, "failed")])
@@ -120,26 +121,26 @@ def test_what_is_settled_is_not_sent_again(
 ) -> None:
     make(house, "after")
     planned(house, hook)
-    [(_, taken)] = webhooks.lease(house, 4)
+    [(_, taken)] = deliveries.lease(house, 4)
 
     with house.ingest() as ingest:
-        webhooks.settle(ingest, taken, is_done=is_done, may_repeat=may_repeat, answer="status 200")
+        deliveries.settle(ingest, taken, is_done=is_done, may_repeat=may_repeat, answer="status 200")
 
     clock.now += timedelta(days=1)
-    assert webhooks.lease(house, 4) == []
+    assert deliveries.lease(house, 4) == []
     with house.view() as view:
-        assert webhooks.deliveries(view, hook.id)[0].state == state
+        assert deliveries.of(view, hook.id)[0].state == state
 
 
 def test_a_secret_is_nowhere_in_the_ledger(house: Store, hook: Webhook) -> None:
     with house.change(actor="ana") as change:
-        webhooks.update(change, hook.id, secret="other")
-        webhooks.delete(change, hook.id)
+        endpoints.update(change, hook.id, secret="other")
+        endpoints.delete(change, hook.id)
 
     with house.view() as view:
         bodies = repr([event.body for event in ledger.search(view, kind="webhook.*")])
         with pytest.raises(NotFound):
-            webhooks.get(view, hook.id)
+            endpoints.get(view, hook.id)
     assert "s3cret" not in bodies and "other" not in bodies and "'secret': 'changed'" in bodies
 
 
@@ -150,4 +151,4 @@ def test_a_webhook_that_cannot_be_is_refused(house: Store, facts: dict[str, obje
     sound: dict[str, object] = {"name": "chat", "url": "https://example.com", "events": ["made"]}
 
     with pytest.raises(Invalid), house.change(actor="ana") as change:
-        webhooks.create(change, **(sound | facts))  # type: ignore[arg-type]
+        endpoints.create(change, **(sound | facts))  # type: ignore[arg-type]

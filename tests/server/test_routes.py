@@ -22,7 +22,7 @@ from .conftest import House
 
 PERMISSIONS = frozenset.union(*PERMISSIONS_BY_ROLE.values())
 ROUTES = sorted(all_routes(), key=lambda route: (route.path, route.method))
-POSTS = [route for route in ROUTES if route.style in ("post", "ingest")]
+POSTS = [route for route in ROUTES if route.style in ("ask", "post", "ingest")]
 
 
 def called(routes: list[Route]) -> Any:
@@ -298,6 +298,9 @@ def test_every_post_answers_a_repetition_exactly_as_the_first_time(house: House,
             first.status_code,
             first.json()["error"]["message"],
         )
+        assert len(house.events()) == before
+    elif route.style == "ask":  # a question is asked anew, and nothing of it is kept
+        assert "idempotency-replayed" not in again.headers
         assert len(house.events()) == before
     elif route.remembers:
         assert (again.status_code, again.content) == (first.status_code, first.content)

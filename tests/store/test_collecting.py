@@ -48,7 +48,7 @@ def test_what_the_record_names_and_what_that_names_stays(store: Store) -> None:
     name_in_ledger(store, f"made of {outer}")
     age(store)
 
-    found = collecting.collect(store, actor="ana", delete=True)
+    found = collecting.collect(store, actor="ana", delete=True).found
 
     assert found.objects == 1
     assert store.blobs.missing([leaf, inner, outer, loose]) == [loose]
@@ -58,16 +58,16 @@ def test_it_is_counted_first_and_taken_away_only_when_asked(store: Store) -> Non
     digest, size = store.blobs.put(b"nobody's")
     age(store)
 
-    counted = collecting.collect(store, actor="ana")
+    counted = collecting.collect(store, actor="ana").found
     assert (counted.objects, counted.size) == (1, size)
     with store.view() as view:
         assert ledger.head(view)[0] == 0
     assert store.blobs.size(digest) == size
 
     age(store)
-    taken = collecting.collect(store, actor="ana", reason="the disk is full", delete=True)
+    taken = collecting.collect(store, actor="ana", reason="the disk is full", delete=True).found
 
-    assert taken == counted and store.blobs.size(digest) is None
+    assert (taken.objects, taken.gone) == (1, (taken.gone[0],)) and store.blobs.size(digest) is None
     with store.view() as view:
         event = view.event(1)
     assert event is not None and (event.kind, event.actor, event.reason) == (
@@ -75,13 +75,22 @@ def test_it_is_counted_first_and_taken_away_only_when_asked(store: Store) -> Non
         "ana",
         "the disk is full",
     )
-    assert event.body == {"objects": 1, "size": size, "rewritten": 0, "grace_s": 86_400}
+    listed = event.body.pop("listed")
+    assert event.body == {
+        "objects": 1,
+        "size": size,
+        "rewritten": 0,
+        "grace_s": 86_400,
+        "kinds": [{"what": "nothing refers to it", "objects": 1, "size": size}],
+        "forgotten": 0,
+    }
+    assert bytes.fromhex(digest) in store.blobs.read(listed)
 
 
 def test_what_was_brought_within_the_grace_period_stays(store: Store) -> None:
     digest, _ = store.blobs.put(b"about to be referred to")
 
-    assert collecting.collect(store, actor="ana", delete=True).young == 1
+    assert collecting.collect(store, actor="ana", delete=True).found.young == 1
     assert store.blobs.size(digest) is not None
 
 

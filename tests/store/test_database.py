@@ -26,6 +26,7 @@ from mainstay.store import Store, ledger, metadata, open_store
 from mainstay.store.migrate import LATEST
 from mainstay.store.schema import Instant, Json
 
+from .. import databases
 from ..databases import on_sqlite
 
 for room in pkgutil.walk_packages(lifecycle.__path__, f"{lifecycle.__name__}."):
@@ -67,8 +68,8 @@ def dump(folder: Path) -> list[str]:
 
 
 @on_sqlite
-def test_every_write_is_synced_before_it_is_acknowledged(store: Store) -> None:
-    with store.engine.connect() as connection:
+def test_every_write_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
+    with databases.engine_that_waits(tmp_path / "mainstay.db").connect() as connection:
         told = {
             name: connection.exec_driver_sql(f"pragma {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")

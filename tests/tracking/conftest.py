@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,18 +15,10 @@ from mainstay.lifecycle.tracking import runs
 from mainstay.store import Store, open_store
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with its tables made, to be copied: making them takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("empty") / "workspace"
-    open_store(folder).close()
-    return folder
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Store]:
     moments = (datetime(2013, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in range(10**9))
-    opened = open_store(shutil.copytree(empty, tmp_path / "workspace"), clock=lambda: next(moments))
+    opened = open_store(tmp_path / "workspace", clock=lambda: next(moments))
     yield opened
     opened.close()
 

@@ -230,7 +230,8 @@ export function subjectHref(subject: Maybe<string>): string | null {
   }
   if (kind === "view") return `/features/${name.split("/")[0]}`;
   if (kind === "person") return "/people";
-  if (kind === "rollout" || kind === "contract" || kind === "step") return null;
+  if (kind === "contract") return `/datasets/${name}?tab=contract`;
+  if (kind === "rollout" || kind === "step") return null;
   const folder = FOLDERS[kind];
   return folder ? `/${folder}/${name}` : null;
 }

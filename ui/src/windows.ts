@@ -37,7 +37,7 @@ export function usable(windows: WindowAnswer[]): Judged[] {
     .sort((a, b) => middle(a) - middle(b));
 }
 
-export type Figure = "auc" | "brier" | "base_rate" | "mae" | "rmse";
+export type Figure = "auc" | "brier" | "base_rate" | "accuracy" | "macro_f1" | "mae" | "rmse";
 
 export function figureOf(window: WindowAnswer, name: Figure): Reading {
   return window.performance?.[name];
@@ -52,18 +52,38 @@ export function referenceOf(windows: WindowAnswer[], name: Figure): number | nul
   return null;
 }
 
-/** Models that answer a probability are read by AUC, those that answer a number by their mean absolute error. */
-export function mainFigure(windows: WindowAnswer[]): Figure {
-  const isNumberModel = windows.some(
-    (window) => window.performance?.kind === "number" || value(window.performance?.mae) !== null,
-  );
-  return isNumberModel && !windows.some((window) => value(window.performance?.auc) !== null) ? "mae" : "auc";
+/** By what each kind of answer is read: a probability, one of several classes, a number; and what else is told of it. */
+export type MainFigure = "auc" | "accuracy" | "mae";
+
+export const FURTHER: Record<MainFigure, Figure[]> = {
+  auc: ["brier", "base_rate"],
+  accuracy: ["macro_f1"],
+  mae: ["rmse"],
+};
+
+/** The newest window that is measured tells of what kind the model is. */
+export function mainFigure(windows: WindowAnswer[]): MainFigure {
+  const measured = usable(windows).filter((window) => mainValue(window) !== null);
+  const kinds = Object.keys(FURTHER) as MainFigure[];
+  return kinds.find((name) => value(measured.at(-1)?.performance?.[name]) !== null) ?? "auc";
+}
+
+/** The figure of a window by which its model is read, with its interval. */
+export function mainReading(window: WindowAnswer): Reading {
+  const of = window.performance;
+  return [of?.auc, of?.accuracy, of?.mae].find((reading) => value(reading) !== null);
+}
+
+export function mainValue(window: WindowAnswer): number | null {
+  return value(mainReading(window));
 }
 
 export const TITLES: Record<Figure, [string, string]> = {
   auc: ["AUC", "area under the ROC curve, 0.5 is chance"],
   brier: ["Brier score", "mean squared error of the probability, lower is better"],
   base_rate: ["Base rate", "share of rows whose label is 1"],
+  accuracy: ["Accuracy", "share of answers that name the right class"],
+  macro_f1: ["Macro F1", "mean over the classes of F1, each of the same weight"],
   mae: ["Mean absolute error", "in the label's unit, lower is better"],
   rmse: ["Root mean squared error", "in the label's unit, lower is better"],
 };

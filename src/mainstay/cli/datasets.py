@@ -183,8 +183,9 @@ def refer(
 
     manifest = session.put_blob(systems.pin(system, address, version).manifest())
     _ensure(session, name, None, "", because)
-    snapshots.hold(session, name, manifest)
-    body = {"blob": manifest, "format": "reference", "source": address}
+    with progress.doing(f"reading {address}", err=as_json):
+        examined = snapshots.examine(session, name, manifest)
+    body = {"blob": manifest, "format": "reference", "source": address, "examined": examined}
     taken = session.post(references.path("datasets", name, "snapshots"), body | because)
     printing.answer(taken, as_json, _say_taken)
 
@@ -233,6 +234,32 @@ def rollback(session: Session, as_json: bool, because: dict[str, Any], name: str
         _show_preview(follows)
     done = session.post(path, {"to": to} | require_reason(because))
     printing.answer(done, as_json, lambda ref: printing.say(f"{name}@current is {name}@{ref['number']}, from now on"))
+
+
+@datasets.command()
+@click.argument("snapshot")
+@reasoned(required=False)
+@connected
+def drop(session: Session, as_json: bool, because: dict[str, Any], snapshot: str) -> None:
+    """Say that a snapshot is not wanted any more; `mainstay gc` frees it.
+
+    It stays on record, and its bytes stay while a run, a version or another snapshot needs them. Until gc took them,
+    `mainstay datasets restore` brings it back.
+    """
+    done = session.post(references.path("snapshots", snapshot, "drop"), because)
+    printing.answer(
+        done, as_json, lambda found: printing.say(f"{found['id']} is dropped; `mainstay gc` shows what goes")
+    )
+
+
+@datasets.command()
+@click.argument("snapshot")
+@reasoned(required=False)
+@connected
+def restore(session: Session, as_json: bool, because: dict[str, Any], snapshot: str) -> None:
+    """Bring back a snapshot that was dropped."""
+    done = session.post(references.path("snapshots", snapshot, "restore"), because)
+    printing.answer(done, as_json, lambda found: printing.say(f"{found['id']} is back"))
 
 
 for _command in (storage.verify, storage.checkout, storage.export):
@@ -302,11 +329,14 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
             ("period", words.period(snapshot["period"])),
             ("source", snapshot["source"] or "unknown"),
             ("taken", f"{words.when(snapshot['created_at'])} by {snapshot['actor']}"),
+            *([("dropped", words.when(snapshot["dropped_at"]))] if snapshot["dropped_at"] else []),
             ("run", snapshot["run_id"] or "none"),
             ("made of", words.listed(snapshot["parents"])),
             (
                 "contract",
-                f"version {snapshot['contract_version']}" if snapshot["profile"] else f"none: {snapshot['kind']}",
+                f"version {snapshot['contract_version']}"
+                if snapshot["contract_version"]
+                else f"none: {snapshot['kind']}",
             ),
             *_reference(snapshot["reference"]),
             ("used by", words.listed(snapshot["used_by"])),
@@ -315,7 +345,9 @@ def _show_snapshot(snapshot: dict[str, Any]) -> None:
         ]
     )
     if snapshot["profile"]:
-        printing.print_table(snapshot["profile"]["columns"], PROFILE, title="profile")
+        counted, rows = snapshot["profile"]["rows"], snapshot["rows"]
+        title = "profile" if counted == rows else f"profile of a sample: {words.count(counted)} of its rows"
+        printing.print_table(snapshot["profile"]["columns"], PROFILE, title=title)
     else:
         printing.say(f"profile unknown: {snapshot['profile_unknown']}")
 

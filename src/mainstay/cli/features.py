@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,6 +47,14 @@ PARITY = (
     Column("", lambda column: Cell("✓ the same", "green") if not column["different"] else Cell("✗ different", "red")),
     Column("different", lambda column: words.count(column["different"]), "number"),
     Column("such as", lambda column: _first(column), "prose"),
+)
+CELLS = (
+    Column("feature", lambda cell: cell["feature"]),
+    Column("entity", lambda cell: words.listed([f"{name} {value}" for name, value in cell["entity"].items()])),
+    Column("asked", lambda cell: words.moment(cell["at"])),
+    Column("served", lambda cell: words.value(cell["served"])),
+    Column("in training", lambda cell: words.value(cell["rebuilt"])),
+    Column("prediction", lambda cell: cell["id"] or words.UNKNOWN),
 )
 
 
@@ -102,6 +111,20 @@ def materialise(session: Session, as_json: bool, because: dict[str, Any], view: 
 
 
 @features.command()
+@click.argument("view")
+@click.argument("entity", nargs=-1, required=True, metavar="COLUMN=VALUE…")
+@click.option("--version", type=int, help="Of which version; default: the newest.")
+@connected
+def lookup(session: Session, as_json: bool, view: str, entity: tuple[str, ...], version: int | None) -> None:
+    """What is known of one entity now, how old it is and whether it counts."""
+    parts = [each.partition("=") for each in entity]
+    if wrong := [name for name, mark, _ in parts if not mark]:
+        raise Invalid(f"{wrong[0]!r} names no value; write the entity as COLUMN=VALUE, such as customer=7.")
+    body = {"entity": {name: value for name, _, value in parts}, "version": version}
+    printing.answer(session.post(references.path("features", view, "lookup"), body), as_json, _show_row)
+
+
+@features.command()
 @click.argument("view", metavar="FILE.py:VIEW")
 @click.option("--deployment", required=True, help="Whose logged predictions are asked again.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True)
@@ -125,6 +148,23 @@ def replay(session: Session, as_json: bool, view: str, deployment: str, limit: i
     return 1 if asked.report.different else 0
 
 
+@features.command()
+@click.argument("run")
+@connected
+def report(session: Session, as_json: bool, run: str) -> int:
+    """What a replay found, with the cells that differ.
+
+    RUN is the id of the replay's run. Exit status 1 if any cell differs.
+    """
+    files = session.get(references.path("runs", run))["artifacts"]
+    found = next((each for each in files if each["path"] == "replay.json"), None)
+    if found is None:
+        raise Invalid(f"run {run} is no replay that came to its end; `mainstay features replay` makes one.")
+    told = json.loads(session.get_blob(found["digest"]))
+    printing.answer(told, as_json, _show_cells)
+    return 1 if told["different"] else 0
+
+
 def _show(view: dict[str, Any]) -> None:
     newest = view["versions"][0]
     definition = newest["definition"]
@@ -142,6 +182,24 @@ def _show(view: dict[str, Any]) -> None:
     printing.print_table(view["versions"], VERSIONS, title="versions")
 
 
+def _show_row(found: dict[str, Any]) -> None:
+    told = {
+        "fresh": "it counts",
+        "stale": "past its time to live: null, in serving as in training",
+        "early": "not yet available: null, in serving as in training",
+        "unknown": "there is no row of it: null",
+    }
+    facts = [("version", found["version"]), ("known up to", words.when(found["watermark"]))]
+    for row in found["items"]:
+        facts += [(name, words.value(value)) for name, value in row.items()]
+        facts += [("age", words.seconds(found["age_s"])), ("counts until", _until(found["expires_at"]))]
+    printing.print_facts([*facts, ("now", told[found["state"]])])
+
+
+def _until(moment: str | None) -> str:
+    return words.when(moment) if moment else "for ever"
+
+
 def _show_report(report: dict[str, Any]) -> None:
     printing.print_table(report["columns"], PARITY)
     same = report["cells"] - report["different"]
@@ -149,6 +207,14 @@ def _show_report(report: dict[str, Any]) -> None:
         f"{report['view']} on {report['deployment']}: {same:,} of {report['cells']:,} cells of {report['rows']:,} predictions "
         f"are the same; {words.counted(report['behind'], 'cell')} would be another had the table been made later."
     )
+
+
+def _show_cells(report: dict[str, Any]) -> None:
+    _show_report(report)
+    cells = [cell | {"feature": column["name"]} for column in report["columns"] for cell in column["first"]]
+    rows = [cell | report["predictions"][str(cell["row"])] for cell in cells]
+    if rows:
+        printing.print_table(rows, CELLS, title="cells that differ")
 
 
 def _first(column: dict[str, Any]) -> str:

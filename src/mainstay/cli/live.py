@@ -27,7 +27,7 @@ COLUMNS = (
     Column("state", lambda line: printing.state(line["state"])),
     Column("digest", lambda line: printing.digest(line["digest"])),
     Column("loaded", lambda line: _loaded(line)),
-    Column("AUC [95 %]", lambda line: words.figure(line["performance"])),
+    Column("measured [95 %]", lambda line: _measured(line["performance"])),
     Column("trained", lambda line: _trained(line)),
     Column("approved by", lambda line: words.listed(line["approved_by"])),
     Column("owner", lambda line: line["owner"]),
@@ -42,6 +42,11 @@ def live(session: Session, as_json: bool) -> None:
     One line for each release with a part in a deployment, and whether the gateways have it, by digest.
     """
     printing.print_list(session.get("/live"), COLUMNS, EMPTY, as_json=as_json)
+
+
+def _measured(performance: dict[str, Any] | None) -> str:
+    found = words.figure(performance)
+    return f"{performance['name']} {found}" if performance else found
 
 
 def _loaded(line: dict[str, Any]) -> Cell:

@@ -41,12 +41,15 @@ WINDOWS = (
     Column("n", lambda window: words.count(window["n"]), "number"),
     Column("labelled", lambda window: words.share(window["coverage"]), "number"),
     Column("release", lambda window: window["release"] or "unknown"),
-    Column("AUC [95 %]", lambda window: words.figure((window["performance"] or {}).get("auc"))),
-    Column("Brier", lambda window: words.figure((window["performance"] or {}).get("brier"))),
+    Column("measured [95 %]", lambda window: _measured(window["performance"] or {})),
     Column("drift", lambda window: printing.state((window["drift"] or {}).get("state"))),
     Column("decision", lambda window: (window["decision"] or {}).get("outcome", "none")),
     Column("worst", lambda window: _worst(window), "prose"),
 )
+
+
+# By what a probability, one of several classes and a number are read, and what else is told of each.
+FIGURES = ("auc", "brier", "accuracy", "macro_f1", "mae", "rmse")
 
 
 @click.group()
@@ -177,6 +180,11 @@ def _review(monitor: dict[str, Any]) -> Cell:
 
 def _looked_at(monitor: dict[str, Any]) -> str:
     return words.ago(monitor["last_reviewed_at"]) if monitor["last_reviewed_at"] else "never"
+
+
+def _measured(performance: dict[str, Any]) -> str:
+    told = [f"{name} {words.figure(performance[name])}" for name in FIGURES if performance.get(name)]
+    return ", ".join(told) or words.UNKNOWN
 
 
 def _worst(window: dict[str, Any]) -> str:

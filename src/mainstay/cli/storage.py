@@ -91,7 +91,10 @@ def _show_examined(found: dict[str, Any]) -> None:
     if found["sound"]:
         printing.say(f"{found['snapshot']} is sound: {words.size(found['size'])} hashed", "green")
         return
-    printing.say(f"{found['snapshot']} is damaged: {words.count(len(found['damaged']))} of its parts", "red")
+    if found["freed"]:
+        printing.say(f"the bytes of {found['snapshot']} are not here: {found['freed']}", "yellow")
+    else:
+        printing.say(f"{found['snapshot']} is damaged: {words.count(len(found['damaged']))} of its parts", "red")
     printing.print_table(found["damaged"], DAMAGE)
     printing.say(f"used by: {words.listed(found['affected'])}")
     printing.say("Restore the blobs from a backup, or take the same files in again: that heals them.")

@@ -78,6 +78,27 @@ class Dataset:
         found: dict[str, Any] = self._session.get(f"/snapshots/{quote(self.name, safe='')}@{at}/users")
         return found
 
+    def drop(self, snapshot: int, *, reason: str = "") -> dict[str, Any]:
+        """Say that a snapshot is not wanted any more; a later collection takes its bytes, unless something needs them.
+
+        Raises:
+            NotFound: there is no such snapshot. Conflict: a name points at it, or it is the newest.
+        """
+        return self._snapshot(snapshot, "drop", reason)
+
+    def restore(self, snapshot: int, *, reason: str = "") -> dict[str, Any]:
+        """Bring back a snapshot that was dropped.
+
+        Raises:
+            NotFound: there is no such snapshot. Conflict: it was not dropped, or its bytes were taken away since.
+        """
+        return self._snapshot(snapshot, "restore", reason)
+
+    def _snapshot(self, snapshot: int, verb: str, reason: str) -> dict[str, Any]:
+        path = f"/snapshots/{quote(self.name, safe='')}@{snapshot}/{verb}"
+        found: dict[str, Any] = self._session.post(path, {"reason": reason})
+        return found
+
     def rollback(self, to: int, *, reason: str) -> dict[str, Any]:
         """Let ``current`` name an earlier snapshot again; nothing is deleted.
 

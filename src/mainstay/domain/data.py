@@ -124,6 +124,7 @@ class Snapshot:
     run_id: str | None
     parents: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    dropped_at: datetime | None = None
     is_known: bool = False
 
     @property

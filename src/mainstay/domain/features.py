@@ -37,7 +37,10 @@ class ViewVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineTable:
-    """What a version's rows were at ``watermark``: one row an entity, an immutable file."""
+    """What a version's rows were at ``watermark``: one row an entity, as an immutable file and key by key.
+
+    ``changed``: rows that were written because they were others before; None: it was made before rows were kept by key.
+    """
 
     view: str
     version: int
@@ -45,6 +48,7 @@ class OnlineTable:
     blob: str
     size: int
     rows: int
+    changed: int | None
     watermark: datetime
     run_id: str | None
     event: int

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 STATES = ("succeeded", "cached", "failed")
+FAMILY_DIGITS = 16  # so many digits are shared by the keys of calls that differ in their inputs alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,8 @@ class Step:
 class StepDone:
     """One execution of a step, as the engine tells of it.
 
-    ``cacheable``: others may take its outputs; ``renew``: in place of an earlier result, which has expired.
+    ``cacheable``: others may take its outputs; ``renew``: in place of an earlier result, which has expired; ``built_on``: the
+    run has gone on with these outputs, so they stay its own, whoever was first with the key.
     """
 
     name: str
@@ -87,6 +89,7 @@ class StepDone:
     error: str | None = None
     cacheable: bool = False
     renew: bool = False
+    built_on: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,16 @@ class Published:
     run_id: str
     outputs: tuple[Output, ...]
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is published: ``sound``, every byte is in place; ``unsure``, nobody has looked at the bytes. ``whole``: the families
+    of which there is no more than that."""
+
+    sound: dict[str, Published]
+    unsure: dict[str, Published]
+    whole: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +143,7 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class GraphNode:
     """One step or verb of a run. ``state``: waiting, running, succeeded, cached or failed; ``kind``: step, snapshot,
-    register or map. What is None is not known yet."""
+    register, map, or existing (a snapshot that is only read). What is None is not known yet."""
 
     name: str
     kind: str

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from mainstay.domain.data import Field
+from mainstay.domain.data import Field, Problem
 from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Invalid
 
 KIND = FORMAT = "reference"
+_EXAMINED = "examined"
 _LONGEST_URI = 2_000
 _TYPES: dict[str, Any] = {
     "form": int,
@@ -29,6 +30,28 @@ _TYPES: dict[str, Any] = {
     "rows": int,
     "is_pinned": bool,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What somebody who can read a reference's rows found in them.
+
+    ``reference``: the manifest's digest. ``contract``: the version that they were held against, 0 where there is none. ``rows``:
+    how many were looked at; fewer than there are mean a sample. ``profile`` and ``spec`` are blobs, as a snapshot's.
+    """
+
+    reference: str
+    contract: int
+    rows: int
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    rows_blob: str
+    profile: str
+    spec: str
+
+    def content(self) -> bytes:
+        """As it is handed in."""
+        return canonical_json({"form": 1, "kind": _EXAMINED, **asdict(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +103,27 @@ def read(data: bytes) -> Reference:
         raise Invalid("the schema in the manifest of a reference is a list of names and types, and rows count from 0.")
     plain = {name: found[name] for name in _TYPES if name not in ("form", "kind", "schema")}
     return Reference(**plain, schema=tuple(Field(**each) for each in fields))
+
+
+def read_examined(data: bytes) -> Examined:
+    """What `Examined.content` wrote.
+
+    Raises:
+        Invalid: it is none.
+    """
+    try:
+        found = json.loads(data)
+        if (found.pop("form"), found.pop("kind")) != (1, _EXAMINED):
+            raise ValueError("it is something else")
+        told = {name: tuple(map(Problem.from_json, found[name])) for name in ("problems", "warnings")}
+        examined = Examined(**found | told)
+        if not all(isinstance(getattr(examined, name), str) for name in ("reference", "rows_blob", "profile", "spec")):
+            raise ValueError("a digest is no text")
+        if not all(type(number) is int and number >= 0 for number in (examined.contract, examined.rows)):
+            raise ValueError("a number is none")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Invalid(f"what was found in the rows of a reference cannot be read: {error}.") from error
+    return examined
 
 
 def check_uri(uri: str) -> str:

@@ -2,8 +2,9 @@
 """Commits on their way: steps that are done go on record together, while the next ones are being carried out.
 
 In: records of steps, and keys that somebody will want to know about. Out: the control plane's answers, in that order. One
-request takes along whatever has gathered meanwhile: bytes, steps and questions. What follows a step waits for its answer,
-so that a step never builds on something that is not on record; what stands beside it does not wait.
+request takes along whatever has gathered: bytes, steps and questions; it goes when that is much, when the first of it has waited
+for a moment, or when somebody waits. There is one on its way at a time, and each is kept whole or not at all: so what is on
+record is always the first part of what was put here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +22,21 @@ from mainstay.engine.hits import Hits
 from mainstay.engine.nearby import Nearby
 
 _MOST_STEPS = 250
+_ENOUGH = 64  # of a request, what does not depend on the number of steps is by then the smaller part
+_LONGEST_S = 0.05  # that a record waits for company
 _MOMENT_S = 0.003  # about as long as an answer takes
 
 
 @dataclass(kw_only=True, eq=False)
 class Ticket:
-    """One record on its way. ``answer`` is there once it is ``done``; ``lookup``: keys asked about with it."""
+    """One record on its way. ``answer`` is there once it is ``done``; ``lookup``: keys asked about with it; ``since``: when it
+    was put."""
 
     body: Mapping[str, Any]
     lookup: Sequence[str] = ()
     answer: Mapping[str, Any] = field(default_factory=dict)
     done: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 class Commits:
@@ -50,7 +56,7 @@ class Commits:
         self._thread.start()
 
     def put(self, body: Mapping[str, Any], *, lookup: Sequence[str] = ()) -> Ticket:
-        """Take a record; it goes when somebody urges or waits, or when many have gathered.
+        """Take a record; it goes within a moment, or when many have gathered.
 
         Raises:
             MainstayError: an earlier one was refused.
@@ -59,14 +65,9 @@ class Commits:
         with self._changed:
             self._raise()
             self._queue.append(ticket)
-            if len(self._queue) >= _MOST_STEPS:
-                self._urge()
+            if len(self._queue) in (1, _ENOUGH):  # at any other count there is nothing new to think about
+                self._changed.notify_all()
         return ticket
-
-    def urge(self) -> None:
-        """Have what waits sent, while the caller does something else."""
-        with self._changed:
-            self._urge()
 
     def wait(self, ticket: Ticket) -> None:
         """Until ``ticket`` is answered. Raises MainstayError: it, or one before it, was refused.
@@ -123,11 +124,22 @@ class Commits:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: (self._is_urgent and not self._is_sending) or self._is_closed)
+                while not (self._is_closed or self._is_due()):
+                    self._changed.wait(self._patience())
                 if self._is_closed or self._error is not None:
                     return
                 batch = self._batch()
             self._send_and_tell(batch)
+
+    def _is_due(self) -> bool:
+        is_enough = self._is_urgent or len(self._queue) >= _ENOUGH or self._patience() == 0
+        return is_enough and not self._is_sending
+
+    def _patience(self) -> float | None:
+        """Seconds until the first record has waited long enough; None: there is none, or it is being seen to."""
+        if not self._queue or self._is_sending:
+            return None
+        return max(0.0, self._queue[0].since + _LONGEST_S - time.monotonic())
 
     def _send_and_tell(self, batch: Sequence[Ticket]) -> None:
         try:

@@ -24,7 +24,7 @@ from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Invalid
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from mainstay.measures.frames import Frame
 
 SHOWN_ROWS = 20
 _TYPES = (
@@ -70,23 +70,30 @@ def contract_of(annotation: Any) -> Intent | None:
     return contract(models[0]) if models else None
 
 
-def problems(table: pa.Table, asked: Intent, *, now: datetime | None = None) -> tuple[Problem, ...]:
+def problems(table: Frame, asked: Intent, *, now: datetime | None = None) -> tuple[Problem, ...]:
     """What in ``table`` breaks the contract; columns that it does not name are not its business. Warnings are left out."""
+    return found_in(table, asked, now=now)[0]
+
+
+def found_in(
+    table: Frame, asked: Intent, *, now: datetime | None = None
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """What in ``table`` breaks the contract, and what is only odd."""
     from mainstay.measures import contracts
 
     fitted, found = contracts.fit(_plain(table, asked), asked)
     missing = [_missing(rule) for rule in asked.columns if rule.name not in table.column_names]
     if missing or found:
-        return (*missing, *found)
+        return (*missing, *found), ()
     empty = tuple(contracts.no_rows(table))
     if empty:
-        return empty
-    return tuple(each for each, severity in contracts.broken(fitted, asked, now or utc_now()) if severity == "refuse")
+        return empty, ()
+    broken = list(contracts.broken(fitted, asked, now or utc_now()))
+    refused, warned = ([each for each, what in broken if what == wanted] for wanted in ("refuse", "warn"))
+    return tuple(refused), tuple(warned)
 
 
-def check(
-    table: pa.Table, asked: Intent, what: str = "the table", *, put: Callable[[bytes], str] | None = None
-) -> None:
+def check(table: Frame, asked: Intent, what: str = "the table", *, put: Callable[[bytes], str] | None = None) -> None:
     """Hold a table against a contract.
 
     Args:
@@ -101,21 +108,23 @@ def check(
         return
     facts: dict[str, Any] = {"problems": [problem.to_json() for problem in found]}
     if put is not None:
-        facts["rows_blob"] = put(canonical_json(_bad_rows(table, asked)))
+        facts["rows_blob"] = put(canonical_json(bad_rows(table, asked)))
     more = f" And {len(found) - 5} more." if len(found) > 5 else ""
     raise Invalid(f"{what} breaks its contract: {' '.join(each.sentence for each in found[:5])}{more}", **facts)
 
 
-def _bad_rows(table: pa.Table, asked: Intent) -> dict[str, Any]:
+def bad_rows(table: Frame, asked: Intent) -> dict[str, Any]:
     """The first rows at fault, or where no single row is, the first few: as the refusal of a batch keeps them."""
-    from mainstay.measures import contracts
+    from mainstay.measures import contracts, frames
 
     fitted, _ = contracts.fit(_plain(table, asked), asked)
     names = [rule for rule in asked.columns if rule.name in fitted.column_names]
-    places = {row for rule in names for row in contracts.bad_rows(rule, fitted[rule.name], SHOWN_ROWS)}
+    places = {row for rule in names for row in contracts.bad_rows(rule, fitted.column(rule.name), SHOWN_ROWS)}
     places = places or set(contracts.bad_keys(fitted, asked, SHOWN_ROWS)) or set(range(min(5, table.num_rows)))
+    shown = sorted(places)[:SHOWN_ROWS]
     rows = [
-        {"row": row + 1, "values": _text(table.slice(row, 1).to_pylist()[0])} for row in sorted(places)[:SHOWN_ROWS]
+        {"row": row + 1, "values": _text(values)}
+        for row, values in zip(shown, frames.rows_at(table, shown), strict=True)
     ]
     return {"columns": table.column_names, "rows": rows}
 
@@ -124,11 +133,11 @@ def _text(row: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: None if value is None else str(value)[:200] for name, value in row.items()}
 
 
-def _plain(table: pa.Table, asked: Intent) -> pa.Table:
+def _plain(table: Frame, asked: Intent) -> Frame:
     """The columns that the contract names, in the types that contracts know; one that has none of them stays as it is."""
     import pyarrow as pa
 
-    from mainstay.measures import columns
+    from mainstay.measures import columns, frames
 
     def plain(name: str) -> Any:
         try:
@@ -136,7 +145,11 @@ def _plain(table: pa.Table, asked: Intent) -> pa.Table:
         except Invalid:
             return table.column(name)
 
-    return pa.table({rule.name: plain(rule.name) for rule in asked.columns if rule.name in table.column_names})
+    names = [rule.name for rule in asked.columns if rule.name in table.column_names]
+    if not isinstance(table, pa.Table):
+        types = frames.types(table)
+        return frames.select(table, {name: types[name] for name in names})  # of a file every column is plain
+    return pa.table({name: plain(name) for name in names})
 
 
 def _missing(rule: Column) -> Problem:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mainstay.domain.errors import Conflict, Invalid
+from mainstay.domain.errors import Conflict, Invalid, MainstayError
 from mainstay.engine import history, recording, steps, work
 from mainstay.engine.calls import step_calls, surroundings
 from mainstay.engine.code import roots, sources
@@ -186,6 +186,8 @@ def _carried_out(order: _Order, platform: Platform, executor: Executor, tell: No
     except BaseException as error:
         recording.finish(platform, run_id, "failed", _last_words(error))
         tell(Notice(what="failed", label=name, text=_last_words(error)))
+        if isinstance(error, MainstayError):
+            error.facts.setdefault("run_id", run_id)
         raise
     recording.finish(platform, run_id, "succeeded")
     execution = Execution(
@@ -238,7 +240,7 @@ def _outlook(order: _Order, nearby: Nearby) -> Outlook:
         trace=order.pipeline.trace(nearby, order.bound),
         closures=order.closures,
         history=_with_own_extras(history.of(nearby, order.pipeline.name, besides=order.run_id), order.finished or {}),
-        hits=Hits(platform=nearby),
+        hits=Hits(platform=nearby.platform),  # a question speaks of no bytes: those on their way need not go first
         seed=order.pipeline.seed,
     )
     outlook.settle_existing()

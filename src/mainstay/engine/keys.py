@@ -2,7 +2,9 @@
 """Cache keys of step calls: parts kept one by one, and the digest over them.
 
 In: a step, its resolved arguments, its closure. Out: ``KeyParts``. Because the parts are stored with each step, the
-difference between two runs can be told in words (``difference``), before a run and after it.
+difference between two runs can be told in words (``difference``), before a run and after it. The keys of calls that differ
+in their inputs alone begin alike (``family``), so that one question to the index answers for all of them, before any of the
+inputs is known.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.domain.digests import digest_of
+from mainstay.domain.pipelines import FAMILY_DIGITS
 from mainstay.engine import environment
 from mainstay.engine.arguments import Resolved
 from mainstay.engine.code import cells, closure, data_files, modules
@@ -22,7 +25,7 @@ from mainstay.engine.code.closure import Closure
 from mainstay.engine.materialise import json
 from mainstay.engine.steps import Step
 
-FORMAT = 1  # raised when stored results may no longer be read as they were written
+FORMAT = 2  # raised when stored results may no longer be read as they were written
 _NAMED = 3  # differences named in a sentence before "and n more"
 
 
@@ -46,13 +49,22 @@ class KeyParts:
 
     @cached_property
     def key(self) -> str:
-        """The digest that names the result."""
+        """The digest that names the result; its first digits are those of its `family`."""
+        return self.family + digest_of([self._call, dict(self.inputs)])[FAMILY_DIGITS:]
+
+    @property
+    def family(self) -> str:
+        """What the keys of all calls begin with that differ from this one in their inputs alone."""
+        return self._call[:FAMILY_DIGITS]
+
+    @cached_property
+    def _call(self) -> str:
+        """The digest over everything but the inputs."""
         return digest_of(
             {
                 "format": FORMAT,
                 "step": self.step,
                 "closure": self.closure,
-                "inputs": dict(self.inputs),
                 "params": dict(self.params),
                 "environment": dict(self.environment),
                 "seed": self.seed,

@@ -31,6 +31,7 @@ from mainstay.engine.refs import ExistingNode, MapNode, Node, Ref, RegisterNode,
 from mainstay.engine.tracing import Trace
 
 _LONGEST_PATH = 1000
+_ANYTHING = Artifact(kind="", digest="", size=0)  # a result, where it does not matter which
 SNAPSHOT, VERSION = "snapshot", "version"  # kinds of outputs that name a thing of the control plane
 
 
@@ -79,6 +80,8 @@ class Outlook:
             resolved, parts = judged or self.judge(node)
         except Missing as missing:
             return Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}")
+        if parts.is_cacheable and self.hits.unsure(parts.key):
+            self.foresee()  # as it is with this one, so it may be with those that follow: one query for all
         hit = self.hits.of(parts.key) if parts.is_cacheable else None
         if hit is not None and (told := self.expired(node, hit)):
             return Forecast(node=node, why="expired", sentence=told, parts=parts, resolved=resolved)
@@ -99,20 +102,30 @@ class Outlook:
         return f"source expired: read {_length(age)} ago, holds for {_length(ttl)}" if ttl and age > ttl else None
 
     def foresee(self) -> list[Forecast]:
-        """All nodes, as far as can be told before anything runs; one query for all keys where the last run helps."""
-        asked: set[str] = set()
+        """All nodes, as far as can be told before anything runs; one query for all keys that the last run or their families
+        tell, however long the chain."""
         while True:
-            believed, wanted = Belief(self), set()
+            believed = Belief(self)
             for node in self.trace.in_order():
-                wanted |= believed.add(node)
-            if wanted <= asked:
+                believed.add(node)
+            if not believed.keys and not believed.families:
                 return believed.forecasts
-            self.hits.ask(wanted - asked)
-            asked |= wanted
+            if not self.hits.ask(believed.keys, believed.families) and not believed.has_trusted:
+                return believed.forecasts  # nothing is there, as was thought
 
     def resolve(self, node: Node) -> Resolved:
         """The node's arguments. Raises Missing: one is the result of a node that has none yet."""
         return arguments.resolve(self.arguments_of(node), self.result, self.platform)
+
+    def family_of(self, node: Node) -> str | None:
+        """What the key of a step's call begins with, whatever its inputs will be; None: no key says anything of it."""
+        if isinstance(node, MapNode):
+            node = node.call(0)
+        if not isinstance(node, StepNode):
+            return None
+        given = arguments.resolve(self.arguments_of(node), lambda ref: _ANYTHING, self.platform)
+        parts = self.parts_of(node, given)
+        return parts.family if parts.is_cacheable else None
 
     def settle_existing(self) -> None:
         """Snapshots that were there before need no work."""
@@ -267,6 +280,9 @@ class Belief:
 
     def __init__(self, outlook: Outlook) -> None:
         self.forecasts: list[Forecast] = []
+        self.keys: set[str] = set()  # that ought to be asked for
+        self.families: set[str] = set()  # of those that are not known
+        self.has_trusted = False  # what was recorded, where the index has not answered yet
         self._outlook = Outlook(
             platform=outlook.platform,
             trace=outlook.trace,
@@ -281,14 +297,14 @@ class Belief:
         )
         self._assumes: dict[float, tuple[str, ...]] = {}
 
-    def add(self, node: Node) -> set[str]:
-        """Judge the next node; the keys that ought to be asked for."""
+    def add(self, node: Node) -> None:
+        """Judge the next node."""
         outlook = self._outlook
         if isinstance(node, ExistingNode):
-            return set()
+            return
         if isinstance(node, MapNode):
             self._add_map(node)
-            return set()
+            return
         upstream = [each.node.number for each in refs_in(list(outlook.arguments_of(node).values()))]
         assumes = tuple(dict.fromkeys(name for number in upstream for name in self._assumes.get(number, ())))
         try:
@@ -297,7 +313,8 @@ class Belief:
             self.forecasts.append(
                 Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}", assumes=assumes)
             )
-            return set()
+            self._ask_for_family(node)
+            return
         parts = outlook.parts_of(node, resolved)
         known = outlook.hits.peek(parts.key) if parts.is_cacheable else None
         expired = outlook.expired(node, known) if known else None
@@ -312,7 +329,13 @@ class Belief:
         self.forecasts.append(
             Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved, hit=known, assumes=assumes)
         )
-        return {parts.key} if parts.is_cacheable else set()
+        if parts.is_cacheable and not outlook.hits.is_asked(parts.key):
+            self.keys.add(parts.key)
+
+    def _ask_for_family(self, node: Node) -> None:
+        family = self._outlook.family_of(node)
+        if family is not None and not self._outlook.hits.has_told_of(family):
+            self.families.add(family)
 
     def _add_map(self, node: MapNode) -> None:
         """A map whose items are known grows here, and its calls follow; of any other the width is unknown."""
@@ -320,6 +343,7 @@ class Belief:
         if width is None:
             told = f"unknown width: a call for each item of {node.items.label}"
             self.forecasts.append(Forecast(node=node, why="unknown", sentence=told))
+            self._ask_for_family(node)
         else:
             self._outlook.trace.grow(node, width)
 
@@ -330,9 +354,13 @@ class Belief:
             return known.outputs  # read again, it may well be the same
         if parts.is_cacheable and self._outlook.hits.is_asked(parts.key):
             return None
+        if parts.is_cacheable and (unsure := self._outlook.hits.unsure(parts.key)):
+            self.has_trusted = True
+            return unsure.outputs
         before = self._outlook.history.before(node.label, parts.step)
         if before is None or before.get("key") != parts.key or before.get("state") not in ("succeeded", "cached"):
             return None
+        self.has_trusted = self.has_trusted or parts.is_cacheable
         return outputs_from(list(before.get("outputs") or ())) or None
 
 

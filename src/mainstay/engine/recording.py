@@ -135,8 +135,8 @@ def finish(platform: Platform, run_id: str, state: str, error: str | None = None
         platform.post(f"/runs/{run_id}/finish", body)
 
 
-def body_of(outlook: Outlook, forecast: Forecast, record: Record) -> dict[str, Any]:
-    """One step, as the control plane takes it."""
+def body_of(outlook: Outlook, forecast: Forecast, record: Record, *, is_built_on: bool = False) -> dict[str, Any]:
+    """One step, as the control plane takes it; ``is_built_on``: what follows has begun with these outputs."""
     parts = forecast.parts
     assert parts is not None
     body: dict[str, Any] = {
@@ -151,6 +151,7 @@ def body_of(outlook: Outlook, forecast: Forecast, record: Record) -> dict[str, A
         "state": record.state,
         "cacheable": parts.is_cacheable and record.state == "succeeded",
         "renew": record.why == "expired",
+        "built_on": is_built_on and record.state == "succeeded",
     }
     return body | {
         name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None

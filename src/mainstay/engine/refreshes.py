@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mainstay.engine.features import view_versions
+from mainstay.engine.features import publishing
 from mainstay.engine.features.views import FeatureView
 from mainstay.engine.pipelines import Pipeline
 
@@ -35,4 +35,4 @@ class Refresh(Pipeline[..., Any]):
 
     def conclude(self, platform: Platform, run_id: str, outlook: Outlook) -> None:
         """Hand the online table over."""
-        view_versions.publish(platform, self.view, run_id, outlook)
+        publishing.publish(platform, self.view, run_id, outlook)

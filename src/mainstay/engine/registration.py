@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.engine import materialise
+from mainstay.engine.features.view_versions import Pins
 from mainstay.engine.materialise import Artifact, arrow
 from mainstay.engine.materialise import model as models
 from mainstay.engine.platform import Platform
@@ -42,7 +43,7 @@ class Registration:
     features: tuple[str, ...] | None = None
     nullable: tuple[str, ...] | None = None
     description: str | None = None
-    views_behind: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda inputs: []  # pins of those that make any
+    pins_behind: Callable[[Sequence[str]], Pins] = lambda inputs: Pins([], [], [])  # of what makes any of these
     declared: Mapping[str, Any] | None = None  # the model's section of mainstay.toml
 
 
@@ -67,7 +68,10 @@ def carry_out(platform: Platform, asked: Registration) -> Version:
         return Version(id=known["id"], digest=known["digest"], is_known=True)
     model = models.load(stored, platform)
     signature, evaluation = _judged(platform, asked, model)
-    signature = replace(signature, views=tuple(asked.views_behind([column.name for column in signature.inputs])))
+    pins = asked.pins_behind([column.name for column in signature.inputs])
+    signature = replace(
+        signature, views=tuple(pins.views), transforms=tuple(pins.transforms), sources=tuple(pins.sources)
+    )
     made = platform.post(
         f"/models/{_there(platform, asked)}/versions",
         {
@@ -217,7 +221,7 @@ def _same(platform: Platform, asked: Registration, files: Mapping[str, str]) -> 
         return None
     newest = platform.get(f"/models/{asked.model}/versions/{max(_number(each) for each in versions)}")
     inputs = [column["name"] for column in newest["signature"]["inputs"]]
-    if list(newest["signature"].get("views", [])) != asked.views_behind(inputs):
+    if tuple(newest["signature"].get(name, []) for name in Pins._fields) != asked.pins_behind(inputs):
         return None
     digests = {name: file["digest"] if isinstance(file, Mapping) else file for name, file in newest["files"].items()}
     pairs = {(each["id"], each["role"]) for each in newest.get("snapshots") or ()}

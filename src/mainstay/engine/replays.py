@@ -4,13 +4,15 @@
 In: a feature view as it is on this disk, and a deployment whose log holds what was served. Out: a recorded run, whose report
 says for each feature how many cells agree. What a gateway served came from an online table known up to some moment; the
 training path is given the same rows and the same moment, so what then differs is skew. How many cells would be others
-had the table been made later is told beside it: that is how far behind the table was, and no fault of the code.
+had the table been made later is told beside it: that is how far behind the table was, and no fault of the code. What
+transforms made of the request and of those features is made once more, too. The run keeps the report, with the cells.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +31,18 @@ if TYPE_CHECKING:
     from mainstay.engine.platform import Platform
     from mainstay.features.parity import Column
 
+#: The file of the run that holds the whole report.
+REPORT = "replay.json"
 _PAGE = 500
 _ASKED = "__asked"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """``different``: cells that the training path makes otherwise. ``behind``: cells that a newer table would have had."""
+    """``different``: cells that the training path makes otherwise. ``behind``: cells that a newer table would have had.
+
+    ``predictions``: of each row with a cell that differs, by its number: which prediction it was, when, and about whom.
+    """
 
     view: str
     deployment: str
@@ -44,6 +51,7 @@ class Report:
     different: int
     behind: int
     columns: tuple[Column, ...]
+    predictions: dict[int, dict[str, Any]]
     since: str
     until: str
 
@@ -79,6 +87,9 @@ class Replay(Pipeline[..., Any]):
         figures = {"cells": self.report.cells, "different": self.report.different, "behind": self.report.behind}
         metrics = [{"key": f"replay.{name}", "value": float(value)} for name, value in figures.items()]
         platform.post(f"/runs/{run_id}/log", {"metrics": metrics})
+        data = json.dumps(self.report.to_json(), default=str).encode()
+        told = {"path": REPORT, "digest": platform.put_blob(data), "size": len(data), "media_type": "application/json"}
+        platform.post(f"/runs/{run_id}/artifacts", told)
 
     def _compared(self, platform: Platform, version: Mapping[str, Any], table: pa.Table) -> Report:
         from mainstay.features import parity
@@ -91,7 +102,7 @@ class Replay(Pipeline[..., Any]):
                 if each["version"] == version["number"]]  # fmt: skip
         moments = [_known_up_to(made, from_wire(each["logged_at"])) for each in logged]
         rebuilt = _rebuilt(self.view, logged, table, moments)
-        columns = parity.compare(served, rebuilt, names)
+        columns = [*parity.compare(served, rebuilt, names), *_transformed(logged, rebuilt)]
         newest = _rebuilt(self.view, logged, table, [None] * len(logged))
         ideal = parity.compare(rebuilt.to_pylist(), newest, names)
         return Report(
@@ -102,6 +113,7 @@ class Replay(Pipeline[..., Any]):
             different=sum(column.different for column in columns),
             behind=sum(column.different for column in ideal),
             columns=tuple(columns),
+            predictions={cell.row: _told(logged[cell.row], version) for each in columns for cell in each.first},
             since=logged[-1]["at"],
             until=logged[0]["at"],
         )
@@ -117,15 +129,16 @@ def _logged(platform: Platform, deployment: str, version: Mapping[str, Any], mos
     found: list[dict[str, Any]] = []
     others: set[str] = set()
     pins: dict[str, str | None] = {}
+    transforms: dict[str, list[dict[str, Any]]] = {}
     before = None
     while len(found) < most:
         page = platform.get("/predictions", deployment=deployment, before=before, limit=_PAGE)
         for each in page["items"]:
             name = each["version"]
             if name not in pins:
-                pins[name] = _pinned(platform, name, version["view"])
+                pins[name], transforms[name] = _pinned(platform, name, version["view"])
             if pins[name] == version["digest"] and all(each["row"].get(key) is not None for key in entity):
-                found.append(each)
+                found.append(each | {"transforms": transforms[name]})
             elif pins[name] is not None and pins[name] != version["digest"]:
                 others.add(name)
         before = page["next"]
@@ -143,10 +156,44 @@ def _logged(platform: Platform, deployment: str, version: Mapping[str, Any], mos
     return found[:most]
 
 
-def _pinned(platform: Platform, version: str, view: str) -> str | None:
+def _pinned(platform: Platform, version: str, view: str) -> tuple[str | None, list[dict[str, Any]]]:
+    """The digest of the view that a model's version pins, if it does, and the transforms that it holds."""
     model, _, number = version.rpartition("/")
     signature = platform.get(f"/models/{model}/versions/{number}")["signature"]
-    return next((pin["digest"] for pin in signature.get("views", []) if pin["view"] == view), None)
+    digest = next((pin["digest"] for pin in signature.get("views", []) if pin["view"] == view), None)
+    return digest, signature.get("transforms", [])
+
+
+def _transformed(logged: Sequence[Mapping[str, Any]], rebuilt: pa.Table) -> list[Column]:
+    """What transforms made, beside what they make of the rebuilt features and of the rest of the logged request."""
+    import pyarrow as pa
+
+    from mainstay.features import parity, transforms
+
+    found: list[Column] = []
+    for version in dict.fromkeys(each["version"] for each in logged):
+        places = [place for place, each in enumerate(logged) if each["version"] == version]
+        held = [transforms.from_json(each) for each in logged[places[0]]["transforms"]]
+        if not held:
+            continue
+        rows = [logged[place]["row"] for place in places]
+        table = rebuilt.take(pa.array(places, pa.int64()))
+        made = {each.name for each in held}
+        lacking = {name: kind for each in held for name, kind in each.columns if name not in made}
+        for name in [each for each in lacking if each not in table.column_names]:
+            table = table.append_column(name, transforms.column([row[name] for row in rows], lacking[name]))
+        table = transforms.added(
+            table.drop_columns([each for each in made if each in table.column_names]), held, time=_ASKED
+        )
+        for each in parity.compare(rows, table, [each.name for each in held]):
+            cells = [replace(cell, row=places[cell.row]) for cell in each.first]
+            found.append(replace(each, first=tuple(cells)))
+    return parity.merged(found)
+
+
+def _told(each: Mapping[str, Any], version: Mapping[str, Any]) -> dict[str, Any]:
+    whose = {column["name"]: each["row"][column["name"]] for column in version["entity"]}
+    return {"id": each.get("id"), "at": each["at"], "entity": whose}
 
 
 def _known_up_to(tables: Sequence[Mapping[str, Any]], logged_at: datetime) -> str | None:

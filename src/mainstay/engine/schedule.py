@@ -46,6 +46,10 @@ class Schedule:
                 del self._waits_for[waiting]
                 self._put(self._node_by_number.pop(waiting))
 
+    def is_settled(self, number: float) -> bool:
+        """Whether the results of a node are there."""
+        return number in self._settled
+
     def freed_by(self, number: float) -> Iterator[Node]:
         """Nodes that wait for nothing but ``number``."""
         for waiting in self._dependents.get(number, ()):

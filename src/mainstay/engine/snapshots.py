@@ -6,20 +6,30 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mainstay.domain import references as manifests
 from mainstay.domain.contract_toml import Intent
 from mainstay.domain.contracts import read_column
+from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import Invalid, NotFound, Unavailable
 from mainstay.domain.references import KIND as REFERENCE
-from mainstay.domain.references import check_uri
-from mainstay.engine import contracts, materialise
+from mainstay.domain.references import Examined, check_uri
+from mainstay.engine import contracts, materialise, references
 from mainstay.engine.materialise import Artifact, arrow
 from mainstay.engine.platform import Platform
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mainstay.measures.frames import Frame
+
+#: Of a table elsewhere that has more rows, a sample is looked at.
+MOST_ROWS = 20_000_000
 _TAKEN = (
     "a table (Arrow, pandas, Polars, DuckDB), a Parquet or CSV file or its address, a folder or any other file, "
     "or a reference (delta, iceberg, source)"
@@ -90,7 +100,7 @@ def take(
         platform.post("/datasets", {"name": dataset, "owner": platform.get("/me")["actor"], "description": ""})
     try:
         if batch.format == REFERENCE:
-            hold(platform, dataset, batch.blob)
+            body["examined"] = examine(platform, dataset, batch.blob)
         return from_json(platform.post(path, body), batch.kind)
     except Invalid as refusal:
         _keep_bad_rows(platform, run_id, dataset, refusal)
@@ -106,25 +116,66 @@ def from_json(snapshot: Mapping[str, Any], kind: str = "arrow") -> Taken:
     )
 
 
-def hold(platform: Platform, dataset: str, manifest: str) -> None:
-    """Hold a table that stays where it is against the dataset's contract, if it has one: its rows are not where the others
-    are checked.
+def examine(platform: Platform, dataset: str, manifest: str) -> str:
+    """Read a table that stays where it is, and keep what the control plane cannot see: what in it breaks the dataset's contract,
+    if there is one, and its profile. The digest of that.
+
+    The rows come in batches and go through a file, so that memory holds a few columns; of more than `MOST_ROWS` a sample.
 
     Raises:
-        Invalid: it breaks the contract; the facts list the problems. Conflict: it is no longer there.
+        Conflict: it is no longer there as it was.
     """
+    from mainstay.measures import frames
+
+    asked, version = _contract(platform, dataset)
+    reference = manifests.read(platform.get_blob(manifest))
+    data = references.open_(reference)
+    with tempfile.TemporaryDirectory(prefix="mainstay-reference-") as folder:
+        batches = _batches(data, max(1, -(-reference.rows // MOST_ROWS)))
+        frame = frames.spooled(batches, data.schema, Path(folder) / "rows.parquet")
+        found, odd = contracts.found_in(frame, asked) if asked else ((), ())
+        bad = platform.put_blob(canonical_json(contracts.bad_rows(frame, asked))) if asked and found else ""
+        profile, spec = ("", "") if found else _profile(platform, frame)
+    examined = Examined(
+        reference=manifest,
+        contract=version,
+        rows=frame.num_rows,
+        problems=found,
+        warnings=odd,
+        rows_blob=bad,
+        profile=profile,
+        spec=spec,
+    )
+    return platform.put_blob(examined.content())
+
+
+def _batches(data: Any, every: int) -> Iterator[pa.RecordBatch]:
+    """The rows in batches, or those of one file in ``every`` where there are many, else one batch in ``every``."""
+    files = list(data.get_fragments()) if every > 1 and hasattr(data, "get_fragments") else []
+    if len(files) >= 2 * every:
+        return chain.from_iterable(file.to_batches(schema=data.schema) for file in files[::every])
+    batches = data.to_batches() if hasattr(data, "to_batches") else data
+    return (batch for n, batch in enumerate(batches) if n % every == 0)
+
+
+def _contract(platform: Platform, dataset: str) -> tuple[Intent | None, int]:
     try:
         found = platform.get(f"/datasets/{dataset}/contract")
     except NotFound:
-        return
+        return None, 0
     columns = tuple(read_column(column) for column in found["columns"])
     keys = tuple(map(tuple, found["keys"]))
-    asked = Intent(
-        columns=columns, rows_low=found["rows_low"], rows_high=found["rows_high"], on_rows=found["on_rows"], keys=keys
-    )
-    artifact = Artifact(kind=REFERENCE, digest=manifest, size=0)
-    table = materialise.read(artifact, platform)
-    contracts.check(table, asked, f"the table for dataset {dataset!r}", put=platform.put_blob)
+    rows = {name: found[name] for name in ("rows_low", "rows_high", "on_rows")}
+    return Intent(columns=columns, keys=keys, **rows), int(found["version"])
+
+
+def _profile(platform: Platform, frame: Frame) -> tuple[str, str]:
+    """Digests of the profile and of the cells that it is counted in."""
+    from mainstay.measures import profiles
+
+    spec = profiles.infer_spec(frame)
+    counted = profiles.profile(frame, spec)
+    return platform.put_blob(canonical_json(counted.to_json())), platform.put_blob(canonical_json(spec.to_json()))
 
 
 def _keep_bad_rows(platform: Platform, run_id: str, dataset: str, refusal: Invalid) -> None:

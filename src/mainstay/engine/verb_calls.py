@@ -66,7 +66,7 @@ def _register(outlook: Outlook, forecast: Forecast, run_id: str) -> tuple[dict[s
         features=node.features,
         nullable=node.nullable,
         description=node.description,
-        views_behind=lambda inputs: view_versions.behind(outlook.platform, outlook, node.value, inputs),
+        pins_behind=lambda inputs: view_versions.behind(outlook.platform, outlook, node.value, inputs),
         declared=roots.section(outlook.closures.root, "model", node.model),
     )
     version = registration.carry_out(outlook.platform, asked)

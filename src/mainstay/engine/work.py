@@ -2,8 +2,10 @@
 """One run on its way: nodes are given out when their inputs are there, results are taken in and put on record.
 
 In: a traced pipeline, an executor, the way onto the record. Out: every node done once. A hit never gets to the executor; what
-an earlier process of the same run has on record is taken as it is. What follows a step begins when the step is on record. The
-graph may grow: a map gets its calls when its items are known, and a pipeline that asks for a value is traced again with it.
+an earlier process of the same run has on record is taken as it is. What follows a short step begins at once, while the step's
+record travels behind, in order; what follows a long one, or one that is not cached, begins when that is on record; whatever
+reaches the outside world begins when all before it is. The graph may grow: a map gets its calls when its items are known, and a
+pipeline that asks for a value is traced again with it.
 """
 
 from __future__ import annotations
@@ -33,10 +35,15 @@ from mainstay.engine.schedule import Schedule
 
 Finished = Mapping[tuple[str, str], Mapping[str, Any]]
 
+# A step that took longer is worth waiting for its record: it is not lost by a crash, and if another run was first with it, what
+# follows is built on the other's result.
+_SHORT_S = 0.1
+_MOST_BEHIND = 500  # records
+
 
 @dataclass(kw_only=True, eq=False)
 class Entry:
-    """A record on its way. ``is_settled``: what follows did not wait for it."""
+    """A record on its way. ``is_settled``: what follows does not wait for it."""
 
     ticket: Ticket
     forecast: Forecast
@@ -67,6 +74,7 @@ class Work:
     schedule: Schedule = field(default_factory=Schedule)
     running: dict[str, Forecast] = field(default_factory=dict)
     entries: deque[Entry] = field(default_factory=deque)
+    waited_for: deque[Entry] = field(default_factory=deque)  # those of them that are not settled
     judged: dict[float, tuple[Any, Any]] = field(default_factory=dict)
     values: dict[tuple[str, tuple[str, ...]], Any] = field(default_factory=dict)
     in_flight: dict[str, float] = field(default_factory=dict)  # keys of steps that are not on record yet, by node
@@ -80,11 +88,16 @@ def go(work: Work) -> None:
     """
     _schedule(work, work.outlook.trace.nodes)
     while True:
-        while work.schedule or work.running or any(not each.is_settled for each in work.entries):
+        while work.schedule or work.running or work.waited_for:
             _turn(work)
+        _catch_up(work)
         if work.outlook.trace.wanted is None:
-            break
+            return
         _trace_on(work)
+
+
+def _catch_up(work: Work) -> None:
+    """Until everything that is done is on record."""
     work.commits.flush()
     _take_answers(work)
 
@@ -95,19 +108,19 @@ def _turn(work: Work) -> None:
         raise work.pulse.lost
     _take_answers(work)
     _give_out(work)
-    unsettled = next((each for each in work.entries if not each.is_settled), None)
+    awaited = work.waited_for[0].ticket if work.waited_for else None
     if not work.running:
-        if unsettled is not None:
-            work.commits.wait(unsettled.ticket)
+        if awaited is not None:
+            work.commits.wait(awaited)
         return
     came = False
-    for call, outcome in work.executor.outcomes(wait=unsettled is None):
+    for call, outcome in work.executor.outcomes(wait=awaited is None):
         _take_outcome(work, work.running.pop(call.label), call, outcome)
         came = True
     work.pulse.under_way(list(work.running))
-    if not came and unsettled is not None:
+    if not came and awaited is not None:
         # The record answers within moments; what the executor is doing may take hours. So both are looked at in turn.
-        work.commits.wait_a_moment(unsettled.ticket)
+        work.commits.wait_a_moment(awaited)
 
 
 # ── giving out ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,11 +147,24 @@ def _give_out(work: Work) -> None:
         elif forecast.hit is not None:
             _take_hit(work, forecast, forecast.hit)
         elif (twin := work.in_flight.get(forecast.parts.key if forecast.parts else "")) is not None:
-            work.schedule.add(node, {twin})  # the same call: its result will be a hit
+            _wait_for_twin(work, node, twin)
         elif isinstance(node, StepNode):
             _submit(work, forecast, node)
         else:
             _carry_out_verb(work, forecast)
+
+
+def _wait_for_twin(work: Work, node: Node, twin: float) -> None:
+    """The same call was made before: its result will be a hit, as soon as it is on record."""
+    if work.schedule.is_settled(twin):
+        _catch_up(work)
+    work.schedule.add(node, {twin})
+
+
+def _stand_firm(work: Work) -> None:
+    """Before anything that reaches the outside world: all that it may build upon is on record."""
+    if len(work.entries) > len(work.waited_for):
+        _catch_up(work)
 
 
 def _has_room(work: Work, node: Node) -> bool:
@@ -187,11 +213,12 @@ def _submit(work: Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None and forecast.parts is not None
     if forecast.parts.is_cacheable:
         work.in_flight[forecast.parts.key] = node.number
+    else:
+        _stand_firm(work)
     closures = work.outlook.closures
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     work.running[node.label] = forecast
     work.pulse.under_way(list(work.running))
-    work.commits.urge()
     work.executor.submit(
         StepCall(
             label=node.label,
@@ -205,6 +232,7 @@ def _submit(work: Work, forecast: Forecast, node: StepNode) -> None:
 
 
 def _carry_out_verb(work: Work, forecast: Forecast) -> None:
+    _stand_firm(work)
     node, began = forecast.node, time.monotonic()
     work.notify(Notice(what="start", label=node.label, text=forecast.sentence))
     try:
@@ -248,42 +276,81 @@ def _take_outcome(work: Work, forecast: Forecast, call: StepCall, outcome: Outco
         _fail(work, forecast, outcome.error, outcome.seconds, outcome.log)
         message = f"step {call.label} failed: {outcome.error}"
         raise StepFailed(message, run_id=work.run_id, step=call.label) from outcome.cause
+    assert forecast.parts is not None
+    work.in_flight.pop(forecast.parts.key, None)
     forecast = _with_extras(work, forecast, call, outcome)
+    _take_result(work, forecast, outcome)
+
+
+def _take_result(work: Work, forecast: Forecast, outcome: Outcome) -> None:
+    node = forecast.node
+    assert forecast.parts is not None
+    is_short = forecast.parts.is_cacheable and outcome.seconds < _SHORT_S
+    if forecast.parts.is_cacheable:
+        work.in_flight[forecast.parts.key] = node.number
     record = Record(state="succeeded", why=forecast.why, outputs=outcome.outputs, seconds=outcome.seconds)
     is_same, sentence = _again(work, forecast, outcome)
     entry = Entry(
-        ticket=Ticket(body={}), forecast=forecast, record=record, sentence=sentence, is_same=is_same, log=outcome.log
+        ticket=Ticket(body={}),
+        forecast=forecast,
+        record=record,
+        sentence=sentence,
+        is_same=is_same,
+        log=outcome.log,
+        is_settled=is_short,
     )
-    work.outlook.settle(forecast.node, outcome.outputs)  # so that the keys of what follows can be asked about at once
-    _put(work, entry, lookup=_ask_ahead(work, work.schedule.freed_by(forecast.node.number)))
+    work.outlook.hits.age(outcome.seconds)
+    work.outlook.settle(node, outcome.outputs)  # so that the keys of what follows can be asked about at once
+    if is_short:
+        _put(work, entry)
+        work.schedule.settle(node.number)
+    else:
+        _put(work, entry, lookup=_ask_ahead(work, work.schedule.freed_by(node.number)))
 
 
 def _put(work: Work, entry: Entry, lookup: Iterable[str] = ()) -> None:
-    body = recording.body_of(work.outlook, entry.forecast, entry.record)
+    body = recording.body_of(work.outlook, entry.forecast, entry.record, is_built_on=entry.is_settled)
     entry.ticket = work.commits.put(body, lookup=list(lookup))
     work.entries.append(entry)
+    if not entry.is_settled:
+        work.waited_for.append(entry)
+    if len(work.entries) > _MOST_BEHIND:
+        work.commits.wait(work.entries[0].ticket)
+        _take_answers(work)
 
 
 def _take_answers(work: Work) -> None:
     """Records that are answered, in their order: the outputs that count are those of whoever published a key first."""
     while work.entries and work.entries[0].ticket.done:
         entry = work.entries.popleft()
-        answer, forecast, node = entry.ticket.answer, entry.forecast, entry.forecast.node
+        answer, forecast = entry.ticket.answer, entry.forecast
         told = answer.get("outputs")
         outputs = step_calls.outputs_from(list(told)) if told else entry.record.outputs
         if entry.log is not None:
             recording.send_log(work.outlook.platform, str(answer["run_id"]), entry.log)
         _tell(work, forecast, entry.record, entry.sentence, str(answer["run_id"]), outputs, entry.is_same)
-        if entry.is_settled:
-            continue
-        if outputs != entry.record.outputs:
-            work.judged.clear()
-        if forecast.parts is not None and forecast.parts.is_cacheable and isinstance(node, StepNode):
-            work.outlook.hits.put(forecast.parts.key, Hit(run_id=str(answer["run_id"]), outputs=dict(outputs)))
-        if isinstance(node, StepNode):
-            work.outlook.settle(node, outputs)
-            work.in_flight = {key: number for key, number in work.in_flight.items() if number != node.number}
-        work.schedule.settle(node.number)
+        if entry.record.state == "succeeded" and isinstance(forecast.node, StepNode):
+            _note_result(work, forecast, str(answer["run_id"]), outputs)
+        if not entry.is_settled:
+            work.waited_for.popleft()
+            _settle(work, entry, outputs)
+
+
+def _note_result(work: Work, forecast: Forecast, run_id: str, outputs: Mapping[str, Artifact]) -> None:
+    """A result that is on record is a hit for the next call that is the same."""
+    assert forecast.parts is not None
+    work.in_flight.pop(forecast.parts.key, None)
+    if forecast.parts.is_cacheable:
+        work.outlook.hits.put(forecast.parts.key, Hit(run_id=run_id, outputs=dict(outputs)))
+
+
+def _settle(work: Work, entry: Entry, outputs: Mapping[str, Artifact]) -> None:
+    """What follows may begin, with the outputs that count."""
+    if outputs != entry.record.outputs:
+        work.judged.clear()
+    if isinstance(entry.forecast.node, StepNode):
+        work.outlook.settle(entry.forecast.node, outputs)
+    work.schedule.settle(entry.forecast.node.number)
 
 
 def _fail(work: Work, forecast: Forecast, error: str, seconds: float, log: StepLog | None = None) -> None:
@@ -291,8 +358,7 @@ def _fail(work: Work, forecast: Forecast, error: str, seconds: float, log: StepL
     record = Record(state="failed", why=forecast.why, outputs={}, seconds=seconds, error=error)
     entry = Entry(ticket=Ticket(body={}), forecast=forecast, record=record, sentence=error, log=log, is_settled=True)
     _put(work, entry)
-    work.commits.flush()
-    _take_answers(work)
+    _catch_up(work)
 
 
 def _again(work: Work, forecast: Forecast, outcome: Outcome) -> tuple[bool, str]:

@@ -108,7 +108,8 @@ def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], b
     try:
         return {"ok": True, "result": _result(worker, job, is_wanted)}
     except MainstayError as error:
-        return {"ok": False, "error": error.message} if is_wanted() else None
+        ran = {"run_id": error.facts["run_id"]} if "run_id" in error.facts else None
+        return {"ok": False, "error": error.message, "result": ran} if is_wanted() else None
     # The loop must outlive its guests: a job that raises anything at all ends failed, with one sentence.
     except Exception as error:
         log.exception("job %s", job["id"])

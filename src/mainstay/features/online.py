@@ -1,32 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Online tables: of each entity the row that counts now, to be looked up one at a time.
 
-In: a view's table and a *watermark*, the moment up to which it is known. Out: `latest`, a table with one row an entity, kept
-as one immutable file; and `Online`, that file in memory, which answers by the same rule as a training table is made: a
-row counts from its delay on, and no longer than its time to live.
+In: a view's table and a *watermark*, the moment up to which it is known. Out: `latest`, a table with one row an entity. Two
+hold it for who answers from it: `Online` has all of its rows in memory, `Cached` those that were lately asked for, of a
+table that is larger. Both answer by the same rule as a training table is made: a row counts from its delay on, and no
+longer than its time to live.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mainstay.domain.errors import Corrupt, Invalid
-from mainstay.features import asof, definitions
+from mainstay.domain.errors import Corrupt
+from mainstay.features import asof, definitions, rows
 from mainstay.features.definitions import Definition
 
 #: Why a row of features is all null, for the log.
 UNKNOWN, STALE, EARLY = "unknown", "stale", "early"
 
+#: What is remembered of one entity: when its row happened and the features; None: it has no row.
+Known = tuple[int, tuple[Any, ...]] | None
+
 _ASKED = "__asked"
 _UTC = pa.timestamp("us", "UTC")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def latest(definition: Definition, table: pa.Table, *, watermark: datetime) -> pa.Table:
@@ -50,6 +53,19 @@ def latest(definition: Definition, table: pa.Table, *, watermark: datetime) -> p
     return table.take(pa.array(np.sort(chosen[chosen >= 0])))
 
 
+class Lifetime(NamedTuple):
+    """From when on after its time a row counts, and until when, in microseconds; a ``ttl_us`` of None never ends."""
+
+    delay_us: int
+    ttl_us: int | None
+
+    def lapse(self, known_us: int, at_us: int) -> str | None:
+        """Why a row of ``known_us`` does not count at a moment; None: it does."""
+        if known_us + self.delay_us > at_us:
+            return EARLY
+        return STALE if self.ttl_us is not None and at_us - known_us > self.ttl_us else None
+
+
 class Online:
     """A view's online table in memory: entity → row."""
 
@@ -63,7 +79,7 @@ class Online:
         self.columns = tuple(columns)
         try:
             table = pq.read_table(pa.BufferReader(data), columns=[*definition.entity, definition.time, *columns])
-            keys = [map(_key, table[name].to_pylist()) for name in definition.entity]
+            keys = [map(rows.plain, table[name].to_pylist()) for name in definition.entity]
             self._when = _reader(_instants(table[definition.time]).cast(pa.int64()))
             self._values = tuple(_reader(table[name]) for name in columns)
         except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
@@ -73,7 +89,7 @@ class Online:
         whole = keys[0] if self._is_bare else zip(*keys, strict=True)
         self._places: dict[Any, int] = {key: place for place, key in enumerate(whole)}
         self._nothing = (None,) * len(self.columns)
-        self._ttl_us, self._delay_us = definition.ttl_us, definition.delay_us
+        self._lifetime = Lifetime(definition.delay_us, definition.ttl_us)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -83,36 +99,62 @@ class Online:
         place = self._places.get(key[0] if self._is_bare else key)
         if place is None:
             return self._nothing, UNKNOWN
-        known_us = self._when(place)
-        if known_us + self._delay_us > at_us:
-            return self._nothing, EARLY
-        if self._ttl_us is not None and at_us - known_us > self._ttl_us:
-            return self._nothing, STALE
-        return tuple([value(place) for value in self._values]), None
+        why = self._lifetime.lapse(self._when(place), at_us)
+        return (self._nothing, why) if why else (tuple([value(place) for value in self._values]), None)
+
+
+class Cached:
+    """The rows of a larger table that were asked for lately: entity → row. ``columns`` as for `Online`."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        columns: Sequence[str],
+        reader: rows.Reader,
+        made: Sequence[str],
+        *,
+        most: int,
+        former: Mapping[tuple[Any, ...], Known] | None = None,
+    ) -> None:
+        """``made``: every feature of the view, in the order of the cells. ``former``: rows that have not changed since."""
+        self.definition = definition
+        self.columns = tuple(columns)
+        self.known: dict[tuple[Any, ...], Known] = dict(former or {})
+        self._reader, self._most = reader, most
+        self._chosen = [list(made).index(name) for name in columns]
+        self._nothing = (None,) * len(self.columns)
+        self._lifetime = Lifetime(definition.delay_us, definition.ttl_us)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def lacking(self, keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The keys of which nothing is known here."""
+        return [key for key in dict.fromkeys(keys) if key not in self.known]
+
+    def remember(self, key: tuple[Any, ...], at_us: int | None, cells: str | None) -> None:
+        """Keep what the table has for an entity, also that it has nothing; the one asked for longest ago goes."""
+        self.known.pop(key, None)
+        if len(self.known) >= self._most:
+            del self.known[next(iter(self.known))]
+        if at_us is None or cells is None:
+            self.known[key] = None
+            return
+        row = self._reader.cells(cells)
+        self.known[key] = at_us, tuple([row[place] for place in self._chosen])
+
+    def row(self, key: tuple[Any, ...], at_us: int) -> tuple[tuple[Any, ...], str | None]:
+        """As `Online.row`, of a key that is not lacking."""
+        found = self.known[key] = self.known.pop(key)
+        if found is None:
+            return self._nothing, UNKNOWN
+        why = self._lifetime.lapse(found[0], at_us)
+        return (self._nothing, why) if why else (found[1], None)
 
 
 def key_of(entity: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
     """The key by which an entity is looked up."""
-    return tuple(_key(entity[name]) for name in names)
-
-
-def rows_of(data: bytes, definition: Definition, entity: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an online table whose entity has these values, each whole.
-
-    Raises:
-        Invalid: a value is none of its column's type.
-    """
-    table = pq.read_table(pa.BufferReader(data))
-    for name in definition.entity:
-        column = table[name]
-        try:
-            table = table.filter(pc.equal(column, pa.scalar(entity[name]).cast(column.type)))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise Invalid(
-                f"entity {name!r} is {str(entity[name])[:80]!r}; a value of type {column.type} is expected."
-            ) from error
-    found: list[dict[str, Any]] = table.to_pylist()
-    return found
+    return tuple(rows.plain(entity[name]) for name in names)
 
 
 def _reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
@@ -126,19 +168,13 @@ def _reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
         cells = (_instants(column) if pa.types.is_temporal(kind) else column).combine_chunks()
         return lambda place: cells[place].as_py()
     values = pc.fill_null(column, 0).to_numpy()
-    if not column.null_count:
+    # NaN is no value either: it could not be sent over the wire.
+    valid = ~pc.is_null(column, nan_is_null=True).to_numpy()
+    if valid.all():
         return values.item
-    valid = pc.is_valid(column).to_numpy()
     return lambda place: values.item(place) if valid[place] else None
 
 
 def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as instants in UTC; one without a zone is one of UTC."""
     return column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(_UTC)
-
-
-def _key(value: Any) -> Any:
-    """An instant is one entity however it is written."""
-    if isinstance(value, datetime):
-        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
-    return value

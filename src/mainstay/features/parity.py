@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RELATIVE = 1e-9
-SHOWN = 5
+#: Of each feature so many cells that differ are kept, to be looked at.
+KEPT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One feature: cells compared, how many differ, and the first of those."""
+    """One feature: cells compared, how many differ, and the first of those, in the order of the rows."""
 
     name: str
     cells: int
@@ -47,8 +48,23 @@ def compare(served: Sequence[Mapping[str, Any]], rebuilt: pa.Table, names: Seque
         cells = [
             Cell(row=n, served=one, rebuilt=other) for n, (one, other) in enumerate(pairs) if not agrees(one, other)
         ]
-        found.append(Column(name=name, cells=len(served), different=len(cells), first=tuple(cells[:SHOWN])))
+        found.append(Column(name=name, cells=len(served), different=len(cells), first=tuple(cells[:KEPT])))
     return found
+
+
+def merged(columns: Sequence[Column]) -> list[Column]:
+    """Those of one name taken together, where rows were compared in groups."""
+    found: dict[str, Column] = {}
+    for each in columns:
+        one = found.get(each.name, Column(name=each.name, cells=0, different=0, first=()))
+        first = sorted((*one.first, *each.first), key=lambda cell: cell.row)[:KEPT]
+        found[each.name] = Column(
+            name=each.name,
+            cells=one.cells + each.cells,
+            different=one.different + each.different,
+            first=tuple(first),
+        )
+    return list(found.values())
 
 
 def agrees(one: Any, other: Any) -> bool:

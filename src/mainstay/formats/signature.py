@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -98,28 +98,38 @@ class Signature:
     """The inputs in the model's order, and the answer.
 
     ``views``: the versions of feature views that inputs were made by; such inputs are looked up, not asked for.
+    ``transforms``: what is computed at the moment of asking, of the request and of what was looked up, in this order.
+    ``sources``: features that other stores are asked for.
     """
 
     inputs: tuple[Column, ...]
     output: Output
     views: tuple[Mapping[str, Any], ...] = ()
+    transforms: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and mappings; `from_json` undoes it."""
         found = {"inputs": [column.to_json() for column in self.inputs], "output": self.output.to_json()}
-        return found | ({"views": [dict(view) for view in self.views]} if self.views else {})
+        pins = {"views": self.views, "transforms": self.transforms, "sources": self.sources}
+        return found | {name: [dict(each) for each in several] for name, several in pins.items() if several}
 
     @classmethod
     def from_json(cls, data: Any) -> Signature:
         """Raises Invalid: ``data`` is no signature; the message names the place."""
-        parts = set(data) - {"views"} if isinstance(data, Mapping) else None
+        parts = set(data) - {"views", "transforms", "sources"} if isinstance(data, Mapping) else None
         if parts != {"inputs", "output"} or not isinstance(data["inputs"], list):
             raise Invalid("a signature is an object with a list 'inputs' and an object 'output'.")
         inputs = tuple(_column(item, f"inputs[{place}]") for place, item in enumerate(data["inputs"]))
         names = [column.name for column in inputs]
         if len(set(names)) != len(names):
             raise Invalid(f"a signature names column {next(n for n in names if names.count(n) > 1)!r} twice.")
-        return cls(inputs=inputs, output=_output(data["output"]), views=_views(data.get("views", []), names))
+        transforms = _transforms(data.get("transforms", []))
+        made_of = {each["name"] for one in transforms for each in one["inputs"]}
+        views = _views(data.get("views", []), {*names, *made_of})
+        sources = _sources(data.get("sources", []))
+        output = _output(data["output"])
+        return cls(inputs=inputs, output=output, views=views, transforms=transforms, sources=sources)
 
     def arrays(self, table: pa.Table) -> dict[str, Array]:
         """The inputs as `formats.Model.predict` takes them: numbers as float64 with NaN, texts as objects with None.
@@ -291,14 +301,38 @@ def _is_end(value: Any, kind: str) -> bool:
     return kind in ("float", "int") and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _views(items: Any, inputs: list[str]) -> tuple[Mapping[str, Any], ...]:
-    parts = {"view": str, "version": int, "digest": str, "entity": list, "columns": list, "definition": dict}
+def _transforms(items: Any) -> tuple[Mapping[str, Any], ...]:
+    """Their shape only: whoever carries them out reads what they say."""
+    parts = {"name": str, "type": str, "inputs": list, "moment": str | None, "expression": list}
+    columns = {"name": str, "type": str}
     if not isinstance(items, list) or not all(
+        _has(item, parts) and all(_has(each, columns) for each in item["inputs"]) for item in items
+    ):
+        raise Invalid(f"'transforms' of a signature is a list of objects with {', '.join(parts)}.")
+    return tuple(items)
+
+
+def _sources(items: Any) -> tuple[Mapping[str, Any], ...]:
+    parts = {"source": str, "features": list, "entity": list, "columns": list}
+    columns = {"name": str, "type": str}
+    if not isinstance(items, list) or not all(
+        _has(item, parts) and all(_has(each, columns) for each in (*item["entity"], *item["columns"])) for item in items
+    ):
+        raise Invalid(f"'sources' of a signature is a list of objects with {', '.join(parts)}.")
+    return tuple(items)
+
+
+def _has(item: Any, parts: Mapping[str, Any]) -> bool:
+    return (
         isinstance(item, Mapping)
         and set(item) == set(parts)
         and all(isinstance(item[name], kind) for name, kind in parts.items())
-        for item in items
-    ):
+    )
+
+
+def _views(items: Any, inputs: Collection[str]) -> tuple[Mapping[str, Any], ...]:
+    parts = {"view": str, "version": int, "digest": str, "entity": list, "columns": list, "definition": dict}
+    if not isinstance(items, list) or not all(_has(item, parts) for item in items):
         raise Invalid(f"'views' of a signature is a list of objects with {', '.join(parts)}.")
     for item in items:
         if strange := [name for name in item["columns"] if name not in inputs]:

@@ -164,7 +164,7 @@ class Gateway:
         names = [ids.uuid7() for _ in request.rows]
         variant, is_explicit = _choose(deployment, request.release, key or names[0])
         deadline = asyncio.get_running_loop().time() + self._seconds(headers)
-        whole = self._completed(deployment, variant, request)
+        whole = await self._completed(deployment, variant, request, deadline)
         judged = await self._ask(variant, whole, deadline)
         latency_us = (time.perf_counter_ns() - began_ns) // 1000
         self.log.append(frame_all(variant, whole, key, names, judged, latency_us, explicit=is_explicit), len(names))
@@ -188,11 +188,12 @@ class Gateway:
             self.tally.of(deployment.name, deployment.champion.release).rejected += 1
             raise
 
-    def _completed(self, deployment: Deployment, variant: Variant, request: Request) -> Request:
+    async def _completed(self, deployment: Deployment, variant: Variant, request: Request, deadline: float) -> Request:
         """The request with what feature views know beside what it brought."""
         if variant.lookups is None:
             return request
         try:
+            await variant.lookups.fetch(request, deadline)
             return variant.lookups.complete(request)
         except errors.MainstayError:
             self.tally.of(deployment.name, variant.release).rejected += 1
@@ -242,6 +243,8 @@ class Gateway:
         began_ns = time.perf_counter_ns()
         try:
             deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
+            if variant.lookups is not None:
+                await variant.lookups.fetch(request, deadline)
             whole = variant.lookups.complete(request) if variant.lookups else request
             judged = await self._ask(variant, whole, deadline)
             latency_us = (time.perf_counter_ns() - began_ns) // 1000

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from mainstay.client.session import Session
 from mainstay.client.wire import Wire
@@ -25,6 +26,8 @@ T = TypeVar("T")
 LONGEST_POLL_S = 25.0
 # Callers whose connection to the control plane is kept open.
 _CALLERS = 32
+# Keys stand in an address, which has to stay short.
+_KEYS_AT_ONCE, _CHARACTERS_AT_ONCE = 100, 8_000
 
 
 async def ask(call: Callable[[], T]) -> T:
@@ -74,6 +77,14 @@ class Control(Protocol):
         """A file that holds the bytes named ``digest``; whoever uses it verifies them."""
         ...
 
+    def rows(self, view: str, version: int, sequence: int, keys: Sequence[str]) -> list[tuple[int, str] | None]:
+        """Of each key of a view's online table, as of one of its numbers, the time in microseconds and the features."""
+        ...
+
+    def changed(self, view: str, version: int, after: int, until: int) -> list[str] | None:
+        """The keys whose rows became others between two numbers; None: too many to tell."""
+        ...
+
     def report(self, body: Mapping[str, Any]) -> None:
         """Tell what is loaded and what was counted."""
         ...
@@ -114,6 +125,20 @@ class WireControl:
     def blob(self, digest: str) -> Path:
         return self._session.blob_path(digest)
 
+    def rows(self, view: str, version: int, sequence: int, keys: Sequence[str]) -> list[tuple[int, str] | None]:
+        found: list[tuple[int, str] | None] = []
+        for some in _groups(keys):
+            params = {"version": version, "sequence": sequence, "keys": f"[{','.join(some)}]"}
+            reply = self._wire.ask("GET", f"/api/features/{quote(view, safe='')}/rows", params=params, timeout=10)
+            found += reply.json()["items"]
+        return found
+
+    def changed(self, view: str, version: int, after: int, until: int) -> list[str] | None:
+        params = {"version": version, "after": after, "until": until}
+        reply = self._wire.ask("GET", f"/api/features/{quote(view, safe='')}/changes", params=params, timeout=10)
+        found: list[str] | None = reply.json()["keys"]
+        return found
+
     def report(self, body: Mapping[str, Any]) -> None:
         self._wire.ask("POST", "/api/gateway/report", json=body, timeout=5)
 
@@ -153,3 +178,17 @@ class WireControl:
             if len(self._callers) > _CALLERS:
                 self._callers.popitem(last=False)
             return wire
+
+
+def _groups(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Keys in as few questions as they fit into."""
+    group: list[str] = []
+    size = 0
+    for key in keys:
+        if group and (len(group) == _KEYS_AT_ONCE or size + len(key) > _CHARACTERS_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group.append(key)
+        size += len(key)
+    if group:
+        yield group

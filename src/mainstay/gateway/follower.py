@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mainstay import settings
 from mainstay.domain.clock import to_wire
 from mainstay.domain.errors import Invalid, MainstayError, Unavailable
 from mainstay.gateway import routing
 from mainstay.gateway.app import Gateway
 from mainstay.gateway.control import LONGEST_POLL_S, Control, ask
-from mainstay.gateway.lookups import Shelf
 from mainstay.gateway.routing import Table
+from mainstay.gateway.shelf import Shelf
 from mainstay.gateway.versions import Library
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Follower:
         self._kept = kept
         self._library = Library(control.blob)
         self._schemas = routing.Schemas()
-        self._shelf = Shelf(control.blob)
+        self._shelf = Shelf(control.blob, control, most=settings.get("online_rows"))
         self._started_at = to_wire(datetime.now(UTC))
         self._swapped = asyncio.Event()
         self._wire: dict[str, Any] | None = None

@@ -1,30 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lookups: inputs that a request does not bring, because feature views know them.
 
-In: a request that names its entities, and the online tables that the version's signature pins. Out: the same request with
-every input, as the model takes it and as the log keeps it, so that what was served is on record. No code of a view runs
-here: only rows that it made are looked up, by the rule by which training tables are made. What a view does not know is null; an
-input that may not be null then refuses the row.
+In: a request that names its entities, the online tables that the version's signature pins, and the transforms it holds. Out:
+the same request with every input, as the model takes it and as the log keeps it, so that what was served is on record.
+Nobody's code runs here: rows that a view made are looked up, by the rule by which training tables are made, and expressions are
+carried out. What is not known is null; an input that may not be null then refuses the row.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import time
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from mainstay.domain.errors import Corrupt, Invalid
-from mainstay.features import definitions
+from mainstay.domain.errors import Invalid, Unavailable
+from mainstay.features import transforms
 from mainstay.features.online import Online, key_of
+from mainstay.features.transforms import Transform
 from mainstay.formats.signature import Signature
+from mainstay.gateway.batching import DeadlineExceeded
+from mainstay.gateway.control import ask
 from mainstay.gateway.fields import Field, read_fields
+from mainstay.gateway.shelf import ByKey, Elsewhere
 from mainstay.gateway.validation import Request, Schema
-from mainstay.gateway.versions import Fetch
+
+#: What features are looked up in.
+Held = Online | ByKey | Elsewhere
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Shapes(NamedTuple):
@@ -33,72 +40,81 @@ class Shapes(NamedTuple):
     asked: tuple[Field, ...]
     inputs: tuple[Field, ...]
     carried: tuple[Field, ...]
+    transforms: tuple[Transform, ...] = ()
 
 
 def shapes(signature: Signature) -> Shapes:
-    """The fields of a request: the inputs that no view makes, and the entities by which the others are looked up."""
+    """The fields of a request: the inputs that nothing makes, what transforms are made of, and the entities by which views
+    are looked up. What is no input of the model is carried beside those, so that the log has the whole of it."""
     inputs = read_fields(signature)
-    made = {name for pin in signature.views for name in pin["columns"]}
+    computed = [transforms.from_json(each) for each in signature.transforms]
+    made = {name for pin in signature.views for name in pin["columns"]} | {each.name for each in computed}
+    made |= {each["name"] for pin in signature.sources for each in pin["columns"]}
     plain = [field for field in inputs if field.name not in made]
+    looked_up = (*signature.views, *signature.sources)
+    entities = {each["name"]: each["type"] for pin in looked_up for each in pin["entity"]}
+    read = {name: kind for each in computed for name, kind in each.columns}
     known = {field.name for field in plain}
-    entities = {each["name"]: each["type"] for pin in signature.views for each in pin["entity"]}
     whose = [Field(name=name, kind=kind) for name, kind in entities.items() if name not in known]
-    carried = tuple(replace(each, required=False, nullable=True) for each in whose)
-    return Shapes((*plain, *whose), inputs, carried)
-
-
-class Shelf:
-    """Online tables in memory, by their bytes; one that nobody holds any more is let go."""
-
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
-        self._known: weakref.WeakValueDictionary[tuple[str, tuple[str, ...]], Online] = weakref.WeakValueDictionary()
-
-    def get(self, routed: Mapping[str, Any]) -> Online:
-        """The table of one pinned view.
-
-        Raises:
-            Invalid: there is none to answer from, and why. Corrupt: its bytes are not what its digest says.
-        """
-        if routed["online"] is None:
-            raise Invalid(routed["fault"])
-        name = (routed["online"]["blob"], tuple(routed["columns"]))
-        found = self._known.get(name)
-        if found is None:
-            definition = definitions.from_json(routed["definition"])
-            data = verified(self._fetch(name[0]), name[0], definition.name)
-            found = self._known[name] = Online(definition, data, routed["columns"])
-        return found
-
-
-def verified(path: Path, digest: str, view: str) -> bytes:
-    """The bytes of an online table.
-
-    Raises:
-        Corrupt: they are others than its digest says.
-    """
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise Corrupt(f"the online table of view {view!r} has other bytes than its digest {digest[:12]}… says.")
-    return data
+    # A transform of a null is null: whether that may be is for the model to say.
+    more = [
+        Field(name=name, kind=kind, nullable=True)  # type: ignore[arg-type]
+        for name, kind in read.items()
+        if name not in {*known, *entities, *made}
+    ]
+    carried = transforms.carried(signature.to_json()).items()
+    kept = [Field(name=name, kind=kind, required=False, nullable=True) for name, kind in carried]  # type: ignore[arg-type]
+    return Shapes((*plain, *whose, *more), inputs, tuple(kept), tuple(computed))
 
 
 class Lookups:
-    """One version's views, ready to complete requests."""
+    """One version's views and transforms, ready to complete requests."""
 
-    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Online]) -> None:
-        self._onlines = [(each, _getters(asked, each.definition.entity)) for each in onlines]
+    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Held]) -> None:
+        self._onlines = [(each, _getters(asked, _entity(each))) for each in onlines]
         places = {name: (n, k) for n, each in enumerate(onlines) for k, name in enumerate(each.columns)}
         whole = (*shaped.inputs, *shaped.carried)
+        member = {field.name: (f"f{place}", field) for place, field in enumerate(whole)}
+        self._computed = [
+            (
+                *member[each.name],
+                each.apply,
+                [None if name == each.moment else member[name][0] for name, _ in each.inputs],
+            )
+            for each in shaped.transforms
+        ]
+        made = {*places, *(each.name for each in shaped.transforms)}
         self._row_type = model.row_type
         self._taken = [
             (f"f{place}", attrgetter(f"f{asked.names.index(field.name)}"))
             for place, field in enumerate(whole)
-            if field.name not in places
+            if field.name not in made
+        ]
+        # Another version beside this one may take a null where this one does not.
+        self._needed = [
+            (attrgetter(f"f{asked.names.index(field.name)}"), field)
+            for field in shaped.asked
+            if not field.nullable and asked.fields[asked.names.index(field.name)].nullable
         ]
         self._looked_up = [
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
         ]
+
+    async def fetch(self, request: Request, deadline: float) -> None:
+        """Ask for the rows that are not at hand, so that `complete` has them.
+
+        Raises:
+            Unavailable: the control plane is away. DeadlineExceeded: it did not answer by ``deadline``.
+        """
+        # Again until nothing lacks: what was at hand a moment ago may have made room for another request's rows.
+        while lacking := self._lacking(request):
+            for table, keys in lacking:
+                await _fetched(table, keys, deadline)
+
+    def _lacking(self, request: Request) -> list[tuple[ByKey | Elsewhere, list[tuple[Any, ...]]]]:
+        tables = [(online, key) for online, key in self._onlines if isinstance(online, ByKey | Elsewhere)]
+        found = [(table, table.lacking(map(key, request.rows))) for table, key in tables]
+        return [(table, keys) for table, keys in found if keys]
 
     def complete(self, request: Request) -> Request:
         """The request with every input.
@@ -107,33 +123,67 @@ class Lookups:
             Invalid: a view knows nothing of an entity, and the input may not be null.
         """
         at_us = time.time_ns() // 1000 if request.at_us is None else request.at_us
+        moment = _EPOCH + timedelta(microseconds=at_us)
         rows, notes = [], []
         for row in request.rows:
+            for of, field in self._needed:
+                if of(row) is None:
+                    raise Invalid(
+                        f"this request is for a version that takes no null for {field.name!r}.", input=field.name
+                    )
             found = [online.row(key(row), at_us) for online, key in self._onlines]
             values = {member: of(row) for member, of in self._taken}
             for member, view, place, field in self._looked_up:
                 value = values[member] = found[view][0][place]
                 if value is None and not field.nullable:
-                    raise self._lacking(view, row, field, found[view][1])
+                    raise self._refused(view, row, field, found[view][1])
+            for member, field, apply, sources in self._computed:
+                value = values[member] = apply([moment if name is None else values[name] for name in sources])
+                if value is None and not field.nullable:
+                    raise _nothing(field)
             rows.append(self._row_type(**values))
             notes.append(
-                [
-                    f"{why}:{online.definition.name}"
-                    for (online, _), (_, why) in zip(self._onlines, found, strict=True)
-                    if why
-                ]
+                [f"{why}:{_name(online)}" for (online, _), (_, why) in zip(self._onlines, found, strict=True) if why]
             )
         return replace(request, rows=rows, notes=notes if any(notes) else ())
 
-    def _lacking(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
+    def _refused(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
         online, key = self._onlines[view]
-        whose = ", ".join(f"{name} {value!r}" for name, value in zip(online.definition.entity, key(row), strict=True))
+        whose = ", ".join(f"{name} {value!r}" for name, value in zip(_entity(online), key(row), strict=True))
         said = {"unknown": "has no row", "stale": "has only a row that is too old", "early": "has only a later row"}
         return Invalid(
-            f"view {online.definition.name!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
+            f"view {_name(online)!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
             f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
             input=field.name,
         )
+
+
+def _nothing(field: Field) -> Invalid:
+    return Invalid(
+        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; allow null when "
+        "the model is registered, or let the transform say what then holds.",
+        input=field.name,
+    )
+
+
+async def _fetched(table: ByKey | Elsewhere, keys: list[tuple[Any, ...]], deadline: float) -> None:
+    what = f"{'view' if isinstance(table, ByKey) else 'source'} {table.name!r}"
+    try:
+        async with asyncio.timeout_at(deadline):
+            found: Any = await ask(lambda: table.ask(keys))
+    except TimeoutError:
+        raise DeadlineExceeded(f"{what} was not looked up within the request's time.") from None
+    except Unavailable as error:
+        raise Unavailable(f"{what} cannot be looked up now: {error.message}") from error
+    table.take(keys, found)
+
+
+def _entity(held: Held) -> tuple[str, ...]:
+    return held.entity if isinstance(held, Elsewhere) else held.definition.entity
+
+
+def _name(held: Held) -> str:
+    return held.name if isinstance(held, Elsewhere) else held.definition.name
 
 
 def _getters(asked: Schema, entity: Sequence[str]) -> Any:

@@ -25,8 +25,10 @@ import pyarrow.parquet as pq
 from mainstay import formats
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid, Malformed
-from mainstay.features import asof
+from mainstay.features import asof, sources, transforms
 from mainstay.features.definitions import Definition
+from mainstay.features.sources import External
+from mainstay.features.transforms import Transform
 from mainstay.formats.signature import Signature
 from mainstay.gateway import entrance
 from mainstay.gateway.fields import Field, Problem, in_utc, problems_of_names, read_fields, refuse, show, wrong_value
@@ -118,13 +120,17 @@ def predict_file(
     began = time.perf_counter()
     for definition, online in views:
         table = _looked_up(table, definition, pq.read_table(online), at)
+    for external in [sources.from_json(each) for each in signature.get("sources", ())]:
+        table = _asked_elsewhere(table, external, at)
+    computed = [transforms.from_json(each) for each in signature.get("transforms", ())]
+    table = _computed(table, [each for each in computed if each.name not in table.column_names], at)
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])
     entrance.check(checked.inputs, rules)
     started = time.perf_counter()
     values = _predict(model, checked.columns, table.num_rows)
     latency_us = round((time.perf_counter() - started) * 1e6 / max(1, table.num_rows))
     sealed = seal(table, checked, values, variant=variant, deployment=deployment, latency_us=latency_us, key=key, at=at)
-    for name in {name for definition, _ in views for name in definition.entity} - set(sealed.column_names):
+    for name in transforms.carried(signature):
         sealed = sealed.append_column(name, table[name] if name in table.column_names else pa.nulls(table.num_rows))
     pq.write_table(sealed, destination, compression="zstd")
     return Scored(
@@ -136,6 +142,29 @@ def predict_file(
     )
 
 
+def _computed(table: pa.Table, lacking: Sequence[Transform], at: str | None) -> pa.Table:
+    """``table`` with what the transforms make that it lacks: at the event time, or now."""
+    if not lacking:
+        return table
+    asked = table.append_column(_ASKED, _moments(table, at))
+    return transforms.added(asked, lacking, time=_ASKED).drop_columns(_ASKED)
+
+
+def _asked_elsewhere(table: pa.Table, external: External, at: str | None) -> pa.Table:
+    """``table`` with the features of another store, unless it has them: as of the event time, or of now."""
+    if any(name in table.column_names for name, _ in external.columns):
+        return table
+    asked = table.append_column(_ASKED, _moments(table, at))
+    return sources.joined(asked, external, time=_ASKED).drop_columns(_ASKED)
+
+
+def _moments(table: pa.Table, at: str | None) -> pa.ChunkedArray | pa.Array:
+    """When each row is asked: its event time, or now."""
+    if at is not None:
+        return _cast_or_refuse(table, at, _MICROSECONDS)
+    return _same(pa.scalar(time.time_ns() // 1000).cast(_MICROSECONDS), table.num_rows)
+
+
 def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, at: str | None) -> pa.Table:
     """``table`` with the view's features that it lacks: as of the event time, or of now."""
     own = (*definition.entity, definition.time)
@@ -144,13 +173,8 @@ def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, at: st
         return table
     if missing := [name for name in definition.entity if name not in table.column_names]:
         raise Invalid(f"the file has no column {missing[0]!r}, by which view {definition.name!r} knows {lacking[0]!r}.")
-    moments = (
-        _cast_or_refuse(table, at, _MICROSECONDS)
-        if at
-        else _same(pa.scalar(time.time_ns() // 1000).cast(_MICROSECONDS), table.num_rows)
-    )
     chosen = asof.places(
-        table.select(list(definition.entity)).append_column(_ASKED, moments),
+        table.select(list(definition.entity)).append_column(_ASKED, _moments(table, at)),
         online,
         entity=definition.entity,
         label_time=_ASKED,

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,9 @@ from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.formats.signature import Signature
 from mainstay.gateway import lookups
 from mainstay.gateway.entrance import Entrance
-from mainstay.gateway.lookups import Lookups, Shapes, Shelf
+from mainstay.gateway.fields import Field
+from mainstay.gateway.lookups import Held, Lookups, Shapes
+from mainstay.gateway.shelf import Elsewhere, Shelf
 from mainstay.gateway.spool import write_durably
 from mainstay.gateway.validation import Schema
 from mainstay.gateway.versions import Library, Loaded
@@ -32,6 +34,8 @@ from mainstay.gateway.versions import Library, Loaded
 logger = logging.getLogger(__name__)
 
 BUCKETS = 10_000
+#: Parts of a signature that say of inputs that they are made, not asked for.
+PINS = ("views", "sources", "transforms")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,18 +143,45 @@ class Schemas:
 
     def __init__(self) -> None:
         self._known: dict[str, Compiled] = {}
+        self._together: dict[tuple[int, ...], Schema] = {}
 
     def get(self, signature: Mapping[str, Any]) -> Compiled:
         """The schemas of ``signature``. Raises Invalid: it is no signature."""
         # Versions of views are left out: a canary that pins another one is asked by the same request.
         views = [[pin["columns"], pin["entity"]] for pin in signature.get("views", [])]
-        digest = digest_of({"inputs": signature["inputs"], "output": signature["output"], "views": views})
+        pins = {name: signature.get(name, []) for name in PINS} | {"views": views}
+        digest = digest_of({"inputs": signature["inputs"], "output": signature["output"]} | pins)
         if digest not in self._known:
             shaped = lookups.shapes(Signature.from_json(signature))
             asked = Schema(shaped.asked)
-            model = Schema(shaped.inputs, carried=shaped.carried) if views else asked
+            model = Schema(shaped.inputs, carried=shaped.carried) if any(pins.values()) else asked
             self._known[digest] = Compiled(asked, model, shaped)
         return self._known[digest]
+
+    def together(self, several: Sequence[Schema]) -> Schema:
+        """What a request must bring so that each of these has its fields: those of the first one first.
+
+        Raises:
+            Invalid: two of them take one field for different types.
+        """
+        different = list({id(each): each for each in several}.values())
+        name = tuple(map(id, different))
+        if name not in self._together:
+            self._together[name] = different[0] if len(different) == 1 else Schema(_united(different))
+        return self._together[name]
+
+
+def _united(several: Sequence[Schema]) -> list[Field]:
+    found: dict[str, Field] = {}
+    for new in (each for schema in several for each in schema.fields):
+        old = found.setdefault(new.name, new)
+        if old.kind != new.kind:
+            raise Invalid(
+                f"one of its versions takes {new.name!r} as {old.kind}, another as {new.kind}; a request can bring one."
+            )
+        nullable, required = old.nullable or new.nullable, old.required or new.required
+        found[new.name] = replace(old, nullable=nullable, required=required)
+    return list(found.values())
 
 
 def assemble(
@@ -197,8 +228,9 @@ def _deployment(
         compiled = schemas.get(item["signature"])
     except MainstayError as error:
         return kept, [_fault(item, item["variants"][0], f"its signature cannot be used: {error.message}")]
+    asked = _asked(item, compiled, schemas)
     for variant in item["variants"]:
-        made = _load(item, variant, lambda each: _made(item, each, compiled, library, schemas, shelf), faults)
+        made = _load(item, variant, lambda each: _made(item, each, compiled, asked, library, schemas, shelf), faults)
         if made is not None:
             variants.append(made)
     champion = next((variant for variant in variants if variant.role == "champion"), None)
@@ -208,7 +240,27 @@ def _deployment(
         if not faults:
             faults.append(_fault(item, item["variants"][0], "the deployment has no champion, so nothing could answer."))
         return kept, faults
-    return _join(item, compiled, champion, variants, kept), faults
+    return _join(item, compiled, asked or compiled.asked, champion, variants, kept), faults
+
+
+def _asked(item: Mapping[str, Any], compiled: Compiled, schemas: Schemas) -> Schema | None:
+    """What a request must bring for all the versions, where views, sources or transforms make inputs of any; None where they
+    do not, and every version takes what the champion takes. One that does not fit is left out, and refused when it is made."""
+    signatures = [_signature(item, variant) for variant in item["variants"]]
+    if not any(signature.get(name) for signature in signatures for name in PINS):
+        return None
+    several = [compiled.asked]
+    for signature in signatures:
+        with contextlib.suppress(MainstayError):
+            more = [*several, schemas.get(signature).asked]
+            schemas.together(more)
+            several = more
+    return schemas.together(several)
+
+
+def _signature(item: Mapping[str, Any], variant: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = variant.get("signature") or item["signature"]
+    return found
 
 
 def _load(
@@ -231,6 +283,7 @@ def _made(
     item: Mapping[str, Any],
     variant: Mapping[str, Any],
     compiled: Compiled,
+    asked: Schema | None,
     library: Library,
     schemas: Schemas,
     shelf: Shelf | None,
@@ -240,27 +293,26 @@ def _made(
     Raises:
         MainstayError: it cannot.
     """
-    routed = variant.get("views") or []
-    if not routed and compiled.model is compiled.asked:
+    if asked is None:
         return _variant(item, variant, library.get(variant, compiled.model), None)
-    own = schemas.get(variant.get("signature") or item["signature"])
-    if _names(own.asked) != _names(compiled.asked):
-        raise Invalid(
-            "it asks a request for other fields than the champion, because other feature views make its inputs."
-        )
-    if shelf is None:
+    signature, routed = _signature(item, variant), variant.get("views") or []
+    own = schemas.get(signature)
+    schemas.together([asked, own.asked])
+    if routed and shelf is None:
         raise Invalid("its inputs are made by feature views, and this gateway holds none.")
-    onlines = [shelf.get(each) for each in routed]
+    onlines: list[Held] = [shelf.get(each) for each in routed] if shelf else []
+    onlines += [Elsewhere(each) for each in signature.get("sources", [])]
     loaded = library.get(variant, own.model)
-    return _variant(item, variant, loaded, Lookups(own.shaped, compiled.asked, own.model, onlines))
-
-
-def _names(schema: Schema) -> list[tuple[str, str]]:
-    return [(field.name, field.kind) for field in schema.fields]
+    return _variant(item, variant, loaded, Lookups(own.shaped, asked, own.model, onlines))
 
 
 def _join(
-    item: Mapping[str, Any], compiled: Compiled, champion: Variant, variants: Iterable[Variant], kept: Deployment | None
+    item: Mapping[str, Any],
+    compiled: Compiled,
+    asked: Schema,
+    champion: Variant,
+    variants: Iterable[Variant],
+    kept: Deployment | None,
 ) -> Deployment:
     canaries = tuple(v for v in variants if v.role == "canary" and v.share_bp > 0)
     shadows = tuple(v for v in variants if v.role == "shadow")
@@ -273,7 +325,7 @@ def _join(
         name=item["name"],
         environment=item.get("environment") or "",
         owner=item.get("owner") or "",
-        entrance=Entrance(compiled.asked, item.get("rules") or ()),
+        entrance=Entrance(asked, item.get("rules") or ()),
         latency_limit_us=None if limit is None else round(limit * 1000),
         champion=champion,
         canaries=canaries,

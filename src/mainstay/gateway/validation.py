@@ -188,6 +188,8 @@ def _request_type(row_type: type[msgspec.Struct]) -> Any:
 
 
 def _all_attributes(count: int) -> Any:
+    if not count:  # a model of the moment alone asks for nothing
+        return lambda row: ()
     if count == 1:
         only = attrgetter("f0")
         return lambda row: (only(row),)

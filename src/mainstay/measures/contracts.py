@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from mainstay.domain.contract_toml import Intent
 from mainstay.domain.contracts import Column, Contract, Violation
 from mainstay.domain.data import Problem
-from mainstay.measures import columns, keys, rules
+from mainstay.measures import columns, frames, keys, rules
+from mainstay.measures.frames import Frame
 
 # What may silently become what, where no value is changed by it. Whole numbers in a column of doubles, and the
 # reverse, are how pandas writes integers with gaps; a date may be a time at midnight.
@@ -33,31 +34,33 @@ _CASTS = {
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
 
-def fit(table: pa.Table, contract: Contract | Intent) -> tuple[pa.Table, list[Problem]]:
+def fit(table: Frame, contract: Contract | Intent) -> tuple[Frame, list[Problem]]:
     """The contract's columns that ``table`` has, in its order and types; and those that hold another type, no value at
     all, or nulls where none may be."""
-    fitted: dict[str, pa.ChunkedArray] = {}
+    types: dict[str, pa.DataType] = {}
     problems: list[Problem] = []
+    there = set(table.column_names)
     for rule in contract.columns:
-        if rule.name in table.column_names:
-            fitted[rule.name], found = _fit(rule, table.column(rule.name))
+        if rule.name in there:
+            fitted, found = _fit(rule, table.column(rule.name))
+            types[rule.name] = fitted.type
             problems.extend(found)
-    return pa.table(fitted), problems
+    return frames.select(table, types), problems
 
 
-def broken(table: pa.Table, contract: Contract | Intent, now: datetime) -> Iterator[tuple[Problem, Violation]]:
+def broken(table: Frame, contract: Contract | Intent, now: datetime) -> Iterator[tuple[Problem, Violation]]:
     """Every rule that a fitted table breaks, each with what follows; ``now`` is what freshness is counted from."""
     for problem in _odd_rows(table, contract):
         yield problem, contract.on_rows or "warn"
     for rule in contract.columns:
-        for problem in _broken_by(rule, table[rule.name], now):
+        for problem in _broken_by(rule, table.column(rule.name), now):
             yield problem, rule.severity(problem.problem)
     for key in contract.keys:
-        if repeats := int(np.count_nonzero(keys.repeated([table[name] for name in key]))):
+        if repeats := int(np.count_nonzero(keys.repeated([table.column(name) for name in key]))):
             yield _repeated(key, repeats, table.num_rows), "refuse"
 
 
-def no_rows(table: pa.Table) -> Iterator[Problem]:
+def no_rows(table: Frame) -> Iterator[Problem]:
     if table.num_rows == 0:
         yield Problem(
             column=None, problem="rows", found="0 rows", expected="at least 1 row", sentence="it holds no rows at all."
@@ -134,10 +137,10 @@ def bad_rows(rule: Column, values: pa.ChunkedArray, most: int) -> list[int]:
     return []
 
 
-def bad_keys(table: pa.Table, contract: Contract | Intent, most: int) -> list[int]:
+def bad_keys(table: Frame, contract: Contract | Intent, most: int) -> list[int]:
     """The first rows that repeat a key of the contract."""
     whole = [key for key in contract.keys if set(key) <= set(table.column_names)]
-    return _first_of((pa.array(keys.repeated([table[name] for name in key])) for key in whole), most)
+    return _first_of((pa.array(keys.repeated([table.column(name) for name in key])) for key in whole), most)
 
 
 def _bad_values(rule: Column, values: pa.ChunkedArray) -> Iterator[rules.Values]:
@@ -176,7 +179,7 @@ def _broken_by(rule: Column, values: pa.ChunkedArray, now: datetime) -> Iterator
         )
 
 
-def _odd_rows(table: pa.Table, contract: Contract | Intent) -> Iterator[Problem]:
+def _odd_rows(table: Frame, contract: Contract | Intent) -> Iterator[Problem]:
     low, high = contract.rows_low or 0, contract.rows_high
     if table.num_rows < low or (high is not None and table.num_rows > high):
         expected = f"{low} to {high} rows" if high is not None else f"{low} rows or more"

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from mainstay.domain.errors import Invalid
 from mainstay.measures import readings
+from mainstay.measures.frames import Frame
 from mainstay.measures.specs import (
     FIRST,
     FIXED_BITS,
@@ -204,7 +205,7 @@ def _keep_new(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     return {name: counts[name] for name in kept}
 
 
-def profile(table: pa.Table, spec: ReferenceSpec, *, threads: int = 2) -> Profile:
+def profile(table: Frame, spec: ReferenceSpec, *, threads: int = 2) -> Profile:
     """Count the rows of ``table`` in the cells of ``spec``; columns the spec does not know are left aside.
 
     A column that is missing counts every row as ``absent``; values of a type that does not fit count as ``invalid``:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid
 from mainstay.measures import readings
+from mainstay.measures.frames import Frame
 
 #: Every column's counts begin with these cells, whatever its kind.
 SPECIALS = ("absent", "invalid", "null", "nan", "-inf", "+inf")
@@ -202,7 +203,7 @@ def hash_cell(name: str) -> int:
     return zlib.crc32(name.encode()) % HASH_CELLS
 
 
-def infer_spec(table: pa.Table, *, kinds: Mapping[str, str] | None = None, score: str | None = None) -> ReferenceSpec:
+def infer_spec(table: Frame, *, kinds: Mapping[str, str] | None = None, score: str | None = None) -> ReferenceSpec:
     """Choose the cells of every column of ``table`` from its own values.
 
     Args:
@@ -228,7 +229,7 @@ def infer_spec(table: pa.Table, *, kinds: Mapping[str, str] | None = None, score
     return ReferenceSpec(columns=tuple(columns), rows=table.num_rows, score=score, skipped=tuple(skipped))
 
 
-def _refuse_unknown(wanted: Mapping[str, str], table: pa.Table) -> None:
+def _refuse_unknown(wanted: Mapping[str, str], table: Frame) -> None:
     names = table.column_names
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

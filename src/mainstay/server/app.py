@@ -118,7 +118,7 @@ def _mount(app: FastAPI, store: Store, instance: str | None) -> None:
     for route in routes:
         app.add_api_route(
             "/api" + route.path.replace(":int}", ":whole}"),
-            faults.caught(endpoint(route, store)),
+            faults.caught(endpoint(route, store), store),
             methods=[route.method],
             status_code=route.status,
             operation_id=route.name,

@@ -13,7 +13,7 @@ import threading
 from mainstay import settings
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.domain.registry import Delivery, Webhook
-from mainstay.lifecycle.registry import webhooks
+from mainstay.lifecycle.registry.webhooks import deliveries
 from mainstay.server import egress
 from mainstay.server.protocols.mlflow import wire_webhooks as words
 from mainstay.store import Store
@@ -27,11 +27,11 @@ _free = threading.Semaphore(AT_ONCE)
 
 def loop(store: Store) -> bool:
     """Plan what is new in the ledger, and send what is due; whether anything was planned."""
-    planned = webhooks.plan(store, words.told)
+    planned = deliveries.plan(store, words.told)
     free = 0
     while free < AT_ONCE and _free.acquire(blocking=False):
         free += 1
-    taken = webhooks.lease(store, free) if free else []
+    taken = deliveries.lease(store, free) if free else []
     for hook, delivery in taken:
         threading.Thread(target=_send, args=(store, hook, delivery), name="mainstay-webhook", daemon=True).start()
     for _ in range(free - len(taken)):
@@ -49,7 +49,7 @@ def send(store: Store, hook: Webhook, delivery: Delivery) -> None:
     except MainstayError as error:
         is_done, may_repeat, said = False, not isinstance(error, Invalid), error.message
     with store.ingest() as ingest:
-        webhooks.settle(ingest, delivery, is_done=is_done, may_repeat=may_repeat, answer=said)
+        deliveries.settle(ingest, delivery, is_done=is_done, may_repeat=may_repeat, answer=said)
 
 
 def _send(store: Store, hook: Webhook, delivery: Delivery) -> None:

@@ -8,11 +8,13 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from mainstay.domain.errors import MainstayError
+from mainstay.domain.errors import MainstayError, NotFound
 from mainstay.server.routes import Repeated, encode
+from mainstay.store import Store, collecting
 
 log = logging.getLogger("mainstay.server")
 
@@ -30,16 +32,32 @@ STATUS_BY_KIND = {
 }
 
 
-def caught(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """``endpoint``, with whatever it raises answered here: the framework's own last resort would answer in another shape."""
+def caught(
+    endpoint: Callable[[Request], Awaitable[Response]], store: Store | None = None
+) -> Callable[[Request], Awaitable[Response]]:
+    """``endpoint``, with whatever it raises answered here: the framework's own last resort would answer in another shape.
+
+    Where there is a ``store``, who misses a blob is told if it was taken away.
+    """
 
     async def answered(request: Request) -> Response:
         try:
             return await endpoint(request)
+        except NotFound as error:
+            if store is not None and "digest" in error.facts:
+                return answer(await run_in_threadpool(_missing, store, error))
+            return answer(error)
         except Exception as error:
             return answer(error)
 
     return answered
+
+
+def _missing(store: Store, error: NotFound) -> NotFound:
+    with store.view() as view:
+        freed = collecting.missing(view, error)
+    digest = error.facts["digest"]
+    return NotFound(f"blob {digest} is not here: {freed.sentence}.", digest=digest) if freed else error
 
 
 def answer(error: Exception) -> Response:

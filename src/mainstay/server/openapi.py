@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from mainstay.server.faults import STATUS_BY_KIND
-from mainstay.server.routes import Body, Route, Signature, signature_of
+from mainstay.server.routes import READS, Body, Route, Signature, signature_of
 
 _REF = "#/components/schemas/{name}"
 
@@ -64,7 +64,7 @@ class Described:
             str(route.status): {"description": "Done", "content": _json(self.result_of[route.name])}
         } | errors
         said["parameters"] = _parameters(signature)
-        if route.style != "get":
+        if route.style not in READS:
             said["parameters"].append(_IDEMPOTENCY)
         if route.name in self.body_of:
             said["requestBody"] = {"required": True, "content": _json(self.body_of[route.name])}

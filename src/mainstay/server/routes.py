@@ -29,6 +29,7 @@ from mainstay.store import Store, requests
 
 MOST_BODY_BYTES = 8 << 20
 LONGEST_REASON = 4000
+READS = ("get", "ask")
 _INT64 = 1 << 63
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One endpoint as declared; ``style`` is get, post, ingest or raw."""
+    """One endpoint as declared; ``style`` is get, ask, post, ingest or raw."""
 
     style: str
     method: str
@@ -89,6 +90,10 @@ class Routes:
     def get(self, path: str, *, permission: str) -> Callable[..., Any]:
         """A read: the function takes a `View`; its further parameters come from the path or the query."""
         return self._add("get", "GET", path, permission, 200)
+
+    def ask(self, path: str, *, permission: str) -> Callable[..., Any]:
+        """A read whose question is too long for a query: as `get`, with a body. Nothing is written, nothing remembered."""
+        return self._add("ask", "POST", path, permission, 200)
 
     def post(self, path: str, *, permission: str, status: int = 200, remembers: bool = True) -> Callable[..., Any]:
         """A governed write: the function takes a `Change`. One that answers with a secret must not be remembered."""
@@ -237,7 +242,7 @@ def _carry_out(
     reason, because = "", None
     if wanted.body is not None or data.strip():
         body, reason, because = _read(data, wanted.body)
-    seen = repeatable(request, principal, data) if route.style != "get" and route.remembers else None
+    seen = repeatable(request, principal, data) if route.style not in READS and route.remembers else None
 
     def work(handle: Any) -> tuple[int, bytes]:
         if seen and (before := requests.recall(handle, seen)):
@@ -273,7 +278,7 @@ def transacted(
     """Carry out ``work`` in the transaction that a route of this style works in; telemetry shares one with other requests."""
     if style == "ingest":
         return store.ingest_together(work)
-    if style == "get":
+    if style in READS:
         with store.view() as view:
             return work(view)
     with store.change(actor=principal.actor, reason=reason, because=because) as change:

@@ -166,9 +166,11 @@ def search(
     before: int | None = None,
     limit: int = 100,
     newest_first: bool = True,
+    without: Sequence[str] = (),
 ) -> Sequence[Entry]:
-    """Events that match every given condition. ``kind`` may end in ``*`` (``release.*``); ``after`` and ``before`` are seqs."""
-    query = _query()
+    """Events that match every given condition. ``kind`` may end in ``*`` (``release.*``), and so may those ``without``
+    which it should be; ``after`` and ``before`` are seqs."""
+    query = _query().where(*(~_kind_matches(each) for each in without))
     if kind:
         query = query.where(_kind_matches(kind))
     if subject:

@@ -23,6 +23,7 @@ ledger = Table(
     UniqueConstraint("subject", "subject_version"),
     Index(None, "kind", "seq"),
     Index(None, "actor", "seq"),
+    info={"of": "{subject}"},
 )
 
 # One row. Writers lock it before they read it: two that read the same head would fork the chain. It also shows a cut-off tail.

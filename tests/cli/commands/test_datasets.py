@@ -11,6 +11,7 @@ import pytest
 
 import mainstay as ms
 from mainstay.client import session as sessions
+from mainstay.domain.errors import Invalid
 
 
 @pytest.fixture
@@ -131,8 +132,10 @@ def test_a_table_that_stays_where_it_is_is_referred_to(type_at, house) -> None:
     mainstay("contracts", "set", "orders", "orders.toml", "-m", "small ids")
     deltalake.write_deltalake(house.folder / "orders", pa.table({"id": [9]}), mode="append")
     broken = mainstay("datasets", "refer", "orders", "orders", "--as", "delta")
-    assert (
-        broken.status == 1 and "the table for dataset 'orders' breaks its contract: column 'id' reaches" in broken.err
-    )
+    raw = json.loads(mainstay("datasets", "show", "orders@1", "--json").out)
+    assert broken.status == 1 and "nothing was published: column 'id' reaches" in broken.err
+    assert [each["n"] for each in raw["profile"]["columns"]] == [2] and "profile" in shown.out
+    with pytest.raises(Invalid, match="the rows of a reference are not here"):
+        house.connect().post("/datasets/orders/snapshots", {"blob": raw["digest"], "format": "reference"})
     inferred = mainstay("contracts", "infer", "orders@1")
     assert inferred.status == 1 and "of kind reference" in inferred.err

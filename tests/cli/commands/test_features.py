@@ -53,6 +53,12 @@ def test_a_view_is_run_on_its_own_and_shown_with_what_is_known(mainstay) -> None
     assert "2024-01-02 12:00 UTC" in mainstay("features", "list").out
     shown = mainstay("features", "show", "spend").out
     assert "who (int)" in shown and "total" in shown and "for ever" in shown
+    row = json.loads(mainstay("features", "lookup", "spend", "who=1", "--json").out)
+    assert (row["items"], row["state"]) == ([{"who": 1, "at": "2024-01-01T00:00:00Z", "total": 1.0}], "fresh")
+    told = mainstay("features", "lookup", "spend", "who=1").out
+    assert "it counts" in told and "age" in told and "for ever" in told
+    assert "there is no row of it: null" in mainstay("features", "lookup", "spend", "who=9").out
+    assert "write the entity as COLUMN=VALUE" in mainstay("features", "lookup", "spend", "9").err
     again = mainstay("features", "materialise", "shop.py:spend", "--as-of", "2024-01-02")
     assert (again.status, "would take back what happened since" in again.err) == (1, True)
 

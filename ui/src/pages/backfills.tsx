@@ -3,7 +3,6 @@
 import { at, query, useGet } from "../api.ts";
 import { period, plural, toneOf } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
-import { listForms } from "../parts/copyas.tsx";
 import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -86,7 +85,7 @@ export function BackfillPage({ id }: { id: string }) {
       made={backfill?.created_at}
       loading={!data}
       error={error}
-      copy={{ ...listForms(path), cli: `mainstay backfills show ${id}` }}
+      wide
       aside={
         backfill && (
           <>

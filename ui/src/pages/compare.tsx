@@ -2,7 +2,7 @@
 // Runs beside each other: what differs, their curves on shared axes, all of them across parameters and metrics, their code and
 // environment; and the act that ends most comparisons, making one of them the candidate. Which runs stands in the address.
 import { useEffect, useMemo } from "preact/hooks";
-import { at, query, useGets } from "../api.ts";
+import { at, query, useGets, type ApiError } from "../api.ts";
 import { isSystem } from "../curves.ts";
 import { differing } from "../diff.ts";
 import { alike, duration, figure, isImportance, isNumber, plain, plural, reading, shortId } from "../format.ts";
@@ -55,8 +55,8 @@ export function Compare() {
           />
         </div>
       </header>
-      {errors.map((error, index) => (
-        <ErrorNote key={index} error={error} />
+      {distinct(errors).map((error) => (
+        <ErrorNote key={error.message} error={error} />
       ))}
       {ids.length < 2 ? (
         <Empty title="Choose runs to compare" command="mainstay runs compare RUN RUN">
@@ -64,7 +64,7 @@ export function Compare() {
         </Empty>
       ) : isLoading ? (
         <Skeleton rows={10} tall />
-      ) : (
+      ) : runs.length < 2 ? null : (
         <Tabs
           tabs={[
             ...(isTwoOfPipelines && first && second
@@ -84,6 +84,11 @@ export function Compare() {
       )}
     </section>
   );
+}
+
+/** What several runs were refused for alike, such as that nobody is signed in, is said once. */
+function distinct(errors: ApiError[]): ApiError[] {
+  return [...new Map(errors.map((error) => [error.message, error])).values()];
 }
 
 function nameOf(run: Run): string {

@@ -2,18 +2,19 @@
 // A dataset: its snapshots, the contract that each must satisfy, and what was refused and why.
 import { useState } from "preact/hooks";
 import { at, useGet } from "../api.ts";
-import { count, kindWords, percent, plain, plural } from "../format.ts";
-import { Act, Difference } from "../parts/act.tsx";
+import { count, percent, plain, plural } from "../format.ts";
+import { DatasetRollback } from "../parts/datasetrollback.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { RefusalCard } from "../parts/refusals.tsx";
 import { snapshotId, Snapshots } from "../parts/snapshots.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { UsersOf } from "../parts/users.tsx";
 import { copyText, FactList, Id, Person, Subject, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
-import type { Contract, ContractColumn, Dataset, Page, Problem, ProfileColumn, Refusal, Snapshot } from "../types.ts";
+import type { Contract, ContractColumn, Dataset, Page, ProfileColumn, Snapshot } from "../types.ts";
 
 function rangeText(column: ContractColumn): string {
   if (column.categories?.length) {
@@ -182,6 +183,7 @@ export function DatasetPage({ name }: { name: string }) {
   const refusals = data?.refusals ?? [];
   const first = data?.snapshots?.[0];
   const newest = first && snapshotId(first, name);
+  const isFiles = first?.kind === "files"; // whose content nobody reads, and no contract speaks of
   return (
     <ObjectPage
       subject={`dataset:${name}`}
@@ -193,12 +195,14 @@ export function DatasetPage({ name }: { name: string }) {
       loading={!data}
       error={error}
       wide
-      state={data ? "ok" : undefined}
+      acts={data && <DatasetRollback dataset={data} />}
       aside={
         <>
-          <span>
-            rows <b>{count(data?.rows_total)}</b>
-          </span>
+          {data && (
+            <span>
+              {isFiles ? "files" : "rows"} <b>{count(isFiles ? first?.rows : data.rows_total)}</b>
+            </span>
+          )}
           {data?.contract?.version !== undefined && (
             <span>
               contract <b>version {data.contract.version}</b>
@@ -221,44 +225,48 @@ export function DatasetPage({ name }: { name: string }) {
               </Empty>
             ),
         },
-        {
-          id: "columns",
-          label: "Columns",
-          count: data?.contract?.columns?.length,
-          body: () =>
-            newest ? (
-              <Columns newest={newest} contract={data?.contract} />
-            ) : (
-              <Empty title="No columns yet">They are known with the first snapshot.</Empty>
-            ),
-        },
-        {
-          id: "contract",
-          label: "Contract",
-          body: () =>
-            data?.contract ? (
-              <ContractText name={name} contract={data.contract} />
-            ) : (
-              <Empty title="No contract yet">It is inferred from the first snapshot and enforced on each later one.</Empty>
-            ),
-        },
-        {
-          id: "refusals",
-          label: "Refusals",
-          count: refusals.length,
-          body: () =>
-            refusals.length ? (
-              <div class="stack">
-                {refusals.map((refusal, index) => (
-                  <RefusalCard key={refusal.id ?? index} dataset={name} refusal={refusal} />
-                ))}
-              </div>
-            ) : (
-              <Empty title="Nothing was refused">
-                A file that breaks the contract is refused here, with each column's problem and the likely cause.
-              </Empty>
-            ),
-        },
+        ...(isFiles
+          ? []
+          : [
+              {
+                id: "columns",
+                label: "Columns",
+                count: data?.contract?.columns?.length,
+                body: () =>
+                  newest ? (
+                    <Columns newest={newest} contract={data?.contract} />
+                  ) : (
+                    <Empty title="No columns yet">They are known with the first snapshot.</Empty>
+                  ),
+              },
+              {
+                id: "contract",
+                label: "Contract",
+                body: () =>
+                  data?.contract ? (
+                    <ContractText name={name} contract={data.contract} />
+                  ) : (
+                    <Empty title="No contract yet">It is inferred from the first snapshot and enforced on each later one.</Empty>
+                  ),
+              },
+              {
+                id: "refusals",
+                label: "Refusals",
+                count: refusals.length,
+                body: () =>
+                  refusals.length ? (
+                    <div class="stack">
+                      {refusals.map((refusal, index) => (
+                        <RefusalCard key={refusal.id ?? index} dataset={name} refusal={refusal} />
+                      ))}
+                    </div>
+                  ) : (
+                    <Empty title="Nothing was refused">
+                      A file that breaks the contract is refused here, with each column's problem and the likely cause.
+                    </Empty>
+                  ),
+              },
+            ]),
         {
           id: "used",
           label: "Used by",
@@ -285,81 +293,5 @@ function UsedBy({ dataset, newest, data }: { dataset: string; newest: string; da
       </label>
       <UsersOf snapshot={chosen} />
     </>
-  );
-}
-
-function RefusalCard({ dataset, refusal }: { dataset: string; refusal: Refusal }) {
-  return (
-    <section class="panel">
-      <header class="panel-head">
-        <h2 class="minor">{refusal.source ?? `Refusal ${refusal.id ?? ""}`}</h2>
-        <span class="quiet">
-          refused <When at={refusal.at} />
-          {refusal.actor && (
-            <>
-              {" "}
-              · brought by <Person name={refusal.actor} />
-            </>
-          )}
-        </span>
-      </header>
-      {(refusal.sentence ?? refusal.message) && <p>{refusal.sentence ?? refusal.message}</p>}
-      <div class="table-frame">
-        <table aria-label="Problems">
-          <thead>
-            <tr>
-              <th scope="col">Column</th>
-              <th scope="col">Problem</th>
-              <th scope="col">Found</th>
-              <th scope="col">Expected</th>
-            </tr>
-          </thead>
-          <tbody>
-            {refusal.problems?.map((problem, index) => (
-              <tr key={index}>
-                <td>
-                  <code>{problem.column ?? "–"}</code>
-                </td>
-                <td>{kindWords(problem.problem)}</td>
-                <td class="wide">{plain(problem.found)}</td>
-                <td class="wide">{plain(problem.expected)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      {refusal.problems?.map((problem, index) => (
-        <Renamed key={index} dataset={dataset} problem={problem} settled={Boolean(refusal.accepted ?? refusal.resolved_by)} />
-      ))}
-    </section>
-  );
-}
-
-/** The likely cause of a missing column, and the one act that puts it right. */
-function Renamed({ dataset, problem, settled }: { dataset: string; problem: Problem; settled: boolean }) {
-  const alias = problem.likely_alias;
-  if (!alias?.column || !problem.column) return null;
-  return (
-    <p class="renamed">
-      <span>
-        <code>{problem.column}</code> was likely renamed to <code>{alias.column}</code>: {percent(alias.overlap)} of its values
-        lie where {problem.column}'s did.
-      </span>
-      {settled ? (
-        <span class="quiet">Accepted as an alias.</span>
-      ) : (
-        <Act
-          label="Accept as alias"
-          title={`Accept “${alias.column}” as another name of “${problem.column}”`}
-          path={at("/api/datasets", dataset, "aliases")}
-          body={{ column: problem.column, alias: alias.column }}
-          cli={`mainstay datasets alias ${dataset} ${problem.column} ${alias.column}`}
-          tone="primary"
-          preview={
-            <Difference lines={[[`contract of ${dataset}`, `${problem.column} only`, `${problem.column}, or ${alias.column}`]]} />
-          }
-        />
-      )}
-    </p>
   );
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// Datasets: how much each holds, its newest snapshot, and whether the contract found that one odd.
 import { useGet } from "../api.ts";
-import { count } from "../format.ts";
+import { count, plural } from "../format.ts";
 import { ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
+import { Sign } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Person, Subject, When } from "../parts/words.tsx";
-import type { Dataset, Page } from "../types.ts";
+import type { Dataset, Page, SnapshotBrief } from "../types.ts";
 
 export const DATA_PLACES: [string, string][] = [
   ["/datasets", "Datasets"],
@@ -16,7 +18,14 @@ const COLUMNS: Column<Dataset>[] = [
   { key: "name", label: "Dataset", value: (set) => set.name },
   { key: "description", label: "What it is", value: (set) => set.description, wide: true },
   { key: "owner", label: "Owner", value: (set) => set.owner, cell: (set) => <Person name={set.owner} /> },
-  { key: "rows", label: "Rows", value: (set) => set.rows_total, cell: (set) => count(set.rows_total), right: true },
+  {
+    key: "rows",
+    label: "Rows",
+    hint: "of all snapshots; where they are made of files, how many there are in the newest",
+    value: (set) => (isFiles(set) ? set.snapshots?.[0]?.rows : set.rows_total),
+    cell: (set) => (isFiles(set) ? plural(set.snapshots?.[0]?.rows ?? 0, "file") : count(set.rows_total)),
+    right: true,
+  },
   {
     key: "snapshots",
     label: "Snapshots",
@@ -28,10 +37,24 @@ const COLUMNS: Column<Dataset>[] = [
     key: "newest",
     label: "Newest",
     value: (set) => set.snapshots?.[0]?.number,
-    cell: (set) => (set.snapshots?.[0]?.id ? <Subject subject={`snapshot:${set.snapshots[0].id}`} /> : "–"),
+    cell: (set) => <Newest snap={set.snapshots?.[0]} />,
   },
   { key: "made", roomy: true, label: "Made", value: (set) => set.created_at, cell: (set) => <When at={set.created_at} /> },
 ];
+
+function isFiles(set: Dataset): boolean {
+  return set.snapshots?.[0]?.kind === "files";
+}
+
+function Newest({ snap }: { snap: SnapshotBrief | undefined }) {
+  if (!snap?.id) return <>–</>;
+  return (
+    <span class="state-word">
+      <Subject subject={`snapshot:${snap.id}`} />
+      {snap.warnings ? <Sign tone="watch" label={plural(snap.warnings, "warning")} size={12} /> : null}
+    </span>
+  );
+}
 
 export function Datasets() {
   const { data, error } = useGet<Page<Dataset>>("/api/datasets?limit=1000");

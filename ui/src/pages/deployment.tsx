@@ -11,6 +11,7 @@ import { DriftHeat } from "../parts/drift.tsx";
 import { MainChart, QualityCharts, TrafficCharts } from "../parts/windowcharts.tsx";
 import { Id, Subject, Unknown, When } from "../parts/words.tsx";
 import { useState } from "preact/hooks";
+import { VersionWarnings } from "../parts/sourcewarnings.tsx";
 import type { Alert, Deployment, Facts, Monitor, Page, Release, WindowAnswer } from "../types.ts";
 import { RolloutPart } from "./release.tsx";
 import { hrefOfRelease, releaseColumns } from "./releases.tsx";
@@ -63,6 +64,7 @@ export function DeploymentPage({ name }: { name: string }) {
           )}
         </>
       }
+      above={<VersionWarnings version={data?.version} />}
       acts={data && <RollBack deployment={data} />}
       tabs={[
         {

@@ -3,7 +3,6 @@
 // what can be answered from, which models are bound to it, and whether serving agreed with training when it was replayed.
 import { at, query, useGet, useGets } from "../api.ts";
 import { bytes, count, isNumber, plural } from "../format.ts";
-import { listForms } from "../parts/copyas.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Command, Empty, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -128,7 +127,6 @@ export function FeaturePage({ name }: { name: string }) {
       loading={!data}
       error={error}
       wide
-      copy={{ ...listForms(path), cli: `mainstay features show ${name}` }}
       aside={
         newest && (
           <>

@@ -231,7 +231,7 @@ function Live({ items }: { items: LiveItem[] }) {
                 Version
               </th>
               <th scope="col">Role</th>
-              <th scope="col">AUC [95 %]</th>
+              <th scope="col">Measured [95 %]</th>
               <th scope="col" class="right roomy">
                 Model age
               </th>
@@ -280,7 +280,11 @@ function LiveRow({ item }: { item: LiveItem }) {
       </td>
       <td>
         <Measure of={item.performance} />
-        {item.performance?.as_of && <span class="cell-sub">labels until {day(item.performance.as_of)}</span>}
+        {item.performance?.as_of && (
+          <span class="cell-sub">
+            {FIGURES[item.performance.name ?? ""] ?? item.performance.name}, labels until {day(item.performance.as_of)}
+          </span>
+        )}
       </td>
       <td class="right roomy">{days(item.age_days)}</td>
       <td class="roomy">
@@ -299,6 +303,8 @@ function LiveRow({ item }: { item: LiveItem }) {
     </tr>
   );
 }
+
+const FIGURES: Record<string, string> = { auc: "AUC", accuracy: "accuracy", mae: "mean absolute error" };
 
 function LoadedCell({ item }: { item: LiveItem }) {
   const reports = item.loaded ?? [];

@@ -127,7 +127,7 @@ function MoveAlias({ name, aliases, newest }: { name: string; aliases: Record<st
       path={(values) => at("/api/models", name, "aliases", values["alias"] || "champion")}
       body={(values) => ({ expected: before(values) ?? 0 })}
       fields={[
-        { name: "alias", label: "Alias", kind: "text", value: "champion", inPath: true },
+        { name: "alias", label: "Alias", kind: "text", value: "champion", isApart: true },
         { name: "version", label: "points at version", kind: "number", value: String(newest) },
       ]}
       cli={(values) => `mainstay models alias ${name} ${values["alias"]} ${values["version"]}`}

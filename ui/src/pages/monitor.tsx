@@ -138,7 +138,7 @@ function Setup({ monitor }: { monitor: Monitor }) {
           ["review every", monitor.review ?? <Unknown />],
           ["last review", monitor.last_reviewed_at ? <When at={monitor.last_reviewed_at} /> : <span class="quiet">never</span>],
           ["labels waited for", monitor.label_coverage !== undefined ? percent(monitor.label_coverage) : <Unknown />],
-          ["AUC may fall by", decimal(monitor.tolerance)],
+          ["may be off its evaluation by", `${decimal(monitor.tolerance)} (AUC, accuracy), ${percent(monitor.tolerance)} of an error`],
           ["errors allowed", percent(monitor.error_limit)],
           [
             "latency allowed",

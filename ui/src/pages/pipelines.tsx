@@ -6,7 +6,7 @@ import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Word } from "../parts/pill.tsx";
-import { runColumns } from "../parts/runcolumns.tsx";
+import { runColumnsOfOne } from "../parts/runcolumns.tsx";
 import { RunStrip } from "../parts/runstrip.tsx";
 import { BACKFILL_COLUMNS, backfillHref, LocalTime, SCHEDULE_COLUMNS, timing } from "../parts/scheduling.tsx";
 import { Table, type Column } from "../parts/table.tsx";
@@ -169,7 +169,7 @@ export function PipelinePage({ name }: { name: string }) {
                 name=""
                 label="runs of this pipeline"
                 rows={mine}
-                columns={runColumns(mine)}
+                columns={runColumnsOfOne(mine)}
                 href={(run) => `/runs/${run.id}`}
               />
             ) : (

@@ -22,18 +22,25 @@ import { Icon } from "../parts/icons.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, Value, When } from "../parts/words.tsx";
-import type { Phrase, Prediction, Why, WhyStep } from "../types.ts";
+import type { Maybe, Phrase, Prediction, Version, Why, WhyStep } from "../types.ts";
+
+interface Output {
+  type?: string; // binary, multiclass, regression
+  classes?: unknown[];
+  positive?: unknown;
+}
 
 export function PredictionPage({ id }: { id: string }) {
   const { data, error } = useGet<Prediction>(at("/api/predictions", id));
   const release = releaseId(data?.release, data?.deployment);
+  const output = useOutput(data?.version);
   const labels = data?.feedback ?? [];
   const last = labels.at(-1);
   return (
     <ObjectPage
       subject={`prediction:${id}`}
       kind="Prediction"
-      name={<>{decimal(data?.value)}</>}
+      name={<>{data && answerOf(data)}</>}
       plainName={`Prediction ${shortId(id)}`}
       made={data?.logged_at}
       loading={!data}
@@ -58,29 +65,11 @@ export function PredictionPage({ id }: { id: string }) {
             </span>
           )}
           <span>
-            label <b>{last ? plain(last.label) : "not yet known"}</b>
+            truth <b>{last ? truthOf(last.label, output) : "not yet known"}</b>
           </span>
         </>
       }
-      acts={
-        data && (
-          <Act
-            label="Send the truth"
-            title="What became true"
-            path="/api/feedback"
-            body={{ id }}
-            reason="none"
-            fields={[{ name: "label", label: "Label (0 or 1, or the value)", kind: "number" }]}
-            cli={(values) => `mainstay feedback ${id} ${values["label"] || "1"}`}
-            preview={
-              <p>
-                The label is joined to this prediction by its id. A different label later is kept as a revision; the last one
-                counts.
-              </p>
-            }
-          />
-        )
-      }
+      acts={data && <SendTruth id={id} output={output} />}
       tabs={[
         { id: "why", label: "Why", body: () => <WhyPicture id={id} /> },
         {
@@ -89,9 +78,67 @@ export function PredictionPage({ id }: { id: string }) {
           count: Object.keys(data?.row ?? {}).length || undefined,
           body: () => <PlainFacts facts={data?.row} empty="The row is not on record." />,
         },
-        { id: "feedback", label: "What became true", count: labels.length, body: () => <Feedback prediction={data} /> },
+        { id: "feedback", label: "What became true", count: labels.length, body: () => <Feedback prediction={data} output={output} /> },
         { id: "answer", label: "Answer", body: () => data && <Answer prediction={data} /> },
       ]}
+    />
+  );
+}
+
+/** What the version answers, and in which classes; undefined while, or where, nobody knows. */
+function useOutput(version: Maybe<string | number>): Output | undefined {
+  const [model, number] = String(version ?? "").split("/");
+  const found = useGet<Version>(model && number ? at("/api/models", model, "versions", number) : null).data;
+  return (found?.signature as { output?: Output } | null | undefined)?.output;
+}
+
+function answerOf(prediction: Prediction): string {
+  return prediction.label === null || prediction.label === undefined ? decimal(prediction.value) : plain(prediction.label);
+}
+
+/** What was told became true: classes are kept by their place, of two as 1 for the positive one. */
+function truthOf(label: unknown, output: Output | undefined): string {
+  const classes = output?.classes;
+  if (!classes || !isNumber(label)) return plain(label);
+  if (output.type === "multiclass") return plain(classes[label] ?? label);
+  return plain(classes.find((name) => Number(name === output.positive) === label) ?? label);
+}
+
+/** A class is chosen by its name; where there are none, a number is typed. */
+function SendTruth({ id, output }: { id: string; output: Output | undefined }) {
+  const classes = output?.classes;
+  const isByPlace = output?.type === "binary" && !classes?.every((name) => typeof name === "string");
+  const label = (chosen: string | undefined) => {
+    const name = classes?.find((one) => plain(one) === chosen);
+    if (name === undefined) return chosen;
+    return isByPlace ? Number(name === output?.positive) : name;
+  };
+  const shared = {
+    label: "Send the truth",
+    title: "What became true",
+    path: "/api/feedback",
+    reason: "none" as const,
+    preview: (
+      <p>
+        The label is joined to this prediction by its id. A different label later is kept as a revision; the last one counts.
+      </p>
+    ),
+  };
+  if (!classes?.length)
+    return (
+      <Act
+        {...shared}
+        body={{ id }}
+        fields={[{ name: "label", label: "The value that became true", kind: "number" }]}
+        cli={(values) => `mainstay feedback ${id} ${values["label"] || "VALUE"}`}
+      />
+    );
+  return (
+    <Act
+      {...shared}
+      body={(values) => ({ id, label: label(values["truth"]) })}
+      fields={[{ name: "truth", label: "What it was", kind: "choice", choices: ["", ...classes.map(plain)], isApart: true }]}
+      cli={(values) => `mainstay feedback ${id} ${plain(label(values["truth"]))}`}
     />
   );
 }
@@ -119,7 +166,8 @@ function Answer({ prediction }: { prediction: Prediction }) {
   return (
     <FactList
       facts={[
-        ["value", decimal(prediction.value, 4)],
+        ["answer", prediction.kind === "multiclass" ? answerOf(prediction) : decimal(prediction.value, 4)],
+        ["kind", prediction.kind ?? <Unknown />],
         ["status", prediction.status ?? <Unknown />],
         ["about", plain(prediction.at)],
         ["answered", <When at={prediction.logged_at} />],
@@ -141,7 +189,7 @@ function Answer({ prediction }: { prediction: Prediction }) {
   );
 }
 
-function Feedback({ prediction }: { prediction: Prediction | undefined }) {
+function Feedback({ prediction, output }: { prediction: Prediction | undefined; output: Output | undefined }) {
   const labels = prediction?.feedback ?? [];
   if (!labels.length)
     return (
@@ -165,7 +213,7 @@ function Feedback({ prediction }: { prediction: Prediction | undefined }) {
             <tr key={index}>
               <td>{one.revision ?? index + 1}</td>
               <td>
-                <b>{plain(one.label)}</b>
+                <b>{truthOf(one.label, output)}</b>
                 {index === labels.length - 1 && labels.length > 1 && <span class="quiet"> counts</span>}
               </td>
               <td>

@@ -20,6 +20,7 @@ import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign, Word } from "../parts/pill.tsx";
 import { FactList, Id, Person, Subject, Unknown, Value, When } from "../parts/words.tsx";
+import { VersionWarnings } from "../parts/sourcewarnings.tsx";
 import type { Evidence, Facts, Gate, Release, Rollout } from "../types.ts";
 
 export function ReleasePage({ deployment, number }: { deployment: string; number: string }) {
@@ -56,7 +57,14 @@ export function ReleasePage({ deployment, number }: { deployment: string; number
         </>
       }
       acts={data?.state === "waiting" && <Approve release={data} id={id} deployment={deployment} number={number} />}
-      above={data && <Track release={data} />}
+      above={
+        data && (
+          <>
+            <Track release={data} />
+            <VersionWarnings version={version} />
+          </>
+        )
+      }
       tabs={[
         { id: "gate", label: "Gate", count: data?.gates?.length, body: () => <Gates release={data} /> },
         { id: "approvals", label: "Approvals", count: data?.approvals?.length, body: () => <Approvals release={data} /> },

@@ -20,6 +20,7 @@ import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
 import { progressOf } from "../stepgraph.ts";
+import { SourceWarnings } from "../parts/sourcewarnings.tsx";
 import type { About, Artifact, Facts, Lease, Link, LoggedModel, Page, Run, StepGraph, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
@@ -76,6 +77,7 @@ export function RunPage({ id }: { id: string }) {
           {failure && <ErrorNote error={new Error(failure)} what="This run failed." />}
           {isPipeline && data && <Resumable run={data} />}
           {graph && !isRunning && !failure && <Told graph={graph} />}
+          <SourceWarnings warnings={data?.warnings} />
         </>
       }
       tabs={data ? tabsOf(data, children, models, graph) : []}

@@ -3,7 +3,6 @@
 import { at, useGet } from "../api.ts";
 import { absolute, kindWords } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
-import { listForms } from "../parts/copyas.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -83,7 +82,7 @@ export function SchedulePage({ name }: { name: string }) {
       made={schedule?.created_at}
       loading={!data}
       error={error}
-      copy={{ ...listForms(path), cli: `mainstay schedules show ${name}` }}
+      wide
       aside={
         schedule && (
           <>

@@ -7,6 +7,7 @@ import { FileTree } from "../parts/filetree.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { State } from "../parts/pill.tsx";
+import { sizeOf } from "../parts/snapshots.tsx";
 import { UsersOf } from "../parts/users.tsx";
 import { FactList, Id, Person, Subject, Unknown, When } from "../parts/words.tsx";
 import type { Artifact, Page, ProfileColumn, Reference, Snapshot } from "../types.ts";
@@ -33,7 +34,7 @@ export function SnapshotPage({ id }: { id: string }) {
             {isFiles ? "files" : "rows"} <b>{count(data?.rows)}</b>
           </span>
           <span>
-            size <b>{bytes(data?.size)}</b>
+            size <b>{data ? sizeOf(data) : bytes(undefined)}</b>
           </span>
           {data?.period && (
             <span>
@@ -45,21 +46,42 @@ export function SnapshotPage({ id }: { id: string }) {
       above={data?.reference && <ReferenceNote reference={data.reference} />}
       tabs={[
         ...(isFiles ? [{ id: "files", label: "Files", count: data?.rows, body: () => <Files snapshot={id} /> }] : []),
-        {
-          id: "profile",
-          label: "Profile",
-          count: columns.length || undefined,
-          body: () =>
-            columns.length ? (
-              <div class="profile">
-                {columns.map((column) => (
-                  <ProfileCard key={column.name} column={column} />
-                ))}
-              </div>
-            ) : (
-              <Empty title="There is no profile to show">{data?.profile_unknown}</Empty>
-            ),
-        },
+        ...(isFiles || data?.kind === "reference"
+          ? []
+          : [
+              {
+                id: "profile",
+                label: "Profile",
+                count: columns.length || undefined,
+                body: () =>
+                  columns.length ? (
+                    <div class="profile">
+                      {columns.map((column) => (
+                        <ProfileCard key={column.name} column={column} />
+                      ))}
+                    </div>
+                  ) : (
+                    <Empty title="There is no profile to show">{data?.profile_unknown}</Empty>
+                  ),
+              },
+            ]),
+        ...(isFiles
+          ? []
+          : [
+              {
+                id: "schema",
+                label: "Schema",
+                count: data?.schema?.length,
+                body: () => (
+                  <FactList
+                    facts={(data?.schema ?? []).map((column) => [
+                      column.name,
+                      <code key={column.name}>{column.type ?? "unknown"}</code>,
+                    ])}
+                  />
+                ),
+              },
+            ]),
         ...(warnings.length
           ? [
               {
@@ -84,25 +106,14 @@ export function SnapshotPage({ id }: { id: string }) {
               },
             ]
           : []),
-        {
-          id: "schema",
-          label: "Schema",
-          count: data?.schema?.length,
-          body: () => (
-            <FactList
-              facts={(data?.schema ?? []).map((column) => [
-                column.name,
-                <code key={column.name}>{column.type ?? "unknown"}</code>,
-              ])}
-            />
-          ),
-        },
         { id: "used", label: "Used by", body: () => <UsersOf snapshot={id} /> },
         { id: "origin", label: "Origin", body: () => data && <Origin snapshot={data} /> },
       ]}
     />
   );
 }
+
+const SYSTEMS: Record<string, string> = { delta: "Delta Lake", iceberg: "Iceberg" };
 
 /** Where the rows are, if they are not here, and whether they can be relied on. */
 function ReferenceNote({ reference }: { reference: Reference }) {
@@ -111,7 +122,8 @@ function ReferenceNote({ reference }: { reference: Reference }) {
       <State state={reference.is_pinned ? "ok" : "watch"} small />{" "}
       {reference.is_pinned ? (
         <>
-          Its rows stay at <code>{reference.uri}</code>, where {reference.system} keeps version {reference.version} as it was.
+          Its rows stay at <code>{reference.uri}</code>, where {SYSTEMS[reference.system ?? ""] ?? reference.system} keeps version{" "}
+          {reference.version} as it was.
         </>
       ) : (
         <>

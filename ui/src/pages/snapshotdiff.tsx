@@ -5,7 +5,7 @@ import { at, query, useGet } from "../api.ts";
 import { absolute, count, figure, isNumber, percent, plain, plural } from "../format.ts";
 import { Cells } from "../parts/cells.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
-import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
+import { ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { setTitle } from "../parts/objectpage.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { Table, type Column } from "../parts/table.tsx";
@@ -55,18 +55,23 @@ export function SnapshotDiffPage({ before, after }: { before: string; after: str
 /** The whole difference in one sentence, the largest thing first. */
 export function sentence(diff: SnapshotDiff): string {
   if (diff.is_same) return "Nothing: both are the same, byte for byte.";
+  if (diff.files) return filesSentence(diff.files);
   const by = diff.rows_after - diff.rows_before;
-  const unit = diff.files ? "file" : "row";
   const rows = by
-    ? `${plural(Math.abs(by), unit)} ${by > 0 ? "more" : "fewer"}, ${count(diff.rows_after)} instead of ${count(diff.rows_before)}`
-    : `${plural(diff.rows_after, unit)} as before`;
+    ? `${plural(Math.abs(by), "row")} ${by > 0 ? "more" : "fewer"}, ${count(diff.rows_after)} instead of ${count(diff.rows_before)}`
+    : `${plural(diff.rows_after, "row")} as before`;
   const named = (fields: { name: string }[], what: string) =>
     fields.length ? `; ${what} ${fields.map((field) => field.name).join(", ")}` : "";
   const schema = named(diff.added, "new:") + named(diff.removed, "gone:") + named(diff.retyped, "of another type:");
   const most = diff.columns[0];
   const moved = diff.columns.filter((column) => column.effect > 0).length;
   const values = most && moved ? `; ${most.column} moved most (effect ${most.effect.toFixed(2)} of 1)` : "";
-  return `${rows}${schema || (diff.files ? "" : "; the columns are the same")}${values}.`;
+  return `${rows}${schema || "; the columns are the same"}${values}.`;
+}
+
+function filesSentence(files: FileChanges): string {
+  const parts = (["added", "removed", "changed"] as const).filter((word) => files[word]).map((word) => `${count(files[word])} ${word}`);
+  return `${parts.join(", ") || "No file differs"}; ${plural(files.same, "file")} ${files.same === 1 ? "is" : "are"} the same.`;
 }
 
 function SchemaChanges({ diff }: { diff: SnapshotDiff }) {
@@ -280,10 +285,8 @@ function Files({ files }: { files: FileChanges }) {
     ["Changed", files.changed, files.shown_changed],
   ];
   return (
-    <section>
+    <section class="diff-part">
       <h2>Files</h2>
-      <p class="quiet">{plural(files.same, "file")} are the same.</p>
-      {lists.every(([, n]) => n === 0) && <Empty title="No file differs" />}
       {lists
         .filter(([, n]) => n > 0)
         .map(([title, n, shown]) => (

@@ -9,6 +9,7 @@ import { Markdown } from "../parts/markdown.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign } from "../parts/pill.tsx";
+import { SourceWarnings } from "../parts/sourcewarnings.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, Value, When } from "../parts/words.tsx";
 import { go } from "../router.ts";
@@ -51,6 +52,7 @@ export function VersionPage({ name, number }: { name: string; number: string }) 
           <>
             {data.description && <p class="lead">{data.description}</p>}
             <Marks version={data} />
+            <SourceWarnings warnings={data.warnings} />
           </>
         )
       }

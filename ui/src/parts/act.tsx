@@ -14,7 +14,7 @@ export interface Field {
   choices?: string[];
   value?: string;
   optional?: boolean;
-  inPath?: boolean; // part of the path, not of the body
+  isApart?: boolean; // the caller makes the path or the body from it; by its own name it is not sent
 }
 
 interface Props {
@@ -66,7 +66,7 @@ export function Act(props: Props) {
   const body = typeof bodyOf === "function" ? bodyOf(whole) : bodyOf;
   const typed = Object.fromEntries(
     fields
-      .filter((field) => whole[field.name] !== "" && !field.inPath)
+      .filter((field) => whole[field.name] !== "" && !field.isApart)
       .map((field) => [field.name, field.kind === "number" ? numberOr(whole[field.name] ?? "") : whole[field.name]]),
   );
   const request = { ...body, ...typed, ...(reason !== "none" && why ? { [reasonName]: why } : {}) };
@@ -158,7 +158,7 @@ export function Act(props: Props) {
                 type="submit"
                 class={`button button-${tone === "danger" ? "danger" : "primary"}`}
                 disabled={busy || lacking}
-                title={lacking ? "A reason is asked for" : undefined}
+                title={lacking ? "Something is still to be filled in" : undefined}
               >
                 {busy ? "Working …" : label}
               </button>

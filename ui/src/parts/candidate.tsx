@@ -40,7 +40,7 @@ function RegisterAsCandidate({ run, folder }: { run: Run; folder: string }) {
       title={`Register ${folder || "the model"} of ${run.name} and make it the candidate`}
       path={path}
       body={{ run_id: run.id, path: folder }}
-      fields={[{ name: "model", label: "Model", kind: "text", inPath: true }]}
+      fields={[{ name: "model", label: "Model", kind: "text", isApart: true }]}
       cli={(values) => `mainstay runs candidate ${run.id} --model ${values["model"] || "MODEL"}`}
       then={point}
       preview={(values) => (

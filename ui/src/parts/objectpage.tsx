@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { query, useGet, type ApiError } from "../api.ts";
 import { duration, isNumber } from "../format.ts";
-import type { About, CopyForms, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
+import type { About, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
 import { Because } from "./because.tsx";
 import { CopyAs } from "./copyas.tsx";
 import { ErrorNote, Guard, Skeleton } from "./notice.tsx";
@@ -19,7 +19,9 @@ export function setTitle(title: string): void {
   document.title = title ? `${title} · Mainstay` : "Mainstay";
 }
 
-const BESIDE = /^(policy|schedule|backfill|view):/;
+const BESIDE = /^policy:/; // it governs the loop, and has no place in it
+
+const UNTOLD = /^prediction:/; // telemetry, of which the ledger does not speak
 
 interface Props {
   subject: string;
@@ -36,7 +38,6 @@ interface Props {
   error?: ApiError | undefined;
   tabs: Tab[];
   because?: Phrase[] | undefined; // where the ledger cannot tell
-  copy?: CopyForms; // of what stands beside the loop
   wide?: boolean; // the tabs take the whole width, the timeline stands below
 }
 
@@ -55,20 +56,18 @@ export function ObjectPage({
   error,
   tabs,
   because,
-  copy,
   wide = false,
 }: Props) {
-  const isAsked = !BESIDE.test(subject); // what stands beside the loop has events, and no place in it
-  const asked = useGet<About>(isAsked ? query("/api/about", { subject }) : null);
+  const asked = useGet<About>(query("/api/about", { subject }));
   const about = asked.data;
-  const own = useGet<Page<LedgerEvent>>(asked.error || !isAsked ? query("/api/events", { subject, limit: 50 }) : null).data;
+  const own = useGet<Page<LedgerEvent>>(asked.error ? query("/api/events", { subject, limit: 50 }) : null).data;
   const events = about?.timeline ?? own?.items;
   useEffect(() => setTitle(plainName), [plainName]);
   const shownState = about?.state ?? state;
   const shownOwner = about?.owner ?? owner;
   return (
     <article>
-      {isAsked && (
+      {!BESIDE.test(subject) && (
         <Guard name="lifecycle ribbon">
           <Ribbon stations={about?.ribbon ?? [{ station: stationOf(kind), name: plainName, here: true, state: state ?? null }]} />
         </Guard>
@@ -95,12 +94,12 @@ export function ObjectPage({
         </div>
         <div class="acts">
           {acts}
-          <CopyAs forms={about?.copy ?? copy} />
+          <CopyAs forms={about?.copy} />
         </div>
       </header>
       {about ? (
         <Because phrases={about.because?.length ? about.because : because} />
-      ) : asked.error || !isAsked ? null : (
+      ) : asked.error ? null : (
         <p class="because quiet" aria-hidden="true">
           &nbsp;
         </p>
@@ -110,10 +109,14 @@ export function ObjectPage({
       {!(error && loading) && (
         <div class={`object-body${wide ? " object-body-wide" : ""}`}>
           <div class="object-main">{loading ? <Skeleton rows={6} tall /> : <Tabs tabs={tabs} />}</div>
-          <aside class="object-side" aria-label="Timeline">
-            <h2>Timeline</h2>
-            <Guard name="timeline">{about || events ? <Timeline events={events} own={subject} /> : <Skeleton rows={4} />}</Guard>
-          </aside>
+          {!UNTOLD.test(subject) && (
+            <aside class="object-side" aria-label="Timeline">
+              <h2>Timeline</h2>
+              <Guard name="timeline">
+                {about || events ? <Timeline events={events} own={subject} /> : <Skeleton rows={4} />}
+              </Guard>
+            </aside>
+          )}
         </div>
       )}
     </article>
@@ -158,6 +161,9 @@ const STATION: Record<string, string> = {
   prediction: "deployment",
   alert: "monitor",
   trigger: "decision",
+  schedule: "pipeline",
+  backfill: "pipeline",
+  "feature view": "data",
 };
 
 function stationOf(kind: string): string {

@@ -10,7 +10,10 @@ import { Icon } from "./icons.tsx";
 const PLACES: Found[] = [
   ["Home", "/"],
   ["Data", "/datasets"],
+  ["Feature views", "/features"],
   ["Pipelines", "/pipelines"],
+  ["Schedules", "/schedules"],
+  ["Backfills", "/backfills"],
   ["Runs", "/runs"],
   ["Experiments", "/experiments"],
   ["Traces", "/traces"],

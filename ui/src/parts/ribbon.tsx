@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ribbon: the whole loop on every object page, the present object lit, each neighbour one click away with its state.
 // A station that nothing stands at yet says so; it is never left out.
+import { useEffect, useRef } from "preact/hooks";
 import { kindWords, splitSubject, shortId, subjectHref, toneOf } from "../format.ts";
 import type { Station } from "../types.ts";
 import { Icon, type IconName } from "./icons.tsx";
@@ -20,8 +21,16 @@ const ICONS: Record<string, IconName> = {
 
 export function Ribbon({ stations }: { stations: Station[] }) {
   const known = new Map(stations.map((station) => [station.station, station]));
+  const row = useRef<HTMLElement>(null);
+  const here = stations.find((station) => station.here)?.station;
+  useEffect(() => {
+    const lit = row.current?.querySelector(".ribbon-here");
+    if (!row.current || !lit) return;
+    // Where the row does not fit the lit one is brought into sight.
+    row.current.scrollLeft += lit.getBoundingClientRect().left - row.current.getBoundingClientRect().left - 60;
+  }, [here]);
   return (
-    <nav class="ribbon" aria-label="Lifecycle">
+    <nav class="ribbon" aria-label="Lifecycle" ref={row}>
       <ol>
         {STATIONS.map((name) => (
           <Stop key={name} name={name} station={known.get(name)} />

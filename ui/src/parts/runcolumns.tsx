@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The columns of a short table of runs, such as those of one pipeline; `runtable.tsx` is for long ones.
-import { alike, duration, isImportance, shortId } from "../format.ts";
+import { alike, duration, isImportance, plain, shortId } from "../format.ts";
 import type { Run } from "../types.ts";
 import { Word } from "./pill.tsx";
 import type { Column } from "./table.tsx";
@@ -8,7 +8,7 @@ import { Person, When } from "./words.tsx";
 
 const FIXED: Column<Run>[] = [
   { key: "name", label: "Run", value: (run) => run.name ?? run.id },
-  { key: "id", roomy: true, label: "Id", value: (run) => run.id, cell: (run) => <code title={run.id}>{shortId(run.id)}</code> },
+  { key: "id", label: "Id", value: (run) => run.id, cell: (run) => <code title={run.id}>{shortId(run.id)}</code> },
   { key: "kind", roomy: true, label: "Kind", value: (run) => run.kind },
   { key: "state", label: "State", value: (run) => run.state, cell: (run) => <Word word={run.state} /> },
   { key: "experiment", label: "Experiment", value: (run) => run.experiment, hidden: true },
@@ -17,6 +17,16 @@ const FIXED: Column<Run>[] = [
   { key: "started", label: "Started", value: (run) => run.started_at, cell: (run) => <When at={run.started_at} /> },
   { key: "reason", roomy: true, label: "Reason", value: (run) => run.reason, wide: true },
 ];
+
+/** The same for runs of one name: what tells them apart is their parameters. */
+export function runColumnsOfOne(runs: Run[]): Column<Run>[] {
+  const differing = new Set(
+    Object.keys(runs[0]?.params ?? {}).filter((key) => new Set(runs.map((run) => plain(run.params?.[key]))).size > 1),
+  );
+  return runColumns(runs)
+    .filter((column) => column.key !== "name" && column.key !== "kind")
+    .map((column) => (differing.has(column.key) ? { ...column, hidden: false } : column));
+}
 
 /** Every metric and parameter that occurs becomes a column; the first three metrics are shown, the rest can be chosen. */
 export function runColumns(runs: Run[]): Column<Run>[] {

@@ -27,6 +27,7 @@ export function localTime(at: string, zone: Maybe<string>): string {
       year: "numeric",
       hour: "2-digit",
       minute: "2-digit",
+      ...(new Date(at).getUTCSeconds() ? { second: "2-digit" } : {}),
       timeZoneName: "short",
     });
     return parts.format(new Date(at));

@@ -13,11 +13,21 @@ export function snapshotId(snap: SnapshotBrief, dataset?: string): string {
   return snap.id ?? `${snap.dataset ?? dataset}@${snap.number}`;
 }
 
+/** A reference has no bytes here. */
+export function sizeOf(snap: { kind?: string; size?: number }): string {
+  return snap.kind === "reference" ? "not here" : bytes(snap.size);
+}
+
 export function snapshotHref(snap: SnapshotBrief, dataset?: string): string {
   return `/snapshots/${snapshotId(snap, dataset)}`;
 }
 
-function columnsOf(refs: Record<string, number>): Column<SnapshotBrief>[] {
+/** What the snapshots of a dataset are counted in. */
+function unitOf(snapshots: SnapshotBrief[]): "file" | "row" {
+  return snapshots[0]?.kind === "files" ? "file" : "row";
+}
+
+function columnsOf(refs: Record<string, number>, unit: "file" | "row"): Column<SnapshotBrief>[] {
   return [
     {
       key: "snapshot",
@@ -36,8 +46,8 @@ function columnsOf(refs: Record<string, number>): Column<SnapshotBrief>[] {
       cell: (snap) => (snap.period ? period(snap.period.since, snap.period.until) : "–"),
     },
     { key: "kind", label: "Kind", value: (snap) => snap.kind, hidden: true },
-    { key: "rows", label: "Rows", value: (snap) => snap.rows, cell: (snap) => count(snap.rows), right: true },
-    { key: "size", roomy: true, label: "Size", value: (snap) => snap.size, cell: (snap) => bytes(snap.size), right: true },
+    { key: "rows", label: unit === "file" ? "Files" : "Rows", value: (snap) => snap.rows, cell: (snap) => count(snap.rows), right: true },
+    { key: "size", roomy: true, label: "Size", value: (snap) => snap.size, cell: (snap) => sizeOf(snap), right: true },
     {
       key: "warnings",
       label: "Warnings",
@@ -78,7 +88,7 @@ export function Snapshots({ dataset, snapshots, refs }: Props) {
   return (
     <div class="stack">
       {snapshots.length > 1 && <Strip dataset={dataset} snapshots={snapshots} refs={refs} />}
-      <Table name="" label="snapshots" rows={snapshots} columns={columnsOf(refs)} href={(snap) => snapshotHref(snap, dataset)} />
+      <Table name="" label="snapshots" rows={snapshots} columns={columnsOf(refs, unitOf(snapshots))} href={(snap) => snapshotHref(snap, dataset)} />
     </div>
   );
 }
@@ -89,13 +99,13 @@ function Strip({ dataset, snapshots, refs }: Props) {
   const most = Math.max(1, ...shown.map((snap) => snap.rows ?? 0));
   return (
     <section class="panel snap-panel" aria-label="Snapshots over time">
-      <div class="snap-strip-frame" tabIndex={0} role="group" aria-label="Rows of each snapshot">
+      <div class="snap-strip-frame" tabIndex={0} role="group" aria-label={`How many ${unitOf(snapshots)}s each snapshot has`}>
         <ol class="snap-strip">
           {shown.map((snap) => (
             <li key={snap.number} class={refs.current === snap.number ? "snap-current" : ""}>
               <a
                 href={snapshotHref(snap, dataset)}
-                title={`${snapshotId(snap, dataset)}: ${plural(snap.rows ?? 0, "row")}${snap.warnings ? `, ${plural(snap.warnings, "warning")}` : ""}`}
+                title={`${snapshotId(snap, dataset)}: ${plural(snap.rows ?? 0, unitOf(snapshots))}${snap.warnings ? `, ${plural(snap.warnings, "warning")}` : ""}`}
               >
                 <i
                   class={snap.warnings ? "snap-watch" : ""}
@@ -112,7 +122,7 @@ function Strip({ dataset, snapshots, refs }: Props) {
       </div>
       <Choice dataset={dataset} snapshots={snapshots} />
       <p class="quiet snap-hint">
-        Height: rows, at most {count(most)}.{refs.current !== undefined && ` Underlined: current, which is @${refs.current}.`}
+        Height: {unitOf(snapshots)}s, at most {count(most)}.{refs.current !== undefined && ` Underlined: current, which is @${refs.current}.`}
         {shown.some((snap) => snap.warnings) && " With a mark: the contract found something odd."}
       </p>
     </section>

@@ -7,7 +7,7 @@ import { useParam } from "../router.ts";
 import { gather, isGiven, progressOf, stateOf, stepOf, type Box } from "../stepgraph.ts";
 import type { Run, Step, StepGraph, StepNode } from "../types.ts";
 import { Graph } from "./graph.tsx";
-import { Icon } from "./icons.tsx";
+import { Icon, type IconName } from "./icons.tsx";
 import { Command, ErrorNote } from "./notice.tsx";
 import { Sign } from "./pill.tsx";
 import { Table, type Column } from "./table.tsx";
@@ -162,6 +162,23 @@ function labelOf(box: Box): string {
   return `${box.name}${times}: ${stateOf(box.calls)}${why ? `, ${why}` : ""}`;
 }
 
+const SIGNS: [string, IconName][] = [
+  ["snapshot ", "data"],
+  ["register ", "model"],
+];
+
+/** What is made of a result is told by a sign: the word would leave no room for the name. */
+function BoxName({ name }: { name: string }) {
+  const [word, icon] = SIGNS.find(([start]) => name.startsWith(start)) ?? [];
+  if (!word || !icon) return <>{name}</>;
+  return (
+    <span title={name}>
+      <Icon name={icon} size={14} />
+      <span class="unseen">{word}</span> {name.slice(word.length)}
+    </span>
+  );
+}
+
 function StepBody({ box }: { box: Box }) {
   const state = stateOf(box.calls);
   const seconds = secondsOf(box.calls);
@@ -169,7 +186,7 @@ function StepBody({ box }: { box: Box }) {
     <>
       <span class="node-name">
         <Sign tone={stepTone(state)} label={state} size={12} />
-        {shortName(box.name)}
+        <BoxName name={shortName(box.name)} />
         {box.calls.length > 1 && <span class="node-times">× {count(box.calls.length)}</span>}
       </span>
       <span class="node-line">

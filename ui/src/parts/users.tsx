@@ -10,7 +10,24 @@ import { Subject } from "./words.tsx";
 
 const ORDER = ["release", "version", "snapshot", "run"];
 
-const COLUMNS: Column<User>[] = [
+/** One user, with all that it used and as what. */
+interface Gathered extends User {
+  role: string;
+  snapshots: string[];
+}
+
+function gathered(users: User[]): Gathered[] {
+  const found = new Map<string, Gathered>();
+  for (const user of users) {
+    const known = found.get(user.subject) ?? { ...user, role: "", snapshots: [] };
+    const roles = new Set([...known.role.split(", "), user.role ?? ""].filter(Boolean));
+    const snapshots = [...new Set([...known.snapshots, user.snapshot])];
+    found.set(user.subject, { ...known, role: [...roles].join(", "), snapshots });
+  }
+  return [...found.values()];
+}
+
+const COLUMNS: Column<Gathered>[] = [
   { key: "kind", label: "Kind", value: (user) => user.kind },
   {
     key: "name",
@@ -19,7 +36,18 @@ const COLUMNS: Column<User>[] = [
     cell: (user) => <Subject subject={user.subject}>{shortId(splitSubject(user.subject).name)}</Subject>,
   },
   { key: "role", label: "As", value: (user) => user.role },
-  { key: "of", label: "Of", value: (user) => user.snapshot, cell: (user) => <Subject subject={`snapshot:${user.snapshot}`} /> },
+  {
+    key: "of",
+    label: "Of",
+    value: (user) => user.snapshots.join(", "),
+    cell: (user) =>
+      user.snapshots.map((name, index) => (
+        <span key={name}>
+          {index > 0 && ", "}
+          <Subject subject={`snapshot:${name}`} />
+        </span>
+      )),
+  },
   {
     key: "live",
     label: "Answers now",
@@ -39,7 +67,7 @@ export function UsersOf({ snapshot }: { snapshot: string }) {
       </Empty>
     );
   const rank = (user: User) => (ORDER.indexOf(user.kind) + ORDER.length + 1) % (ORDER.length + 1);
-  const rows = [...data.items].sort((a, b) => rank(a) - rank(b));
+  const rows = gathered(data.items).sort((a, b) => rank(a) - rank(b));
   return (
     <>
       <p class="lead">

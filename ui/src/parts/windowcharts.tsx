@@ -3,7 +3,20 @@
 // line stands where the windows' release changes; a window that could not be judged is hatched.
 import { count, day, decimal, figure, isNumber, moment, percent, period } from "../format.ts";
 import type { Alert, WindowAnswer } from "../types.ts";
-import { bound, figureOf, mainFigure, middle, referenceOf, TITLES, usable, value, type Figure, type Judged } from "../windows.ts";
+import {
+  bound,
+  figureOf,
+  FURTHER,
+  mainFigure,
+  mainValue,
+  middle,
+  referenceOf,
+  TITLES,
+  usable,
+  value,
+  type Figure,
+  type Judged,
+} from "../windows.ts";
 import { Chart, type ChartProps, type Mark } from "./chart.tsx";
 import { Empty } from "./notice.tsx";
 
@@ -32,7 +45,7 @@ function marksOf(windows: Judged[], alerts: Alert[] = []): Mark[] {
 
 function hatchedOf(windows: WindowAnswer[]): { from: number; to: number; why: string }[] {
   return windows
-    .filter((window) => value(window.performance?.auc) === null && value(window.performance?.mae) === null)
+    .filter((window) => mainValue(window) === null)
     .map((window) => ({
       from: moment(window.since) / 1000,
       to: moment(window.until) / 1000,
@@ -71,7 +84,7 @@ export function MainChart({
       {...shared(windows, alerts, sync)}
       title={TITLES[name][0]}
       unit={TITLES[name][1]}
-      write={name === "auc" ? three : figure}
+      write={name === "mae" ? figure : three}
       height={height ?? 240}
       series={[
         measuredSeries(windows, name, "measured on labels"),
@@ -99,17 +112,9 @@ function three(number: number): string {
   return number.toFixed(3);
 }
 
-function SmallChart({
-  windows,
-  name,
-  write,
-  label,
-}: {
-  windows: Judged[];
-  name: Figure;
-  write: (value: number) => string;
-  label: string;
-}) {
+const WRITTEN: Partial<Record<Figure, (value: number) => string>> = { base_rate: (number) => percent(number), rmse: figure };
+
+function SmallChart({ windows, name, write }: { windows: Judged[]; name: Figure; write: (value: number) => string }) {
   const reference = referenceOf(windows, name);
   return (
     <Chart
@@ -118,7 +123,7 @@ function SmallChart({
       unit={TITLES[name][1]}
       write={write}
       height={190}
-      series={[measuredSeries(windows, name, label)]}
+      series={[measuredSeries(windows, name, name === "base_rate" ? "observed" : "measured")]}
       hatched={hatchedOf(windows)}
       {...(reference !== null ? { reference: [{ value: reference, label: "its evaluation" }] } : {})}
     />
@@ -136,15 +141,10 @@ export function QualityCharts({ windows: all, alerts }: { windows: WindowAnswer[
   return (
     <div class="stack">
       <MainChart windows={all} alerts={alerts} sync="quality" />
-      <div class="pair">
-        {mainFigure(windows) === "auc" ? (
-          <>
-            <SmallChart windows={windows} name="brier" write={three} label="measured" />
-            <SmallChart windows={windows} name="base_rate" write={(number) => percent(number)} label="observed" />
-          </>
-        ) : (
-          <SmallChart windows={windows} name="rmse" write={figure} label="measured" />
-        )}
+      <div class={FURTHER[mainFigure(windows)].length > 1 ? "pair" : ""}>
+        {FURTHER[mainFigure(windows)].map((name) => (
+          <SmallChart key={name} windows={windows} name={name} write={WRITTEN[name] ?? three} />
+        ))}
       </div>
     </div>
   );

@@ -3,7 +3,7 @@
 import { count, decimal, kindWords, percent, period, releaseId } from "../format.ts";
 import { here, setParams, useParam } from "../router.ts";
 import type { WindowAnswer } from "../types.ts";
-import { bare, coverage, mainFigure, usable, value, type Judged } from "../windows.ts";
+import { bare, coverage, mainFigure, mainReading, mainValue, usable, value, type Judged, type MainFigure } from "../windows.ts";
 import { State } from "./pill.tsx";
 import { Table, type Column } from "./table.tsx";
 import { NoWindows } from "./windowcharts.tsx";
@@ -44,8 +44,8 @@ const WINDOW_COLUMNS: Column<WindowAnswer>[] = [
   {
     key: "auc",
     label: "AUC [95 %]",
-    value: (w) => value(w.performance?.auc),
-    cell: (w) => <Measure of={bare(w.performance?.auc, w.performance?.reason)} />,
+    value: mainValue,
+    cell: (w) => <Measure of={bare(mainReading(w), w.performance?.reason)} />,
     right: true,
   },
   {
@@ -111,12 +111,7 @@ export function WindowTable({ windows }: { windows: WindowAnswer[] }) {
   if (!windows.length) return <NoWindows />;
   const judged = [...usable(windows)].reverse();
   const open = judged.find((window) => String(window.id) === chosen);
-  const isOfNumbers = mainFigure(windows) === "mae";
-  const columns = isOfNumbers
-    ? WINDOW_COLUMNS.map((column) => (column.key === "auc" ? MAE_COLUMN : column)).filter(
-        (column) => column.key !== "brier" && column.key !== "base",
-      )
-    : WINDOW_COLUMNS;
+  const columns = columnsFor(mainFigure(windows));
   return (
     <div class="stack">
       {open && <WindowPanel window={open} />}
@@ -131,13 +126,20 @@ export function WindowTable({ windows }: { windows: WindowAnswer[] }) {
   );
 }
 
-const MAE_COLUMN: Column<WindowAnswer> = {
-  key: "mae",
-  label: "Mean abs. error [95 %]",
-  value: (w) => value(w.performance?.mae),
-  cell: (w) => <Measure of={bare(w.performance?.mae, w.performance?.reason)} />,
-  right: true,
+const LABELS: Record<MainFigure, string> = {
+  auc: "AUC [95 %]",
+  accuracy: "Accuracy [95 %]",
+  mae: "Mean abs. error [95 %]",
 };
+
+const OF_PROBABILITIES = new Set(["brier", "base", "estimate"]);
+
+function columnsFor(main: MainFigure): Column<WindowAnswer>[] {
+  if (main === "auc") return WINDOW_COLUMNS;
+  return WINDOW_COLUMNS.filter((column) => !OF_PROBABILITIES.has(column.key)).map((column) =>
+    column.key === "auc" ? { ...column, key: main, label: LABELS[main] } : column,
+  );
+}
 
 /** What was said of one window, and its slices. */
 function WindowPanel({ window }: { window: Judged }) {

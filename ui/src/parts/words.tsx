@@ -82,7 +82,7 @@ export function Subject({ subject, children }: { subject: Maybe<string>; childre
 export function Person({ name }: { name: Maybe<string> | string[] }) {
   const names = Array.isArray(name) ? name : name ? [name] : [];
   if (!names.length) return <Unknown />;
-  return <>{names.map((one) => splitSubject(one).name).join(", ")}</>;
+  return <>{names.map((one) => shortId(splitSubject(one).name)).join(", ")}</>;
 }
 
 /** A number with its interval and n, and what it is compared to. */

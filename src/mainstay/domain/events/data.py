@@ -61,6 +61,34 @@ class SnapshotRepeated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SnapshotDropped(Event):
+    """A snapshot is not wanted any more; a collection may take its bytes."""
+
+    kind = "snapshot.dropped"
+    dataset: str
+    number: int
+    digest: str
+
+    @property
+    def subject(self) -> str:
+        return f"snapshot:{self.dataset}@{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotRestored(Event):
+    """A snapshot that was dropped is wanted again."""
+
+    kind = "snapshot.restored"
+    dataset: str
+    number: int
+    digest: str
+
+    @property
+    def subject(self) -> str:
+        return f"snapshot:{self.dataset}@{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchRefused(Event):
     """A batch broke the contract; nothing was published."""
 

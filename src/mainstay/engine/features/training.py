@@ -15,13 +15,17 @@ from mainstay.domain.clock import from_wire, to_wire
 from mainstay.engine.materialise.arrow import to_arrow
 from mainstay.engine.steps import step
 from mainstay.features import asof, definitions, online, training
+from mainstay.features.transforms import added, from_json
 
 
 @step(salt=f"as of {asof.RULE}")
-def join_features(labels: Any, tables: list[Any], views: list[dict[str, Any]], time: str) -> pa.Table:
-    """``labels`` with the features of each view as of ``time``."""
+def join_features(
+    labels: Any, tables: list[Any], views: list[dict[str, Any]], time: str, transforms: list[dict[str, Any]]
+) -> pa.Table:
+    """``labels`` with the features of each view as of ``time``, and then with what each transform makes."""
     made = [(definitions.from_json(view), to_arrow(table)) for view, table in zip(views, tables, strict=True)]
-    return training.joined(to_arrow(labels), made, time=time)
+    joined = training.joined(to_arrow(labels), made, time=time)
+    return added(joined, [from_json(each) for each in transforms], time=time)
 
 
 @step(salt=f"as of {asof.RULE}")

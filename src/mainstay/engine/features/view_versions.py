@@ -9,12 +9,13 @@ or refuses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.code import roots
+from mainstay.engine.features import external, training
 from mainstay.engine.features.views import FeatureView
 from mainstay.engine.materialise import Artifact
 from mainstay.engine.platform import Platform
@@ -25,22 +26,43 @@ if TYPE_CHECKING:
     from mainstay.engine.outlook import Outlook
 
 
-def behind(platform: Platform, outlook: Outlook, value: Any, inputs: Sequence[str]) -> list[dict[str, Any]]:
-    """The views that ``value`` was made from and that make any of ``inputs``, as a signature pins them.
+class Pins(NamedTuple):
+    """What a signature pins: versions of views by their numbers, transforms whole, in the order they are carried out, and
+    features of other stores by their names."""
+
+    views: list[dict[str, Any]]
+    transforms: list[dict[str, Any]]
+    sources: list[dict[str, Any]]
+
+
+def behind(platform: Platform, outlook: Outlook, value: Any, inputs: Sequence[str]) -> Pins:
+    """The views and transforms that ``value`` was made from and that make any of ``inputs``.
 
     Raises:
-        Invalid: two views make the same input.
+        Invalid: two of them make the same input.
     """
+    steps = _steps(outlook, value)
+    transforms = _needed(steps, inputs)
+    wanted = {*inputs, *(each["name"] for one in transforms for each in one["inputs"] if each["name"] != one["moment"])}
     pins = []
-    for number, view in _views(outlook, value):
+    for number, view in [(node.number, node.step) for node in steps if isinstance(node.step, FeatureView)]:
         version = declared(platform, view, outlook, outlook.outputs[number][WHOLE])
-        columns = [each["name"] for each in version["columns"] if each["name"] in inputs]
+        columns = [each["name"] for each in version["columns"] if each["name"] in wanted]
         if columns:
             pins.append(_pin(version, columns))
-    names = [name for pin in pins for name in pin["columns"]]
+    asked = [node.arguments["external"] for node in steps if node.step is external.join_external]
+    sources = [
+        each
+        for each in {digest_of(each): each for each in asked}.values()
+        if wanted & {column["name"] for column in each["columns"]}
+    ]
+    names = [name for pin in pins for name in pin["columns"]] + [each["name"] for each in transforms]
+    names += [column["name"] for each in sources for column in each["columns"]]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise Invalid(f"input {twice[0]!r} comes from more than one feature view; rename it in one of them.")
-    return pins
+        raise Invalid(
+            f"input {twice[0]!r} is made by more than one feature view, source or transform; rename it in one of them."
+        )
+    return Pins(pins, transforms, sources)
 
 
 def declared(platform: Platform, view: FeatureView[..., Any], outlook: Outlook, artifact: Artifact) -> dict[str, Any]:
@@ -55,24 +77,21 @@ def declared(platform: Platform, view: FeatureView[..., Any], outlook: Outlook, 
     return dict(found or platform.post("/features", {"entry": _entry(view), **state}))
 
 
-def publish(platform: Platform, view: FeatureView[..., Any], run_id: str, outlook: Outlook) -> None:
-    """Hand over the online table that a run made of the view."""
-    nodes = [node for node in outlook.trace.nodes if isinstance(node, StepNode)]
-    made = next(node for node in nodes if node.step is view)
-    latest = nodes[-1]
-    version = declared(platform, view, outlook, outlook.outputs[made.number][WHOLE])
-    table = outlook.outputs[latest.number][WHOLE]
-    body = {
-        "version": version["number"],
-        "blob": table.digest,
-        "watermark": latest.arguments["watermark"],
-        "run_id": run_id,
-    }
-    platform.post(f"/features/{view.definition.name}/online", body)
+def _needed(steps: Sequence[StepNode], inputs: Sequence[str]) -> list[dict[str, Any]]:
+    """Of the transforms that tables were joined with those that make an input, or what another of them needs."""
+    joined = [each for node in steps if node.step is training.join_features for each in node.arguments["transforms"]]
+    # Training and holdout are joined with the same ones.
+    there = list({digest_of(each): each for each in joined}.values())
+    wanted, needed = set(inputs), []
+    for each in reversed(there):
+        if each["name"] in wanted:
+            needed.append(each)
+            wanted |= {one["name"] for one in each["inputs"] if one["name"] != each["moment"]}
+    return needed[::-1]
 
 
-def _views(outlook: Outlook, value: Any) -> list[tuple[float, FeatureView[..., Any]]]:
-    """The views among everything that ``value`` depends on, in the order of their calls."""
+def _steps(outlook: Outlook, value: Any) -> list[StepNode]:
+    """The calls of steps among everything that ``value`` depends on, in their order."""
     found: dict[float, Node] = {}
     left = [ref.node for ref in refs_in([value])]
     while left:
@@ -80,9 +99,7 @@ def _views(outlook: Outlook, value: Any) -> list[tuple[float, FeatureView[..., A
         if node.number not in found:
             found[node.number] = node
             left += [ref.node for ref in refs_in(dict(outlook.arguments_of(node)))]
-    steps = [(number, found[number]) for number in sorted(found)]
-    views = [(number, node.step) for number, node in steps if isinstance(node, StepNode)]
-    return [(number, step) for number, step in views if isinstance(step, FeatureView)]
+    return [node for number in sorted(found) if isinstance(node := found[number], StepNode)]
 
 
 def _state(view: FeatureView[..., Any], outlook: Outlook, artifact: Artifact, platform: Platform) -> dict[str, Any]:

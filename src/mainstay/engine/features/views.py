@@ -14,8 +14,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from mainstay.domain.errors import Invalid
 from mainstay.engine import steps, verbs
+from mainstay.engine.features.on_request import OnRequest
 from mainstay.engine.steps import Options, Step
 from mainstay.features.definitions import Definition, make
+from mainstay.features.sources import External
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,15 +97,18 @@ def feature_view(
     return mark
 
 
-def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound], *, time: str) -> Any:
-    """``labels`` with the features of ``views`` as they were known at each label's ``time``.
+def get_training(
+    labels: Any, views: Sequence[FeatureView[..., Any] | Bound | External | OnRequest], *, time: str
+) -> Any:
+    """``labels`` with the features of ``views`` as they were known at each label's ``time``, and what is made of them.
 
     Of the rows of a label's entity that were available then, the latest counts, unless it is older than the view's ttl;
     of several with one time, the one that stands last. Where none counts, the features are null.
 
     Args:
         labels: a table, or a step's result, with the views' entity columns and ``time``.
-        views: each as ``view.of(table)``, or a view that names its source.
+        views: each as ``view.of(table)``, or a view that names its source; features of another store; and transforms of a
+            request, which may read what all of these, and the transforms before them, make.
 
     Returns:
         An Arrow table, or the ref to one inside a pipeline.
@@ -111,11 +116,16 @@ def get_training(labels: Any, views: Sequence[FeatureView[..., Any] | Bound], *,
     Raises:
         Invalid: a column is missing, or stands twice.
     """
-    from mainstay.engine.features import training
+    from mainstay.engine.features import external, training
 
-    bound = [each.bound() if isinstance(each, FeatureView) else each for each in views]
+    for each in views:
+        if isinstance(each, External):
+            labels = external.join_external(labels, each.to_json(), time)
+    looked_up = [each for each in views if not isinstance(each, OnRequest | External)]
+    bound = [each.bound() if isinstance(each, FeatureView) else each for each in looked_up]
     described = [each.view.definition.to_json() for each in bound]
-    return training.join_features(labels, [each.table for each in bound], described, time)
+    made = [each.transform.to_json() for each in views if isinstance(each, OnRequest)]
+    return training.join_features(labels, [each.table for each in bound], described, time, made)
 
 
 def _type(kind: Any) -> str:

@@ -9,6 +9,9 @@ from mainstay.domain.monitoring import UNKNOWN
 from mainstay.lifecycle.monitoring import monitors, windows
 from mainstay.store import View
 
+# Of a probability, of one of several classes, of a number.
+_JUDGED = ("auc", "accuracy", "mae")
+
 
 def of_deployment(view: View, name: str) -> str:
     """ok, watch, alert or unknown."""
@@ -18,10 +21,15 @@ def of_deployment(view: View, name: str) -> str:
 
 
 def performance_of(view: View, name: str, release: int) -> dict[str, Any] | None:
-    """The newest known AUC of this very release, with its interval, its n and the end of its window."""
+    """The newest known figure of this very release, of its kind's the one that is judged, with its interval, its n and the
+    end of its window."""
     monitor = monitors.of_deployment(view, name)
     for window in reversed(windows.listed(view, monitor) if monitor else []):
-        figure = (window.measurements.get("performance") or {}).get("auc") if window.release == release else None
-        if figure and figure.get("value") is not None:
-            return {"name": "auc", "as_of": window.until} | {key: figure[key] for key in ("value", "lo", "hi", "n")}
+        measured = (window.measurements.get("performance") or {}) if window.release == release else {}
+        for judged in _JUDGED:
+            figure = measured.get(judged)
+            if figure and figure.get("value") is not None:
+                return {"name": judged, "as_of": window.until} | {
+                    key: figure[key] for key in ("value", "lo", "hi", "n")
+                }
     return None

@@ -8,7 +8,11 @@ from mainstay.domain.names import parse_subject
 _PAGES = {
     "dataset": "/datasets/{}",
     "snapshot": "/snapshots/{}",
+    "contract": "/datasets/{}?tab=contract",
+    "view": "/features/{}",
     "pipeline": "/pipelines/{}",
+    "schedule": "/schedules/{}",
+    "backfill": "/backfills/{}",
     "run": "/runs/{}",
     "model": "/models/{}",
     "version": "/models/{}",
@@ -26,7 +30,11 @@ _PAGES = {
 _COMMANDS = {
     "dataset": ("mainstay datasets show {}", "/datasets/{}"),
     "snapshot": ("mainstay datasets show {}", "/snapshots/{}"),
+    "contract": ("mainstay contracts show {}", "/datasets/{}/contract"),
+    "view": ("mainstay features show {}", "/features/{}"),
     "pipeline": ("mainstay runs list --kind pipeline", "/runs?kind=pipeline"),
+    "schedule": ("mainstay schedules show {}", "/schedules/{}"),
+    "backfill": ("mainstay backfills show {}", "/backfills/{}"),
     "run": ("mainstay runs show {}", "/runs/{}"),
     "model": ("mainstay models show {}", "/models/{}"),
     "version": ("mainstay models show {}", "/models/{model}/versions/{number}"),

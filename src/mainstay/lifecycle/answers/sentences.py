@@ -17,8 +17,22 @@ _VERBS = {
     "person.added": "added",
     "dataset.created": "created",
     "snapshot.taken": "taken in",
-    "batch.refused": "refused",
+    "snapshot.repeated": "taken in again, the same",
+    "snapshot.dropped": "dropped",
+    "snapshot.restored": "restored",
+    "batch.refused": "batch refused",
     "contract.changed": "contract changed",
+    "ref.moved": "pointed at another snapshot",
+    "view.changed": "defined",
+    "view.materialised": "materialised",
+    "schedule.declared": "declared",
+    "schedule.paused": "paused",
+    "schedule.resumed": "resumed",
+    "schedule.removed": "removed",
+    "schedule.fired": "due",
+    "backfill.started": "asked for",
+    "backfill.cancelled": "called off",
+    "backfill.ended": "ended",
     "experiment.created": "created",
     "experiment.renamed": "renamed",
     "experiment.deleted": "deleted",
@@ -66,7 +80,15 @@ _VERBS = {
 }
 
 # What keeps a subject busy says nothing about why it is as it is.
-_NOISE = ("segment.*", "window.judged", "review.*", "token.*")
+_NOISE = (
+    "segment.*",
+    "window.judged",
+    "review.*",
+    "token.*",
+    "schedule.fired",
+    "schedule.skipped",
+    "view.materialised",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +104,7 @@ def because(view: View, subject: str, *, named: bool = False) -> list[Piece]:
 
     ``named``: begin with the subject itself, for a page that is about something else.
     """
-    events = [entry for entry in ledger.search(view, subject=subject, limit=50) if not _is_noise(entry)]
+    events = ledger.search(view, subject=subject, without=_NOISE, limit=50)
     if not events:
         return []
     newest = events[0]
@@ -111,13 +133,14 @@ def _causes(view: View, seq: int | None) -> list[Piece]:
 def _who_and_when(entry: ledger.Entry) -> list[Piece]:
     return [
         Piece(text=" by "),
-        Piece(text=entry.actor, href="/people"),
+        _actor(entry.actor),
         Piece(text=f" on {entry.at:%-d %b %Y at %H:%M} UTC"),
     ]
 
 
-def _is_noise(entry: ledger.Entry) -> bool:
-    return any(entry.kind == noise or (noise[-1] == "*" and entry.kind.startswith(noise[:-1])) for noise in _NOISE)
+def _actor(actor: str) -> Piece:
+    """A person; or what acted by itself, such as ``trigger:flights-retrain``, with its own page."""
+    return Piece(text=_shown(actor), href=hrefs.of(actor)) if ":" in actor else Piece(text=actor, href="/people")
 
 
 def _verb(entry: ledger.Entry) -> str:

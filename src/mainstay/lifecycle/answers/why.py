@@ -16,6 +16,7 @@ from mainstay.domain.errors import Invalid, MainstayError, NotFound
 from mainstay.domain.names import parse_numbered, parse_subject
 from mainstay.domain.registry import Version
 from mainstay.domain.release import Release
+from mainstay.formats.signature import Output
 from mainstay.lifecycle.data import snapshots
 from mainstay.lifecycle.governance import approvals, policies
 from mainstay.lifecycle.monitoring import alerts, monitors
@@ -25,7 +26,7 @@ from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import prediction_log
 from mainstay.lifecycle.tracking import logs, runs
 from mainstay.lifecycle.triggers import decisions
-from mainstay.store import View, ledger
+from mainstay.store import View, collecting, ledger
 
 UNKNOWN = "UNKNOWN"
 
@@ -97,18 +98,20 @@ class Walk:
     steps: list[Step] = field(default_factory=list)
     edges: list[tuple[int, int, str]] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
+    _told: list[Fact] = field(default_factory=list)
 
     def prediction(self, identity: str) -> int:
         row, told = prediction_log.get(self.view, identity)
+        output = prediction_log.output_of(self.view, row["_deployment"], row["_release"])
         facts = [
-            Fact(name="answer", value=row["_value"]),
+            Fact(name="answer", value=_said(output, row["_value"])),
             Fact(name="asked at", value=row["_at"]),
             Fact(name="variant", value=row["_variant"]),
             Fact(name="status", value=row["_status"]),
             Fact(name="key", value=row["_key"]),
             Fact(name="by", value=row["_source"]),
         ]
-        facts += [Fact(name="turned out as", value=one.label) for one in told[-1:]]
+        facts += [Fact(name="turned out as", value=_said(output, one.label)) for one in told[-1:]]
         here = self._add(
             Step(
                 kind="prediction",
@@ -380,6 +383,8 @@ class Walk:
         return place
 
     def _put(self, step: Step) -> int:
+        step.facts += self._told
+        self._told = []
         self.steps.append(step)
         return len(self.steps) - 1
 
@@ -408,18 +413,30 @@ class Walk:
             return None
         try:
             look()
+        except NotFound as error:
+            # What gc took is not damaged: it can no longer be shown to be what it was, and that is told.
+            freed = collecting.missing(self.view, error)
+            self._told += [Fact(name="bytes", value=freed.sentence)] if freed else []
+            return None if freed else False
         except MainstayError:
             return False
         return True
 
 
 def _views(version: Version) -> list[Fact]:
-    """The feature views that made inputs, if any did."""
+    """The feature views and the transforms that make inputs, if any do."""
     pins = [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views", [])]
-    return [Fact(name="feature views", value=", ".join(pins))] if pins else []
+    made = [each["name"] for each in version.signature.get("transforms", [])]
+    told = (("feature views", pins), ("made on request", made))
+    return [Fact(name=name, value=", ".join(several)) for name, several in told if several]
 
 
 def _allowed(release: Release) -> list[Fact]:
     """What an admin had to allow for this release."""
     given = release.manifest.get("permission")
     return [Fact(name=given["what"], value=f"allowed by {given['by']}: {given['reason']}")] if given else []
+
+
+def _said(output: Output, value: float | None) -> Any:
+    """What a number stands for: of several classes it is the place of one."""
+    return (output.classes or ())[int(value)] if output.type == "multiclass" and value is not None else value

@@ -2,13 +2,13 @@
 """Batches: bytes from strangers, read into a plain table or refused with one sentence.
 
 In: a verified file that claims to be Parquet or CSV. Out: an Arrow table whose columns have only the types of
-``measures.columns``. So the same rows give the same bytes later, whoever wrote the file. Everything is bounded before
-it is believed.
+``measures.columns``; of a large Parquet file a frame that decodes a column when it is asked for. So the same rows give the
+same bytes later, whoever wrote the file. Everything is bounded before it is believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,23 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from mainstay.domain.errors import Invalid, Malformed, TooLarge
+from mainstay.measures import frames
 from mainstay.measures.columns import plain
+from mainstay.measures.frames import FileFrame, Frame
 
 # What spreadsheets, R and pandas write for "no value". A quoted cell is always taken at its word.
 CSV_NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 LONGEST_NAME = 250
-_BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one batch may be at most. ``memory`` counts the decoded table in bytes: a small file can hold a large
-    one."""
+    """What one batch may be at most. ``memory`` counts the decoded table in bytes: a small file can hold a large one. Up to
+    ``at_hand`` bytes it is held in memory as a whole."""
 
     file: int = 2 << 30
     memory: int = 4 << 30
+    at_hand: int = frames.AT_HAND
     rows: int = 50_000_000
     columns: int = 2_000
 
@@ -40,7 +42,7 @@ class Limits:
 LIMITS = Limits()
 
 
-def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limits = LIMITS) -> pa.Table:
+def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limits = LIMITS) -> Frame:
     """The rows of ``path``.
 
     Args:
@@ -52,7 +54,7 @@ def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limi
         Malformed: the bytes are not of that format. TooLarge: more than a limit allows.
         Invalid: a format that is not known, or a column that a snapshot cannot hold.
     """
-    readers: dict[str, Callable[[], pa.Table]] = {
+    readers: dict[str, Callable[[], Frame]] = {
         "parquet": lambda: _read_parquet(path, limits),
         "csv": lambda: _read_csv(path, as_text, limits),
     }
@@ -61,25 +63,34 @@ def read(path: Path, *, format: str, as_text: Collection[str] = (), limits: Limi
     _check_limit("file", path.stat().st_size, limits.file, "bytes")
     with _one_sentence(format):
         table = readers[format]()
-    _check_shape(table, limits)
-    return pa.table({name: plain(name, table.column(name)) for name in table.column_names})
+    if isinstance(table, pa.Table):
+        _check_limit("table", table.nbytes, limits.memory, "bytes")
+        _check_shape(table.column_names, table.num_rows, limits)
+        return pa.table({name: plain(name, table.column(name)) for name in table.column_names})
+    return table
 
 
-def _read_parquet(path: Path, limits: Limits) -> pa.Table:
+def _read_parquet(path: Path, limits: Limits) -> Frame:
     # Opened by us, so that a path can never be taken for an address, and read in slices, so that a bomb is noticed
     # early.
-    with path.open("rb") as stream, pq.ParquetFile(stream, memory_map=False) as file:
+    with path.open("rb") as stream, pq.ParquetFile(stream, memory_map=False, pre_buffer=False) as file:
         _check_limit("file", file.metadata.num_columns, limits.columns, "columns")
         _check_limit("file", file.metadata.num_rows, limits.rows, "rows")
-        batches, memory = [], 0
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=True):
+        batches, memory = list[pa.RecordBatch](), 0
+        for batch in file.iter_batches(batch_size=frames.batch_rows(file.metadata.num_columns), use_threads=True):
             memory += batch.nbytes
             _check_limit("table", memory, limits.memory, "bytes")
-            batches.append(batch)
-        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-    # Offsets and UTF-8 come from a stranger and are used without looking from here on.
-    table.validate(full=True)
-    return table
+            # Offsets and UTF-8 come from a stranger and are used without looking from here on.
+            batch.validate(full=True)
+            if memory > limits.at_hand:
+                batches.clear()
+            else:
+                batches.append(batch)
+        if memory <= limits.at_hand:
+            return pa.Table.from_batches(batches, schema=file.schema_arrow)
+        names = file.schema_arrow.names
+        _check_shape(names, file.metadata.num_rows, limits)
+    return FileFrame(path)
 
 
 def _read_csv(path: Path, as_text: Collection[str], limits: Limits) -> pa.Table:
@@ -104,11 +115,9 @@ def _csv_columns(path: Path) -> int:
         return stream.readline(1 << 20).count(b",") + 1
 
 
-def _check_shape(table: pa.Table, limits: Limits) -> None:
-    _check_limit("table", table.num_columns, limits.columns, "columns")
-    _check_limit("table", table.num_rows, limits.rows, "rows")
-    _check_limit("table", table.nbytes, limits.memory, "bytes")
-    names = table.column_names
+def _check_shape(names: Sequence[str], rows: int, limits: Limits) -> None:
+    _check_limit("table", len(names), limits.columns, "columns")
+    _check_limit("table", rows, limits.rows, "rows")
     if not names:
         raise Invalid("the batch has no columns; a snapshot needs at least one.")
     if twice := sorted({name for name in names if names.count(name) > 1}):

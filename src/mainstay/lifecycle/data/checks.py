@@ -18,8 +18,9 @@ import pyarrow as pa
 from mainstay.domain.contracts import Column, Contract
 from mainstay.domain.data import Problem
 from mainstay.lifecycle.data import renames
-from mainstay.measures import columns
+from mainstay.measures import columns, frames
 from mainstay.measures import contracts as rules
+from mainstay.measures.frames import Frame
 
 # Values of a column that the batch lacks, from the newest snapshot that has it; None if there is none.
 Before = Callable[[str], pa.ChunkedArray | None]
@@ -29,12 +30,12 @@ Before = Callable[[str], pa.ChunkedArray | None]
 class Checked:
     """A batch after the checks. ``table`` is fit to be a snapshot if and only if ``problems`` is empty."""
 
-    table: pa.Table
+    table: Frame
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
 
-def check_first(table: pa.Table) -> Checked:
+def check_first(table: Frame) -> Checked:
     """What must hold before there is any contract: rows, and a value in every column."""
     problems = [
         *rules.no_rows(table),
@@ -43,7 +44,7 @@ def check_first(table: pa.Table) -> Checked:
     return Checked(table=table, problems=tuple(problems), warnings=())
 
 
-def check(table: pa.Table, contract: Contract, before: Before, now: datetime) -> Checked:
+def check(table: Frame, contract: Contract, before: Before, now: datetime) -> Checked:
     """Hold ``table`` against ``contract``; ``now`` is what freshness is counted from."""
     table = rename_aliases(table, contract)
     if empty := tuple(rules.no_rows(table)):
@@ -57,7 +58,7 @@ def check(table: pa.Table, contract: Contract, before: Before, now: datetime) ->
     return Checked(table=fitted, problems=refused, warnings=warned)
 
 
-def rename_aliases(table: pa.Table, contract: Contract) -> pa.Table:
+def rename_aliases(table: Frame, contract: Contract) -> Frame:
     """``table`` with every accepted alias replaced by the name it stands for, where that name is not there itself."""
     there = set(table.column_names)
     new_name = {
@@ -67,7 +68,7 @@ def rename_aliases(table: pa.Table, contract: Contract) -> pa.Table:
         for alias in [next((a for a in rule.aliases if a in there), None)]
         if alias is not None
     }
-    return table.rename_columns([new_name.get(name, name) for name in table.column_names])
+    return frames.rename(table, new_name)
 
 
 def text_columns(contract: Contract) -> set[str]:
@@ -75,11 +76,11 @@ def text_columns(contract: Contract) -> set[str]:
     return {name for rule in contract.columns if rule.type == "text" for name in (rule.name, *rule.aliases)}
 
 
-def _wrong_names(table: pa.Table, contract: Contract, before: Before) -> Iterator[Problem]:
+def _wrong_names(table: Frame, contract: Contract, before: Before) -> Iterator[Problem]:
     missing = [rule for rule in contract.columns if rule.name not in table.column_names]
     unknown = [name for name in table.column_names if contract.column(name) is None]
     was = {rule.name: values for rule in missing if unknown and (values := before(rule.name)) is not None}
-    found = renames.overlaps(was, {name: table.column(name) for name in unknown})
+    found = renames.overlaps(was, {name: table.column(name) for name in unknown} if was else {})
     renamed: dict[str, str] = {}
     for rule in missing:
         problem = _missing(rule, found)
@@ -87,7 +88,7 @@ def _wrong_names(table: pa.Table, contract: Contract, before: Before) -> Iterato
             renamed[problem.likely_alias.column] = rule.name
         yield problem
     for name in unknown:
-        yield _unknown(name, table.column(name).type, contract, renamed.get(name))
+        yield _unknown(name, frames.types(table)[name], contract, renamed.get(name))
 
 
 def _missing(rule: Column, found: Mapping[tuple[str, str], float]) -> Problem:

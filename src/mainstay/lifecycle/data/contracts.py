@@ -34,6 +34,7 @@ from mainstay.domain.events.data import ContractChanged
 from mainstay.lifecycle.data import batches, datasets, tables
 from mainstay.measures import rules
 from mainstay.measures.columns import type_of
+from mainstay.measures.frames import Frame
 from mainstay.store import Change, View
 
 # Values may lie this share of the first batch's width outside it before anybody is told.
@@ -64,7 +65,7 @@ def find(view: View, dataset: str, version: int | None = None) -> Contract | Non
     return tables.contract(view, dataset, version)
 
 
-def infer(change: Change, dataset: str, table: pa.Table) -> Contract:
+def infer(change: Change, dataset: str, table: Frame) -> Contract:
     """The first contract: what ``table`` (plain, not empty) shows."""
     return _put(change, dataset, _inferred(table), change_kind="inferred")
 
@@ -214,7 +215,7 @@ def _read(column: Mapping[str, Any]) -> Column:
         raise Invalid(f"a contract's column has name, type and nullable; {sorted(column)} was found.") from error
 
 
-def _inferred(table: pa.Table) -> Intent:
+def _inferred(table: Frame) -> Intent:
     rows = table.num_rows
     return Intent(
         columns=tuple(infer_column(name, table.column(name)) for name in table.column_names),

@@ -71,8 +71,13 @@ def point(change: Change, *, dataset: str, ref: str = CURRENT, number: int) -> R
     check_name("ref", ref)
     if ref.isdecimal():
         raise Invalid(f"ref name {ref!r} would read as the number of a snapshot; choose a name with a letter.")
-    if tables.snapshot(change, dataset, number) is None:
+    found = tables.snapshot(change, dataset, number)
+    if found is None:
         raise NotFound(f"there is no snapshot {dataset}@{number} to point {ref!r} at.")
+    if found.dropped_at is not None:
+        raise Conflict(
+            f"snapshot {found.id} was dropped, so {ref!r} cannot point at it; `mainstay datasets restore {found.id}`."
+        )
     before = tables.ref(change, dataset, ref)
     after = move(change, dataset, ref, number)
     change.record(RefMoved(dataset=dataset, ref=ref, before=before.number if before else None, after=number))

@@ -63,14 +63,14 @@ def pieces(blobs: Blobs, file: File) -> Iterator[bytes]:
         yield from blobs.pieces(digest)
 
 
-def damaged(blobs: Blobs, snapshot: Snapshot) -> Iterator[tuple[File, str]]:
+def damaged(blobs: Blobs, snapshot: Snapshot) -> Iterator[tuple[File, NotFound | Corrupt]]:
     """The files that are gone or damaged, each with what is wrong."""
     for file in files_of(blobs, snapshot):
         try:
             for _ in pieces(blobs, file):
                 pass
         except (NotFound, Corrupt) as error:
-            yield file, error.message
+            yield file, error
 
 
 def _incomplete(missing: list[str]) -> Invalid:

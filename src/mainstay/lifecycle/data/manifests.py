@@ -9,21 +9,21 @@ Parquet writer's version: after an upgrade of pyarrow, equal rows may give anoth
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mainstay.domain.data import Field, Part
 from mainstay.domain.digests import canonical_json
-from mainstay.measures import columns
+from mainstay.measures import columns, frames
+from mainstay.measures.frames import Frame
 from mainstay.store.blobs import Blobs
 
 # Small groups cost much: a row that is put in moves the borders of all that follow, and each border begins the pages anew.
 ROW_GROUP = 1 << 20
+_PIECE = 4 << 20
+_IN_MEMORY = 64 << 20  # bytes of the file on its way to the blobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,13 @@ class Manifest:
     size: int
 
 
-def publish(blobs: Blobs, table: pa.Table) -> Manifest:
+def publish(blobs: Blobs, table: Frame) -> Manifest:
     """Keep ``table`` as a Parquet blob and its manifest as another."""
-    schema = tuple(Field(name=field.name, type=columns.type_of(field.type) or "") for field in table.schema)
-    digest, size = blobs.put(encode(table))
+    schema = tuple(Field(name=name, type=columns.type_of(kind) or "") for name, kind in frames.types(table).items())
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        encode(table, file)
+        file.seek(0)
+        digest, size = blobs.put(iter(lambda: file.read(_PIECE), b""))
     parts = (Part(digest=digest, rows=table.num_rows, size=size),)
     name, _ = blobs.put(canonical_json(content(schema, table.num_rows, parts)))
     return Manifest(schema=schema, rows=table.num_rows, parts=parts, digest=name, size=size)
@@ -51,17 +54,14 @@ def content(schema: Sequence[Field], rows: int, parts: Sequence[Part]) -> dict[s
     return {"form": 1, "schema": [asdict(f) for f in schema], "rows": rows, "parts": [asdict(p) for p in parts]}
 
 
-def encode(table: pa.Table) -> bytes:
-    """``table`` as Parquet: equal rows give equal bytes, however they were chunked in memory."""
-    sink = io.BytesIO()
-    pq.write_table(
-        # One chunk: with many of them, pages begin in other places (seen with 50 chunks of 300 000 rows).
-        table.combine_chunks(),
+def encode(table: Frame, sink: Any) -> None:
+    """Write ``table`` as Parquet: equal rows give equal bytes, however they were chunked, in memory or in a file."""
+    frames.write(
+        table,
         sink,
+        group=ROW_GROUP,
         compression="zstd",
-        row_group_size=ROW_GROUP,
         version="2.6",
         store_schema=False,
         use_content_defined_chunking=True,
     )
-    return sink.getvalue()

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from mainstay.domain import ids
 from mainstay.domain.contracts import Contract
 from mainstay.domain.data import Problem, Refused
@@ -20,7 +18,8 @@ from mainstay.domain.digests import canonical_json
 from mainstay.domain.errors import NotFound
 from mainstay.domain.events.data import BatchRefused
 from mainstay.lifecycle.data import tables
-from mainstay.measures import contracts
+from mainstay.measures import contracts, frames
+from mainstay.measures.frames import Frame
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
 
@@ -95,15 +94,18 @@ def in_short(problem: Problem) -> dict[str, Any]:
     return {"column": problem.column, "problem": problem.problem, "likely_alias": alias}
 
 
-def keep_rows(blobs: Blobs, table: pa.Table, contract: Contract | None) -> str:
+def keep_rows(blobs: Blobs, table: Frame, contract: Contract | None) -> str:
     """Keep the first bad rows, or where no single row is at fault the first few; the digest of the JSON."""
     rows = _bad(table, contract) or list(range(min(5, table.num_rows)))
-    shown = [{"row": row + 1, "values": _plain(table.slice(row, 1).to_pylist()[0])} for row in rows]
+    shown = [
+        {"row": row + 1, "values": _plain(values)}
+        for row, values in zip(rows, frames.rows_at(table, rows), strict=True)
+    ]
     digest, _ = blobs.put(canonical_json({"columns": table.column_names, "rows": shown}))
     return digest
 
 
-def _bad(table: pa.Table, contract: Contract | None) -> list[int]:
+def _bad(table: Frame, contract: Contract | None) -> list[int]:
     rules = [rule for rule in contract.columns if rule.name in table.column_names] if contract else []
     found = {row for rule in rules for row in contracts.bad_rows(rule, table.column(rule.name), SHOWN_ROWS)}
     if contract and not found:

@@ -23,7 +23,8 @@ from mainstay.domain.contracts import Contract
 from mainstay.domain.data import Period, Problem, Refused, Snapshot, parse_snapshot
 from mainstay.domain.digests import canonical_json, is_digest
 from mainstay.domain.errors import Corrupt, Invalid, NotFound
-from mainstay.domain.events.data import SnapshotRepeated, SnapshotTaken
+from mainstay.domain.events.data import SnapshotRepeated, SnapshotRestored, SnapshotTaken
+from mainstay.domain.references import Examined
 from mainstay.lifecycle.data import (
     batches,
     checks,
@@ -36,6 +37,7 @@ from mainstay.lifecycle.data import (
     tables,
 )
 from mainstay.measures import profiles
+from mainstay.measures.frames import Frame
 from mainstay.measures.profiles import Profile, ReferenceSpec
 from mainstay.store import Change, View
 from mainstay.store.blobs import Blobs
@@ -43,7 +45,7 @@ from mainstay.store.blobs import Blobs
 KIND_TABLE = "table"
 _UNDESCRIBED = {
     folders.KIND: "files have no columns",
-    references.KIND: "its rows are not here, they are read where they are",
+    references.KIND: "its rows are not here, and nobody told what is in them",
 }
 
 
@@ -55,7 +57,7 @@ class Batch:
     blob: str
     format: str
     contract_version: int
-    table: pa.Table
+    table: Frame
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     manifest: manifests.Manifest | None  # None: refused
@@ -70,6 +72,7 @@ def take(
     dataset: str,
     blob: str,
     format: str,
+    examined: str = "",
     source: str = "",
     period: Period | None = None,
     run_id: str | None = None,
@@ -79,7 +82,8 @@ def take(
     """Make a snapshot of the rows in ``blob``, and point ``current`` at it.
 
     Args:
-        parents: the snapshots it was made from, such as ``flights@2``.
+        examined: of a reference, the blob that says what is in its rows. parents: the snapshots it was made from, such as
+        ``flights@2``.
         batch: what `prepare` answered, if that was done before.
 
     Raises:
@@ -89,13 +93,21 @@ def take(
     datasets.lock(change, dataset)
     lineage = [named(change, parent).id for parent in parents]
     _check_kind(change, dataset, format)
+    contract = tables.contract(change, dataset)
     if format in (folders.FORMAT, references.FORMAT):
         manifest, odd = _unread(change.blobs, blob, format)
-        return _repeated(change, dataset, manifest, source, run_id) or _number(
+        told = None
+        if format == references.FORMAT:
+            told = references.examined(change.blobs, blob, manifest.schema, examined, contract)
+            _check_profile(change.blobs, told)
+            if told.problems:
+                return _refuse(change, dataset, source, blob, format, told.contract, told.problems, told.rows_blob)
+            odd = (*odd, *told.warnings)
+        return _repeated(change, dataset, manifest, source, run_id, None) or _number(
             change,
-            None,
+            told,
             manifest,
-            None,
+            contract if told else None,
             dataset=dataset,
             kind=format,
             warnings=odd,
@@ -104,12 +116,12 @@ def take(
             run_id=run_id,
             parents=lineage,
         )
-    contract = tables.contract(change, dataset)
     if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
         batch = prepare(change, dataset=dataset, blob=blob, format=format)
     if batch.manifest is None:
-        return _refuse(change, dataset, source, batch)
-    if known := _repeated(change, dataset, batch.manifest, source, run_id):
+        problems, rows_blob = batch.problems, batch.rows_blob
+        return _refuse(change, dataset, source, blob, format, batch.contract_version, problems, rows_blob)
+    if known := _repeated(change, dataset, batch.manifest, source, run_id, batch):
         return known
     if contract is None:
         contract = contracts.infer(change, dataset, batch.table)
@@ -217,7 +229,7 @@ def read_profile(blobs: Blobs, snapshot: Snapshot) -> tuple[Profile, ReferenceSp
 
 def described(view: View, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str | None]:
     """The profile for people: one summary a column, in column order; or None, and why it cannot be shown."""
-    if snapshot.kind != KIND_TABLE:
+    if not snapshot.profile:
         return None, _UNDESCRIBED[snapshot.kind]
     try:
         found = profiles.describe(*profile_of(view, snapshot))["columns"]
@@ -233,16 +245,18 @@ class Damage:
     what: str
     digest: str
     sentence: str
+    is_gone: bool = False
 
 
 def verify(view: View, snapshot: Snapshot) -> None:
     """Hash again whatever the digest of ``snapshot`` covers.
 
     Raises:
-        Corrupt: a part or the manifest is gone or damaged.
+        NotFound, Corrupt: a part or the manifest is gone or damaged.
     """
     for damage in damages(view.blobs, snapshot):
-        raise Corrupt(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
+        kind = NotFound if damage.is_gone else Corrupt
+        raise kind(f"snapshot {snapshot.id} is damaged, in {damage.what}: {damage.sentence}", digest=damage.digest)
 
 
 def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
@@ -253,24 +267,30 @@ def damages(blobs: Blobs, snapshot: Snapshot) -> Iterator[Damage]:
     ]
     if snapshot.profile:
         kept += [("the profile", snapshot.profile), ("the profile's cells", snapshot.spec)]
-    found = [Damage(what=what, digest=digest, sentence=told) for what, digest in kept if (told := _hash(blobs, digest))]
+    found = [
+        Damage(what=what, digest=digest, sentence=error.message, is_gone=isinstance(error, NotFound))
+        for what, digest in kept
+        if (error := _hash(blobs, digest))
+    ]
     yield from found
     if snapshot.kind == folders.KIND and not found:
         try:
-            for file, told in folders.damaged(blobs, snapshot):
-                yield Damage(what=file.path, digest=file.digest, sentence=told)
+            for file, error in folders.damaged(blobs, snapshot):
+                is_gone = isinstance(error, NotFound)
+                yield Damage(what=file.path, digest=file.digest, sentence=error.message, is_gone=is_gone)
         except (NotFound, Corrupt) as error:
-            yield Damage(what="a folder of the manifest", digest=error.facts.get("digest", ""), sentence=error.message)
+            digest, is_gone = error.facts.get("digest", ""), isinstance(error, NotFound)
+            yield Damage(what="a folder of the manifest", digest=digest, sentence=error.message, is_gone=is_gone)
 
 
-def _hash(blobs: Blobs, digest: str) -> str:
+def _hash(blobs: Blobs, digest: str) -> NotFound | Corrupt | None:
     """What is wrong with a blob, if anything."""
     try:
         for _ in blobs.pieces(digest):
             pass
     except (NotFound, Corrupt) as error:
-        return error.message
-    return ""
+        return error
+    return None
 
 
 def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -306,34 +326,59 @@ def _unread(blobs: Blobs, blob: str, format: str) -> tuple[manifests.Manifest, t
 
 
 def _repeated(
-    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None
+    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None, batch: Batch | None
 ) -> Snapshot | None:
-    """The snapshot that has this content already, if there is one."""
+    """The snapshot that has this content already, if there is one; one that was dropped is wanted again."""
     known = tables.snapshot_with_digest(change, dataset, manifest.digest)
     if known is None:
         return None
+    if known.dropped_at is not None:
+        # What it was described by may be gone; the bytes themselves were brought again just now.
+        new = {"given": batch.blob, "profile": batch.profile, "spec": batch.spec} if batch else {}
+        tables.set_snapshot(change, dataset, known.number, dropped_at=None, **new)
+        change.record(SnapshotRestored(dataset=dataset, number=known.number, digest=known.digest))
+        known = get(change, dataset, known.number)
     change.record(
         SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
     )
     return replace(known, is_known=True)
 
 
-def _refuse(change: Change, dataset: str, source: str, batch: Batch) -> Refused:
+def _refuse(
+    change: Change,
+    dataset: str,
+    source: str,
+    blob: str,
+    format: str,
+    contract_version: int,
+    problems: tuple[Problem, ...],
+    rows_blob: str,
+) -> Refused:
     return refusals.record(
         change,
         dataset=dataset,
-        blob=batch.blob,
-        format=batch.format,
+        blob=blob,
+        format=format,
         source=source,
-        contract_version=batch.contract_version,
-        problems=batch.problems,
-        rows_blob=batch.rows_blob,
+        contract_version=contract_version,
+        problems=problems,
+        rows_blob=rows_blob,
     )
+
+
+def _check_profile(blobs: Blobs, told: Examined) -> None:
+    """See that a profile which somebody else counted can be read."""
+    try:
+        if told.profile:
+            Profile.from_json(msgspec.json.decode(blobs.read(told.profile)))
+            ReferenceSpec.from_json(msgspec.json.decode(blobs.read(told.spec)))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Invalid("the profile of the reference's rows cannot be read; take it in with this program.") from error
 
 
 def _number(
     change: Change,
-    batch: Batch | None,
+    read: Batch | Examined | None,
     manifest: manifests.Manifest,
     contract: Contract | None,
     *,
@@ -345,7 +390,7 @@ def _number(
     run_id: str | None,
     parents: list[str],
 ) -> Snapshot:
-    """Give the next number; without a ``batch`` it is one whose content is not read here."""
+    """Give the next number; what nobody has ``read`` has no profile."""
     newest = tables.newest_snapshot(change, dataset)
     new = Snapshot(
         dataset=dataset,
@@ -356,9 +401,9 @@ def _number(
         size=manifest.size,
         schema=manifest.schema,
         parts=manifest.parts,
-        given=batch.blob if batch else manifest.digest,
-        profile=batch.profile if batch else "",
-        spec=batch.spec if batch else "",
+        given=read.blob if isinstance(read, Batch) else manifest.digest,
+        profile=read.profile if read else "",
+        spec=read.spec if read else "",
         contract_version=contract.version if contract else 0,
         period=period,
         source=source,
@@ -391,7 +436,7 @@ def _number(
     return new
 
 
-def _profile(blobs: Blobs, table: pa.Table, newest: Snapshot | None) -> tuple[str, str]:
+def _profile(blobs: Blobs, table: Frame, newest: Snapshot | None) -> tuple[str, str]:
     """Digests of the profile and its spec. The cells stay those of the newest snapshot while the columns do, so that
     profiles add up."""
     spec = ReferenceSpec.from_json(msgspec.json.decode(blobs.read(newest.spec))) if newest else None

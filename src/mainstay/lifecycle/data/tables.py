@@ -60,8 +60,10 @@ snapshots = Table(
     Column("run_id", String(32), index=True),
     Column("parents", Json, nullable=False),
     Column("warnings", Json, nullable=False),
+    Column("dropped_at", Instant),
     # The same content is the same snapshot.
     UniqueConstraint("dataset", "digest"),
+    info={"of": "snapshot:{dataset}@{number}"},
 )
 
 contracts = Table(
@@ -179,6 +181,32 @@ def put_snapshot(change: Change, new: Snapshot) -> None:
     period = values.pop("period") or {"since": None, "until": None}
     del values["is_known"]
     change.insert(snapshots, **values, **period)
+
+
+def set_snapshot(change: Change, name: str, number: int, **values: Any) -> None:
+    same = (snapshots.c.dataset == name) & (snapshots.c.number == number)
+    change.execute(update(snapshots).where(same).values(**values))
+
+
+def put_away(view: View, before: datetime) -> list[tuple[str, int]]:
+    """Snapshots that were dropped ``before``."""
+    c = snapshots.c
+    return [(row.dataset, row.number) for row in view.rows(select(c.dataset, c.number).where(c.dropped_at <= before))]
+
+
+def made_by(view: View) -> list[tuple[str, int, str]]:
+    """Snapshots that runs made, each with its run."""
+    c = snapshots.c
+    query = select(c.dataset, c.number, c.run_id).where(c.run_id.is_not(None))
+    return [(row.dataset, row.number, row.run_id) for row in view.rows(query)]
+
+
+def users_of_dropped(view: View) -> list[tuple[str, str, int]]:
+    """Who used snapshots that were dropped."""
+    c = snapshot_uses.c
+    same = (snapshots.c.dataset == c.dataset) & (snapshots.c.number == c.number)
+    query = select(c.subject, c.dataset, c.number).join(snapshots, same).where(snapshots.c.dropped_at.is_not(None))
+    return [(row.subject, row.dataset, row.number) for row in view.rows(query)]
 
 
 def contract(view: View, name: str, version: int | None = None) -> Contract | None:

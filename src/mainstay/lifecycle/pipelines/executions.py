@@ -56,9 +56,9 @@ def commit_steps(
     """Put executions of steps on record, all or none; each with what it read and made.
 
     Where an equal step was published before, by another run or a moment ago, its outputs are the ones that count: the
-    answer names them, and ``hit_of`` says whose they are; with ``renew``, because the earlier result has expired, the new
-    ones count. The same call of the same run, sent again, is answered with
-    its record.
+    answer names them, and ``hit_of`` says whose they are. With ``renew``, because the earlier result has expired, the new
+    ones count; with ``built_on``, because the run has gone on with them, its own count for this run, and for nobody else. The
+    same call of the same run, sent again, is answered with its record.
 
     Args:
         worker: who carries the run out; one that has lost the run may not add to it.
@@ -123,6 +123,8 @@ def _put(change: Change, parent: Run, new: Sequence[StepDone]) -> list[Step]:
 
 def _step(done: StepDone, run: Run, first: Published | None) -> Step:
     """The record of an execution; the outputs of whoever published its key ``first`` are the ones that count."""
+    if first is not None and done.built_on and first.outputs != tuple(done.outputs):
+        first = None
     is_other = first is not None and first.run_id != run.id
     assert run.parent is not None and run.ended_at is not None
     return Step(

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from mainstay.domain.errors import Invalid
+from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.pipelines import Graph, GraphEdge, GraphNode, Step
+from mainstay.lifecycle.data import snapshots
 from mainstay.lifecycle.pipelines import leases, tables
 from mainstay.lifecycle.tracking import runs
 from mainstay.store import View
 
 _VERBS = ("snapshot", "register")
+_EXISTING = "existing"  # a snapshot that is only read: there is nothing to wait for
 
 
 def of(view: View, run_id: str) -> Graph:
@@ -35,13 +37,19 @@ def of(view: View, run_id: str) -> Graph:
     under_way = set(lease.running) if lease and run.state == "running" else set()
     planned = {name: each for name, each in planned.items() if not _has_grown(each, steps)}
     names = [*planned, *(name for name in steps if name not in planned)]
+    there = {name: _rows_of(view, name) for name, each in planned.items() if each["kind"] == _EXISTING}
     return Graph(
         run_id=run_id,
         pipeline=run.name,
         state=run.state,
         executor=lease.executor if lease else None,
-        nodes=tuple(_node(name, planned.get(name), steps.get(name), name in under_way) for name in names),
-        edges=tuple(_edges(names, planned, steps)),
+        nodes=tuple(
+            GraphNode(name=name, kind=_EXISTING, state="succeeded", rows=there[name])
+            if name in there
+            else _node(name, planned.get(name), steps.get(name), name in under_way)
+            for name in names
+        ),
+        edges=tuple(_edges(names, planned, steps, there)),
     )
 
 
@@ -72,15 +80,36 @@ def _node(name: str, planned: Mapping[str, Any] | None, step: Step | None, is_un
     )
 
 
-def _edges(names: Sequence[str], planned: Mapping[str, Any], steps: Mapping[str, Step]) -> list[GraphEdge]:
+def _edges(
+    names: Sequence[str], planned: Mapping[str, Any], steps: Mapping[str, Step], there: Mapping[str, int | None]
+) -> list[GraphEdge]:
     found = []
     for name in names:
         step = steps.get(name)
         sources = step.upstream if step else planned[name].get("upstream", ())
         for source in sources:
-            maker = steps.get(source)
-            found.append(GraphEdge(source=source, target=name, rows=_rows(maker) if maker else None))
+            rows = there[source] if source in there else _passed(steps.get(source), step)
+            found.append(GraphEdge(source=source, target=name, rows=rows))
     return found
+
+
+def _passed(maker: Step | None, taker: Step | None) -> int | None:
+    """Rows of what went from one to the other: of several results, the one that the other was given."""
+    if maker is None:
+        return None
+    given = {ref for each in taker.inputs for ref in (each.digest, each.ref)} if taker else set()
+    tables = [each for each in maker.outputs if each.rows is not None]
+    passed = [each.rows for each in tables if each.digest in given or each.name in given]
+    if passed:
+        return passed[0]
+    return tables[0].rows if len(tables) == 1 else None
+
+
+def _rows_of(view: View, snapshot: str) -> int | None:
+    try:
+        return snapshots.named(view, snapshot).rows
+    except (NotFound, Invalid):
+        return None
 
 
 def _rows(step: Step) -> int | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,7 @@ step_executions = Table(
     Column("at", Instant, nullable=False),
     Index(None, "pipeline_run", "run_id"),
     Index(None, "pipeline", "name", "run_id"),
+    info={"of": "run:{run_id}"},
 )
 
 # Results by key. Apart from the record of executions, so that it can be dropped when it should be forgotten.
@@ -53,6 +54,7 @@ step_cache = Table(
     Column("run_id", String(32), nullable=False),
     Column("outputs", Json, nullable=False),
     Column("at", Instant, nullable=False),
+    info={"of": "run:{run_id}"},
 )
 
 # Who carries a run out. A lease that ran out while its run goes on is that of a process that died.
@@ -67,6 +69,7 @@ pipeline_leases = Table(
     Column("outline", Json, nullable=False),
     Column("running", Json, nullable=False),
     Index(None, "leased_until"),
+    info={"of": "run:{run_id}"},
 )
 
 step_lines = Table(
@@ -78,6 +81,7 @@ step_lines = Table(
     Column("stream", String(8), nullable=False),
     Column("at", Instant, nullable=False),
     Column("text", Text, nullable=False),
+    info={"of": "run:{run_id}"},
 )
 
 
@@ -159,6 +163,20 @@ _PUBLISHED = (
 )
 
 
+def published_alike(view: View, beginning: str, *, limit: int) -> list[Published]:
+    """Results whose keys begin with these digits."""
+    rows = view.rows(_ALIKE, {"first": beginning, "behind": f"{beginning}g", "most": limit})
+    return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in rows]
+
+
+# A stretch of the primary key: of all hexadecimal digits, none comes behind "f".
+_ALIKE = (
+    select(step_cache)
+    .where(step_cache.c.key >= bindparam("first"), step_cache.c.key < bindparam("behind"))
+    .limit(bindparam("most"))
+)
+
+
 def put_published(change: Change, new: Sequence[Published]) -> None:
     """Keep the outputs of keys, in place of any that were there."""
     change.execute(_UNPUBLISH, {"wanted": [each.key for each in new]})
@@ -166,6 +184,11 @@ def put_published(change: Change, new: Sequence[Published]) -> None:
 
 
 _UNPUBLISH = delete(step_cache).where(step_cache.c.key.in_(bindparam("wanted", expanding=True)))
+
+
+def all_published(view: View) -> Iterator[Published]:
+    for row in view.scan(select(step_cache)):
+        yield Published(**{**row._mapping, "outputs": _outputs(row.outputs)})
 
 
 def forget_published(change: Change, keys: Sequence[str]) -> int:

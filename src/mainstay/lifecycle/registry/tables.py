@@ -29,11 +29,10 @@ from sqlalchemy import (
     update,
 )
 
-from mainstay.domain.registry import Alias, Delivery, File, Model, Permission, Used, Version, Webhook
+from mainstay.domain.registry import Alias, File, Model, Permission, Used, Version
 from mainstay.domain.search import Comparison, Order
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
 from mainstay.store.conditions import compared, has
-from mainstay.store.tables import cursors
 
 models = Table(
     "models",
@@ -83,6 +82,7 @@ versions = Table(
     Column("said_run", String, index=True),
     Column("updated_at", Instant, index=True),
     Index(None, "digest"),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_tags = Table(
@@ -92,6 +92,7 @@ version_tags = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("key", String, primary_key=True, index=True),
     Column("value", Text, nullable=False),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_files = Table(
@@ -102,6 +103,7 @@ version_files = Table(
     Column("name", String, primary_key=True),
     Column("digest", String(64), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
+    info={"of": "version:{model}/{number}"},
 )
 
 version_snapshots = Table(
@@ -112,6 +114,7 @@ version_snapshots = Table(
     Column("snapshot", String, primary_key=True),
     Column("role", String, primary_key=True),
     Index(None, "snapshot"),
+    info={"of": "version:{model}/{number}"},
 )
 
 # Who used a version, told by the user's own room when it happened: a release, a deployment …
@@ -143,38 +146,6 @@ model_permissions = Table(
     Column("at", Instant, nullable=False),
     Column("reason", Text, nullable=False),
     Column("event", Integer, nullable=False),
-)
-
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("name", String, nullable=False),
-    Column("url", Text, nullable=False),
-    Column("events", Json, nullable=False),
-    Column("description", Text, nullable=False),
-    # As it is, for it signs what is sent; the database's file is readable by its owner only.
-    Column("secret", Text, nullable=False),
-    Column("state", String, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("updated_at", Instant, nullable=False),
-    Column("actor", String, nullable=False),
-)
-
-webhook_deliveries = Table(
-    "webhook_deliveries",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("webhook", String(32), nullable=False, index=True),
-    Column("seq", Integer, nullable=False),
-    Column("event", String, nullable=False),
-    Column("data", Json, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("state", String, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("due_at", Instant, nullable=False),
-    Column("answer", Text, nullable=False),
-    Index(None, "state", "due_at"),
 )
 
 aliases = Table(
@@ -294,6 +265,20 @@ def count_imported(view: View, tag: str, source: str) -> dict[str, int]:
 def version(view: View, name: str, number: int) -> Version | None:
     row = view.first(_there().where(versions.c.model == name, versions.c.number == number))
     return next(iter(_versions(view, [row] if row else [])), None)
+
+
+def put_away(view: View, before: datetime) -> list[tuple[str, int]]:
+    """Versions that were deleted ``before``."""
+    c = versions.c
+    query = select(c.model, c.number).where(c.state == "deleted", c.updated_at <= before)
+    return [(row.model, row.number) for row in view.rows(query)]
+
+
+def made_by(view: View) -> list[tuple[str, int, str]]:
+    """Versions that runs made, each with its run."""
+    c = versions.c
+    query = select(c.model, c.number, c.run_id).where(c.run_id.is_not(None))
+    return [(row.model, row.number, row.run_id) for row in view.rows(query)]
 
 
 def is_deleted(view: View, name: str, number: int) -> bool:
@@ -473,74 +458,6 @@ def put_permission(change: Change, new: Permission) -> None:
 def drop_permission(change: Change, name: str, number: int | None, what: str) -> None:
     c = model_permissions.c
     change.execute(delete(model_permissions).where(c.model == name, c.number == (number or 0), c.what == what))
-
-
-def webhook(view: View, identity: str) -> Webhook | None:
-    row = view.first(select(webhooks).where(webhooks.c.id == identity))
-    return row and _webhook(row)
-
-
-def all_webhooks(view: View, after: int, limit: int | None) -> list[Webhook]:
-    query = select(webhooks).order_by(webhooks.c.created_at.desc(), webhooks.c.id).offset(after).limit(limit)
-    return [_webhook(row) for row in view.rows(query)]
-
-
-def put_webhook(change: Change, new: Webhook) -> None:
-    values = asdict(new) | {"events": list(new.events)}
-    if not change.execute(update(webhooks).where(webhooks.c.id == new.id).values(**values)):
-        change.insert(webhooks, **values)
-
-
-def drop_webhook(change: Change, identity: str) -> None:
-    change.execute(delete(webhook_deliveries).where(webhook_deliveries.c.webhook == identity))
-    change.execute(delete(webhooks).where(webhooks.c.id == identity))
-
-
-def seen(view: View, follower: str) -> int | None:
-    """Up to where a follower has read the ledger; None if it never did."""
-    found: int | None = view.scalar(select(cursors.c.seq).where(cursors.c.follower == follower))
-    return found
-
-
-def set_seen(ingest: Ingest, follower: str, seq: int) -> None:
-    if not ingest.execute(update(cursors).where(cursors.c.follower == follower).values(seq=seq)):
-        ingest.insert(cursors, follower=follower, seq=seq)
-
-
-def put_deliveries(ingest: Ingest, new: Iterable[Delivery]) -> None:
-    ingest.bulk_append(webhook_deliveries, (asdict(each) for each in new))
-
-
-def due_deliveries(view: View, now: datetime, limit: int) -> list[Delivery]:
-    c = webhook_deliveries.c
-    query = select(webhook_deliveries).where(c.state == "due", c.due_at <= now).order_by(c.due_at, c.id).limit(limit)
-    return [Delivery(**row._mapping) for row in view.rows(query)]
-
-
-def deliveries_of(view: View, webhook_id: str, limit: int) -> list[Delivery]:
-    c = webhook_deliveries.c
-    query = select(webhook_deliveries).where(c.webhook == webhook_id).order_by(c.seq.desc(), c.id).limit(limit)
-    return [Delivery(**row._mapping) for row in view.rows(query)]
-
-
-def lease_delivery(ingest: Ingest, identity: str, attempts: int, until: datetime) -> bool:
-    """Take a delivery for an attempt; False if another has."""
-    c = webhook_deliveries.c
-    mine = (c.id == identity) & (c.state == "due") & (c.attempts == attempts)
-    return bool(ingest.execute(update(webhook_deliveries).where(mine).values(attempts=attempts + 1, due_at=until)))
-
-
-def set_delivery(ingest: Ingest, identity: str, **values: Any) -> None:
-    ingest.execute(update(webhook_deliveries).where(webhook_deliveries.c.id == identity).values(**values))
-
-
-def forget_deliveries(ingest: Ingest, before: datetime) -> None:
-    c = webhook_deliveries.c
-    ingest.execute(delete(webhook_deliveries).where(c.state != "due", c.due_at < before))
-
-
-def _webhook(row: Row[Any]) -> Webhook:
-    return Webhook(**{**row._mapping, "events": tuple(row.events)})
 
 
 def _ordered(column: Any, is_down: bool) -> Any:

@@ -52,6 +52,7 @@ def request(change: Change, *, target: Target, version: int) -> Release:
     policy = policies.get(change, target.policy)
     number = tables.next_number(change, target.deployment)
     pinned = views.pinned(change, candidate.signature.get("views", []))
+    views.check_transforms(candidate.signature.get("transforms", []))
     manifest = _manifest(candidate, target, policy, allowed, pinned)
     champion = live(change, target.deployment)
     release = Release(

@@ -27,6 +27,7 @@ from mainstay.domain.errors import Conflict, Invalid, Malformed, NotFound
 from mainstay.domain.events.serving import SegmentSealed
 from mainstay.domain.registry import Version
 from mainstay.domain.serving import Feedback, Part
+from mainstay.features import transforms
 from mainstay.formats.signature import Output, Signature
 from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import releases
@@ -336,10 +337,8 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 
 def _schema(view: View, model: str, version: int) -> pa.Schema:
     signature = versions.get(view, model=model, number=version).signature
-    entities = [column for pin in signature.get("views", []) for column in pin["entity"]]
-    # Whose features were looked up stands beside them; an entity may be an input as well, or of several views.
-    columns = {column["name"]: _INPUT[column["type"]] for column in [*entities, *signature["inputs"]]}
-    return pa.schema([*_META.items(), *columns.items()])
+    columns = transforms.carried(signature) | {column["name"]: column["type"] for column in signature["inputs"]}
+    return pa.schema([*_META.items(), *((name, _INPUT[kind]) for name, kind in columns.items())])
 
 
 def _keep(

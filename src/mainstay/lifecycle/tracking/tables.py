@@ -88,6 +88,7 @@ runs = Table(
     Index(None, "kind", "started_at", "id"),
     Index(None, "experiment", "started_at", "id"),
     Index(None, "started_at", "id"),
+    info={"of": "run:{id}"},
 )
 
 # Hundreds of runs share one environment.
@@ -112,6 +113,7 @@ run_params = Table(
     Column("number", Double),
     Index(None, "experiment", "key", "value"),
     Index(None, "experiment", "key", "number"),
+    info={"of": "run:{run}"},
     sqlite_with_rowid=False,
 )
 
@@ -124,6 +126,7 @@ run_tags = Table(
     Column("value", String(INDEXED), nullable=False),
     Column("more", Text),
     Index(None, "experiment", "key", "value"),
+    info={"of": "run:{run}"},
     sqlite_with_rowid=False,
 )
 
@@ -135,6 +138,7 @@ run_artifacts = Table(
     Column("digest", String(64), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
     Column("media_type", String, nullable=False),
+    info={"of": "run:{run}"},
 )
 
 run_links = Table(
@@ -150,6 +154,7 @@ run_links = Table(
     Column("context", Text),
     Column("tags", Json),
     Index(None, "kind", "ref"),
+    info={"of": "run:{run}"},
 )
 
 # What other tools tell of a dataset that a run read, once an experiment: a schema or a profile may be large.
@@ -245,6 +250,13 @@ def _experiment_holds(comparison: Comparison) -> ColumnElement[bool]:
 def delete_runs_of(change: Change, experiment: int, at: datetime) -> int:
     there = (runs.c.experiment == experiment) & runs.c.deleted_at.is_(None)
     return change.execute(update(runs).where(there).values(deleted_at=at))
+
+
+def put_away(view: View, before: datetime) -> tuple[list[str], list[tuple[str, str]]]:
+    """Runs that were deleted ``before``, and the steps of those, each with the run it belongs to."""
+    gone = select(runs.c.id).where(runs.c.deleted_at <= before)
+    steps = select(runs.c.id, runs.c.parent).where(runs.c.kind == "step", runs.c.parent.in_(gone))
+    return [row.id for row in view.rows(gone)], [(row.id, row.parent) for row in view.rows(steps)]
 
 
 def restore_runs_of(change: Change, experiment: int, at: datetime) -> int:

@@ -19,7 +19,7 @@ from mainstay.domain.clock import from_wire
 from mainstay.domain.data import Dataset, Field, Part, Period, Problem, Ref, Refused, Snapshot
 from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.domain.references import Reference
-from mainstay.lifecycle.data import contracts, datasets, lineage, references, refusals, snapshots
+from mainstay.lifecycle.data import contracts, datasets, drops, lineage, references, refusals, snapshots
 from mainstay.lifecycle.tracking import runs
 from mainstay.server import uploads
 from mainstay.server.api.contracts import ContractOut, shape
@@ -46,6 +46,7 @@ class PeriodIn(Body):
 class SnapshotIn(Body):
     blob: str
     format: str
+    examined: str = ""  # of a reference: what whoever can read its rows found in them
     source: str = ""
     period: PeriodIn | None = None
     run_id: str | None = None
@@ -75,6 +76,7 @@ class SnapshotBrief(msgspec.Struct, kw_only=True):
     run_id: str | None
     blob: str
     warnings: int
+    dropped_at: datetime | None
 
 
 class SnapshotOut(msgspec.Struct, kw_only=True):
@@ -98,6 +100,7 @@ class SnapshotOut(msgspec.Struct, kw_only=True):
     parents: list[str]
     warnings: list[Problem]
     used_by: list[str]
+    dropped_at: datetime | None
     is_known: bool
     reference: Reference | None  # where its rows are, if they are not here
     profile: dict[str, Any] | None
@@ -223,6 +226,7 @@ def take(change: Change, name: str, body: SnapshotIn) -> SnapshotOut:
         dataset=name,
         blob=body.blob,
         format=body.format,
+        examined=body.examined,
         source=body.source,
         period=_period(body.period) if body.period else None,
         run_id=body.run_id,
@@ -245,6 +249,18 @@ def list_snapshots(view: View, name: str, after: int | None = None, limit: int =
 def show_snapshot(view: View, snapshot: str) -> SnapshotOut:
     """One snapshot, by number (``flights@3``) or by name (``flights@current``, ``flights@latest``)."""
     return _snapshot(view, snapshots.named(view, snapshot))
+
+
+@routes.post("/snapshots/{snapshot}/drop", permission="write")
+def drop(change: Change, snapshot: str) -> SnapshotOut:
+    """Say that a snapshot is not wanted any more; a later collection takes its bytes, unless something needs them."""
+    return _snapshot(change, drops.drop(change, snapshot))
+
+
+@routes.post("/snapshots/{snapshot}/restore", permission="write")
+def restore(change: Change, snapshot: str) -> SnapshotOut:
+    """Bring back a snapshot that was dropped."""
+    return _snapshot(change, drops.restore(change, snapshot))
 
 
 @routes.post("/datasets/{name}/refs/{ref}", permission="write", status=201)
@@ -321,6 +337,7 @@ def _brief(snapshot: Snapshot) -> SnapshotBrief:
         run_id=snapshot.run_id,
         blob=snapshot.blob,
         warnings=len(snapshot.warnings),
+        dropped_at=snapshot.dropped_at,
     )
 
 
@@ -348,11 +365,21 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         parents=list(snapshot.parents),
         warnings=list(snapshot.warnings),
         used_by=list(dict.fromkeys(users)),
+        dropped_at=snapshot.dropped_at,
         is_known=snapshot.is_known,
-        reference=references.of(view.blobs, snapshot),
-        profile={"columns": columns} if columns is not None else None,
+        reference=_reference(view, snapshot),
+        profile={"rows": max((each["n"] for each in columns), default=0), "columns": columns}
+        if columns is not None
+        else None,
         profile_unknown=unknown,
     )
+
+
+def _reference(view: View, snapshot: Snapshot) -> Reference | None:
+    try:
+        return references.of(view.blobs, snapshot)
+    except NotFound:
+        return None  # it was dropped, and a collection took the address
 
 
 def _refusal(refused: Refused) -> RefusalOut:

@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
+from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.features import OnlineTable, ViewVersion
-from mainstay.lifecycle.data.features import views
+from mainstay.features.rows import Row, key_text
+from mainstay.lifecycle.data.features import online_rows, views
 from mainstay.lifecycle.pipelines import work
-from mainstay.server.routes import Body, Routes
-from mainstay.store import Change, View, jobs
+from mainstay.server.routes import Body, Routes, convert
+from mainstay.store import Change, Ingest, View, jobs
 
 routes = Routes("features")
 
@@ -30,7 +32,16 @@ class OnlineIn(Body):
     version: int
     blob: str
     watermark: str
+    sequence: int | None  # under which the changed rows were written; null: none changed
+    since: int  # the table with which they were compared; 0: none
+    changed: int
     run_id: str | None = None
+
+
+class RowsIn(Body):
+    version: int
+    rows: list[tuple[str, int | None, str | None]]  # key, time in microseconds, features; the two null: it is gone
+    sequence: int | None = None
 
 
 class RefreshIn(Body):
@@ -61,8 +72,26 @@ class Tables(msgspec.Struct):
     items: list[OnlineTable]
 
 
+class Written(msgspec.Struct):
+    sequence: int
+
+
 class Rows(msgspec.Struct):
+    items: list[tuple[int, str] | None]  # of each key the time in microseconds, and the features
+
+
+class Keys(msgspec.Struct):
+    keys: list[str] | None  # null: too many to tell
+
+
+class Found(msgspec.Struct, kw_only=True):
     items: list[dict[str, Any]]
+    version: str
+    watermark: datetime
+    state: str  # fresh, stale, early, or unknown: there is no row
+    at: datetime | None = None
+    age_s: float | None = None
+    expires_at: datetime | None = None
 
 
 class ViewOut(msgspec.Struct):
@@ -96,9 +125,8 @@ def show_view(view: View, name: str) -> ViewOut:
 def publish_online(change: Change, name: str, body: OnlineIn) -> OnlineTable:
     """Answer from these rows of a version from now on; gateways load them."""
     watermark = from_wire(body.watermark, what="watermark")
-    return views.materialise(
-        change, view=name, version=body.version, blob=body.blob, watermark=watermark, run_id=body.run_id
-    )
+    told = msgspec.structs.asdict(body) | {"watermark": watermark}
+    return views.materialise(change, view=name, **told)
 
 
 @routes.get("/features/{name}/online", permission="read")
@@ -107,11 +135,32 @@ def list_online(view: View, name: str, limit: int = 100) -> Tables:
     return Tables(items=views.tables_of(view, name, limit=limit))
 
 
+@routes.ingest("/features/{name}/rows", permission="write", status=201)
+def write_rows(ingest: Ingest, name: str, body: RowsIn) -> Written:
+    """Write rows that changed, for a table that is still to be published; they count once it is."""
+    new = [Row(*each) for each in body.rows]
+    return Written(online_rows.put(ingest, view=name, version=body.version, new=new, sequence=body.sequence))
+
+
+@routes.get("/features/{name}/rows", permission="read")
+def read_rows(view: View, name: str, version: int, sequence: int, keys: str) -> Rows:
+    """The rows of some entities as of one table. ``keys``: a JSON list of keys, each a JSON list of the entity's parts."""
+    wanted = convert(strict_json.loads(keys.encode()), list[list[Any]], what="keys")
+    found = online_rows.as_of(view, name, version, [key_text(each) for each in wanted], sequence)
+    return Rows(items=[row and (row.at_us, row.cells) for row in found])  # type: ignore[misc]
+
+
+@routes.get("/features/{name}/changes", permission="read")
+def list_changes(view: View, name: str, version: int, after: int, until: int) -> Keys:
+    """The keys whose rows became others after one table and until another."""
+    return Keys(online_rows.changed(view, name, version, after=after, until=until))
+
+
 @routes.ingest("/features/{name}/lookup", permission="read")
-def lookup_features(view: View, name: str, body: LookupIn) -> Rows:
-    """What is known of one entity now, by the newest version or by the one that is named."""
+def lookup_features(view: View, name: str, body: LookupIn) -> Found:
+    """What is known of one entity now, how old it is and whether it counts, by the newest version or the one named."""
     number = body.version or views.versions(view, name)[0].number
-    return Rows(items=views.lookup(view, name, number, body.entity))
+    return Found(**online_rows.lookup(view, name, number, body.entity))
 
 
 @routes.post("/features/{name}/materialise", permission="write", status=201)

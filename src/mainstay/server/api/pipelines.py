@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
-from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Step, StepDone
+from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Published, Step, StepDone
 from mainstay.lifecycle.pipelines import (
     acceptances,
     executions,
@@ -40,7 +40,8 @@ FOLLOWS_EVERY_S = 0.2
 
 
 class LookupIn(Body):
-    keys: list[str]
+    keys: list[str] = msgspec.field(default_factory=list)
+    families: list[str] = msgspec.field(default_factory=list)  # what keys begin with: all that do so are asked for
 
 
 class OneStepIn(Body):
@@ -57,6 +58,7 @@ class OneStepIn(Body):
     error: str | None = None
     cacheable: bool = False
     renew: bool = False
+    built_on: bool = False
 
     def done(self) -> StepDone:
         """As the station takes it."""
@@ -148,6 +150,8 @@ class Hit(msgspec.Struct):
 
 class Hits(msgspec.Struct):
     hits: dict[str, Hit]
+    unsure: dict[str, Hit]  # of families: in the index, but nobody has looked whether every byte is in place
+    whole: list[str]  # families of which there is no more than that
 
 
 class Committed(msgspec.Struct):
@@ -226,10 +230,11 @@ def last_steps(view: View, name: str) -> Steps:
     return Steps(steps=executions.last_steps(view, name))
 
 
-@routes.ingest("/steps/lookup", permission="read")
+@routes.ask("/steps/lookup", permission="read")
 def lookup(view: View, body: LookupIn) -> Hits:
-    """The results that are there for some keys, each with every byte in place."""
-    return Hits(hits=_hits(view, body.keys))
+    """The results that are there for some keys, each with every byte in place; and for all keys that begin alike."""
+    told = results.lookup_with_families(view, body.keys, body.families)
+    return Hits(hits=_as_hits(told.sound), unsure=_as_hits(told.unsure), whole=list(told.whole))
 
 
 @routes.post("/steps/commit", permission="write", status=201)
@@ -241,11 +246,10 @@ def commit(change: Change, body: StepIn) -> Committed:
 @routes.post("/steps/commit-all", permission="write", status=201)
 def commit_all(change: Change, body: StepsIn) -> CommittedSteps:
     """Keep small outputs, put executions of steps of one run on record, all or none, and answer which keys have results now."""
-    for content in body.blobs:
-        change.blobs.put(content)
+    change.blobs.put_all(body.blobs)
     steps = [each.done() for each in body.steps]
     made = executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=steps, worker=body.worker)
-    return CommittedSteps(steps=[_committed(each) for each in made], hits=_hits(change, body.lookup))
+    return CommittedSteps(steps=[_committed(each) for each in made], hits=_as_hits(results.lookup(change, body.lookup)))
 
 
 @routes.post("/runs/{run_id}/resume", permission="write")
@@ -424,8 +428,8 @@ def _lease_seconds(seconds: float) -> float:
     return seconds
 
 
-def _hits(view: View, keys: list[str]) -> dict[str, Hit]:
-    return {key: Hit(each.run_id, list(each.outputs), each.at) for key, each in results.lookup(view, keys).items()}
+def _as_hits(found: Mapping[str, Published]) -> dict[str, Hit]:
+    return {key: Hit(each.run_id, list(each.outputs), each.at) for key, each in found.items()}
 
 
 def _committed(step: Step) -> Committed:

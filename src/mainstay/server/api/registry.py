@@ -109,6 +109,7 @@ class VersionBrief(msgspec.Struct, kw_only=True):
     is_reference: bool
     needs_pickle: bool
     views: list[str]  # the versions of feature views that it is bound to
+    transforms: list[str]  # what is computed for it at the moment of asking
 
 
 class VersionOut(VersionBrief, kw_only=True):
@@ -421,4 +422,5 @@ def _brief(view: View, version: Version, releases: list[str]) -> dict[str, Any]:
         "is_reference": version.is_reference,
         "needs_pickle": permissions.needs_pickle(version),
         "views": [f"{pin['view']}/{pin['version']}" for pin in version.signature.get("views") or ()],
+        "transforms": [each["name"] for each in version.signature.get("transforms") or ()],
     }

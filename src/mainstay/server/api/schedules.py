@@ -144,7 +144,7 @@ def start_backfill(change: Change, body: BackfillIn) -> BackfillOut:
     return _backfill(change, backfills.start(change, **msgspec.structs.asdict(body)))
 
 
-@routes.ingest("/backfills/preview", permission="read")
+@routes.ask("/backfills/preview", permission="read")
 def preview_backfill(view: View, body: BackfillIn) -> Preview:
     """What a backfill would ask for: each partition, its parameters, and the run that did it before."""
     found = backfills.preview(view, **msgspec.structs.asdict(body))

@@ -23,7 +23,9 @@ from mainstay.domain import strict_json
 from mainstay.domain.data import Snapshot
 from mainstay.domain.digests import is_digest
 from mainstay.domain.errors import Invalid, Malformed
+from mainstay.lifecycle.answers import holding
 from mainstay.lifecycle.data import folders, lineage, snapshots
+from mainstay.lifecycle.pipelines import results
 from mainstay.server import uploads
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -67,12 +69,14 @@ class Examined(msgspec.Struct, kw_only=True):
     rows: int
     size: int
     damaged: list[snapshots.Damage]
+    freed: str | None  # who took its bytes away, and when
     affected: list[str]
 
 
 class CollectIn(Body):
     delete: bool = False
     grace_s: int = int(collecting.GRACE.total_seconds())
+    kept_away_s: int = int(collecting.KEPT_AWAY.total_seconds())
     reason: str = ""
 
 
@@ -80,11 +84,13 @@ class CollectedOut(msgspec.Struct, kw_only=True):
     deleted: bool
     objects: int
     size: int
+    kinds: list[collecting.Kind]
     rewritten: int
     kept: int
     kept_size: int
     young: int
     grace_s: int
+    kept_away_s: int
 
 
 @routes.raw("POST", "/blobs/missing", permission="write")
@@ -131,12 +137,16 @@ async def verify(*, request: Request, store: Store, actor: Principal) -> Respons
             found = snapshots.named(view, request.path_params["snapshot"])
             users = [use.subject for use in lineage.used_by(view, dataset=found.dataset, number=found.number)]
         damaged = list(snapshots.damages(store.blobs, found))
+        gone = next((each.digest for each in damaged if each.is_gone), "")
+        with store.view() as view:
+            freed = collecting.freed(view, gone) if gone else None
         return Examined(
             snapshot=found.id,
             sound=not damaged,
             rows=found.rows,
             size=found.size,
             damaged=damaged,
+            freed=freed and freed.sentence,
             affected=list(dict.fromkeys(users)) if damaged else [],
         )
 
@@ -171,13 +181,23 @@ async def export(*, request: Request, store: Store, actor: Principal) -> Respons
 
 @routes.raw("POST", "/gc", permission="admin")
 async def collect(*, request: Request, store: Store, actor: Principal) -> Response:
-    """Count the blobs that nothing refers to; with ``delete`` take them away."""
+    """Count the blobs that nothing refers to, or only what was put away long ago; with ``delete`` take them away."""
     asked: CollectIn = await _body(request, CollectIn)
-    grace = timedelta(seconds=min(max(asked.grace_s, 0), 10**9))
-    found = await run_in_threadpool(
-        lambda: collecting.collect(store, actor=actor.actor, reason=asked.reason, grace=grace, delete=asked.delete)
+    grace, kept_away = (timedelta(seconds=min(max(each, 0), 10**9)) for each in (asked.grace_s, asked.kept_away_s))
+    outcome = await run_in_threadpool(
+        lambda: collecting.collect(
+            store,
+            actor=actor.actor,
+            reason=asked.reason,
+            grace=grace,
+            kept_away=kept_away,
+            delete=asked.delete,
+            rules=collecting.Rules(away=holding.put_away, forget=results.forget),
+        )
     )
-    return _json(CollectedOut(deleted=asked.delete, grace_s=asked.grace_s, **vars(found)))
+    found = {name: value for name, value in vars(outcome.found).items() if name != "gone"}
+    periods = {"grace_s": asked.grace_s, "kept_away_s": asked.kept_away_s}
+    return _json(CollectedOut(deleted=asked.delete, kinds=outcome.kinds, **periods, **found))
 
 
 async def _body(request: Request, wanted: Any) -> Any:

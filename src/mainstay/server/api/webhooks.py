@@ -13,7 +13,7 @@ from starlette.responses import Response
 from mainstay.domain import strict_json
 from mainstay.domain.errors import Invalid
 from mainstay.domain.registry import Delivery, Webhook
-from mainstay.lifecycle.registry import webhooks
+from mainstay.lifecycle.registry.webhooks import deliveries, endpoints
 from mainstay.server import egress
 from mainstay.server.principals import Principal
 from mainstay.server.protocols.mlflow import webhooks as mlflow
@@ -80,7 +80,7 @@ def list_webhooks(view: View, after: int = 0, limit: int = 100) -> Webhooks:
     """Webhooks, newest first, and the events that one can be told of; ``after`` is the ``next`` of the page before."""
     if after < 0 or not 1 <= limit <= MOST_LISTED:
         raise Invalid(f"after={after} and limit={limit} cannot be had; from 0, and 1 to {MOST_LISTED}, are possible.")
-    found = webhooks.listed(view, after=after, limit=limit + 1)
+    found = endpoints.listed(view, after=after, limit=limit + 1)
     return Webhooks(
         items=[_out(each) for each in found[:limit]],
         next=after + limit if len(found) > limit else None,
@@ -91,15 +91,15 @@ def list_webhooks(view: View, after: int = 0, limit: int = 100) -> Webhooks:
 @routes.get("/webhooks/{webhook}", permission="read")
 def get_webhook(view: View, webhook: str) -> WebhookWhole:
     """One webhook, with what it was told or is to be told, newest first."""
-    found = webhooks.get(view, webhook)
-    return WebhookWhole(**msgspec.structs.asdict(_out(found)), deliveries=webhooks.deliveries(view, webhook))
+    found = endpoints.get(view, webhook)
+    return WebhookWhole(**msgspec.structs.asdict(_out(found)), deliveries=deliveries.of(view, webhook))
 
 
 @routes.post("/webhooks", permission="admin", status=201)
 def add_webhook(change: Change, body: WebhookIn) -> WebhookOut:
     """Tell an address of events from now on."""
     egress.check(body.url, allow_loopback=True)
-    made = webhooks.create(
+    made = endpoints.create(
         change,
         name=body.name,
         url=body.url,
@@ -117,13 +117,13 @@ def change_webhook(change: Change, webhook: str, body: WebhookChangeIn) -> Webho
         egress.check(body.url, allow_loopback=True)
     events = None if body.events is None else wire_webhooks.known(body.events)
     given = msgspec.structs.asdict(body) | {"events": events}
-    return _out(webhooks.update(change, webhook, **given))
+    return _out(endpoints.update(change, webhook, **given))
 
 
 @routes.post("/webhooks/{webhook}/remove", permission="admin")
 def remove_webhook(change: Change, webhook: str) -> dict[str, str]:
     """Tell it nothing more."""
-    webhooks.delete(change, webhook)
+    endpoints.delete(change, webhook)
     return {"removed": webhook}
 
 

@@ -10,14 +10,24 @@ names a path.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from mainstay.store.blobs.packing import Packing
+
+
+class Gone(NamedTuple):
+    """One object that a collection took away, or would: its bytes, when it was last written or asked for (seconds since 1970),
+    and the large blob it was a chunk of, if that goes as well."""
+
+    digest: str
+    size: int
+    written: float
+    chunk_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +40,13 @@ class Collected:
     kept: int = 0
     kept_size: int = 0
     young: int = 0  # reached by nothing, but not old enough
+    gone: tuple[Gone, ...] = ()
 
 
 class Blobs(Protocol):
-    """A place that keeps bytes by digest."""
+    """A place that keeps bytes by digest. ``is_near``: looking at them takes no request."""
+
+    is_near: bool
 
     def put(self, data: bytes | Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """Keep ``data`` durably; its digest and size in bytes.
@@ -41,6 +54,14 @@ class Blobs(Protocol):
         Raises:
             Invalid: the bytes do not have the ``expected`` digest; nothing is kept.
             StorageFull: no room; nothing is kept.
+        """
+        ...
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """Keep a few small ones, each durable when this has returned: they wait for the disk together.
+
+        Raises:
+            StorageFull: no room for all of them.
         """
         ...
 
@@ -92,8 +113,8 @@ class Blobs(Protocol):
         """Those that are not here; those that are will stay for a grace period at least."""
         ...
 
-    def digests(self) -> Iterator[str]:
-        """Every digest kept here."""
+    def digests(self, since: float = 0) -> Iterator[str]:
+        """Every digest kept here that was written or asked for ``since`` (seconds since 1970)."""
         ...
 
     def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
 
@@ -19,6 +20,7 @@ from mainstay.store.blobs.packing import Packing
 LARGE_PARQUET = 1 << 20
 LARGE = 8 << 20
 _PARQUET = b"PAR1"
+_AT_ONCE = 8
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -44,6 +46,16 @@ def begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]
         if size >= (LARGE_PARQUET if head[0].startswith(_PARQUET) else LARGE):
             return head, stream
     return head, None
+
+
+def put_all(put: Callable[[bytes], object], contents: Sequence[bytes]) -> None:
+    """``put`` each of a few small blobs, at once: a file system or an object store lets them wait together."""
+    if len(contents) < 2:
+        for content in contents:
+            put(content)
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(contents)), "mainstay-blobs") as pool:
+        list(pool.map(put, contents))
 
 
 def put_large(

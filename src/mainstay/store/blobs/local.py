@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mainstay.domain.digests import sha256_of_file
@@ -34,6 +34,8 @@ def is_local(workspace: Path) -> bool:
 
 class LocalBlobs:
     """A folder of blobs, readable by its owner only."""
+
+    is_near = True
 
     def __init__(self, folder: Path, *, most_whole: int = MOST_WHOLE_BYTES) -> None:
         self.folder = folder
@@ -65,6 +67,10 @@ class LocalBlobs:
                 with contextlib.suppress(FileNotFoundError):
                     aside.unlink()
         return digest, size
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """See `Blobs.put_all`."""
+        arriving.put_all(self.put, contents)
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:
@@ -137,13 +143,12 @@ class LocalBlobs:
 
         return [digest for digest in asked if not stays(digest)]
 
-    def digests(self) -> Iterator[str]:
-        """Every digest kept here, those of files in order first."""
+    def digests(self, since: float = 0) -> Iterator[str]:
+        """See `Blobs.digests`; those of files come first, in order."""
         for folder in sorted(self.folder.iterdir()):
             if len(folder.name) == 2:
-                yield from sorted(file.name for file in folder.iterdir())
-        for _, index in self.catalogue.everything():
-            yield from (entry.tobytes().hex() for entry in index["digest"])
+                yield from sorted(file.name for file in folder.iterdir() if not since or _age(file) >= since)
+        yield from sweeping.packed(self.catalogue, since)
 
     def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
         """See `Blobs.collect`."""
@@ -157,7 +162,8 @@ class LocalBlobs:
             for file in list(folder.iterdir()):
                 with contextlib.suppress(FileNotFoundError):
                     stat = file.stat()
-                    if counted.add(file.name in live, stat.st_mtime >= before, stat.st_size) and delete:
+                    is_young = stat.st_mtime >= before
+                    if counted.add(file.name, file.name in live, is_young, stat.st_size, stat.st_mtime) and delete:
                         _remove(file, self._aside / secrets.token_hex(16), before)
         return counted.result()
 
@@ -279,6 +285,13 @@ class FolderShelf:
         if self.folder.is_dir():
             _sync_folder(self.folder)
             _sync_folder(self.folder.parent)
+
+
+def _age(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _remove(file: Path, aside: Path, before: float) -> bool:

@@ -7,8 +7,8 @@ has a bound.
 Credentials come from the environment, by the variables that each store's own tools read; they are never written down or told.
 
 An object cannot be made young again as a file can. Whoever is about to refer to an old one says so by a small object below
-``held/``; a collection says by one below ``going/`` what it is about to remove. Each first writes its own, then looks for the
-other's, so one of the two always gives way.
+``held/``; a collection says by one below ``going/`` which thousand it is about to remove. Each first writes its own, then looks
+for the other's, so one of the two always gives way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +36,9 @@ _YOUNG_S = 1800
 _AT_ONCE = 16
 # Beyond so many questions one listing of everything is cheaper.
 _MANY = 500
+_FEW = 8
+# What the stores take in one request.
+_MOST_DELETED = 1000
 _FULL = ("insufficientstorage", "quotaexceeded", "storagefull", "507")
 
 
@@ -45,6 +49,8 @@ class ObjectBlobs:
         url: such as ``s3://bucket/prefix``. folder: a local one for what is on its way and for files that were fetched.
         most_whole: how many bytes of those to keep.
     """
+
+    is_near = False
 
     def __init__(self, url: str, folder: Path, *, most_whole: int) -> None:
         self._objects = Objects(url)
@@ -67,6 +73,10 @@ class ObjectBlobs:
         if not self._objects.create(key, content) and not self._is_sound(digest):
             self._objects.replace(key, content)
         return digest, len(content)
+
+    def put_all(self, contents: Sequence[bytes]) -> None:
+        """See `Blobs.put_all`."""
+        arriving.put_all(self.put, contents)
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:
@@ -146,24 +156,28 @@ class ObjectBlobs:
             stay = dict(zip(loose, pool.map(self._stays_loose, loose), strict=True))
         return [digest for digest in asked if digest in loose_gone or not stay.get(digest, True)]
 
-    def digests(self) -> Iterator[str]:
+    def digests(self, since: float = 0) -> Iterator[str]:
         """See `Blobs.digests`."""
-        yield from (key.rpartition("/")[2] for key, _, _ in self._objects.listed() if _is_loose(key))
-        for _, index in self.catalogue.everything():
-            yield from (entry.tobytes().hex() for entry in index["digest"])
+        held = self._objects.held() if since else {}
+        for key, _, age in self._objects.listed():
+            if _is_loose(key) and max(age, held.get(key, 0)) >= since:
+                yield key.rpartition("/")[2]
+        yield from sweeping.packed(self.catalogue, since)
 
     def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
         """See `Blobs.collect`."""
-        counted, held = sweeping.Counted(), self._objects.held()
-        for key, size, age in list(self._objects.listed()):
+        counted, held, dead = sweeping.Counted(), self._objects.held(), list[str]()
+        for key, size, age in self._objects.listed():
             if not _is_loose(key):
                 continue
-            is_young = max(age, held.get(key, 0)) >= before
-            if counted.add(key.rpartition("/")[2] in live, is_young, size) and delete:
-                self._objects.remove(key, before)
-        packed = sweeping.collect_packs(self.catalogue, self.packing, live, before=before, delete=delete)
+            digest, is_young = key.rpartition("/")[2], max(age, held.get(key, 0)) >= before
+            if counted.add(digest, digest in live, is_young, size, age):
+                dead.append(key)
         if delete:
-            self._objects.forget_held(before)
+            self._objects.forget_words(before)
+            for start in range(0, len(dead), _MOST_DELETED):
+                self._objects.remove(dead[start : start + _MOST_DELETED], before)
+        packed = sweeping.collect_packs(self.catalogue, self.packing, live, before=before, delete=delete)
         return sweeping.together(counted.result(), packed)
 
     def _is_packed(self, digest: str) -> bool:
@@ -232,12 +246,12 @@ class Objects:
             return int(found["size"]), found["last_modified"].timestamp()
         return None
 
-    def listed(self, prefix: str = "") -> Iterator[tuple[str, int, float]]:
-        """Every object below ``prefix``: key, size, when it was written."""
+    def listed(self, prefix: str = "", offset: str | None = None) -> Iterator[tuple[str, int, float]]:
+        """Every object below ``prefix``, behind the key ``offset``: key, size, when it was written."""
         import obstore
 
         with _bucket(), _told():
-            for page in obstore.list(self._store, prefix=prefix or None, chunk_size=1000):
+            for page in obstore.list(self._store, prefix=prefix or None, offset=offset, chunk_size=1000):
                 for each in page:
                     yield each["path"], int(each["size"]), each["last_modified"].timestamp()
 
@@ -247,7 +261,7 @@ class Objects:
         if max(written, self._young.get(key, 0)) > now - _YOUNG_S:
             return True
         self.replace(f"held/{key}", b"")
-        if self.look(f"going/{key}") is not None or self.look(key) is None:
+        if self._is_going(key) or self.look(key) is None:
             return False
         self._young[key] = now
         return True
@@ -256,32 +270,50 @@ class Objects:
         """The keys that somebody holds, and since when."""
         return {key.partition("/")[2]: written for key, _, written in self.listed("held")}
 
-    def remove(self, key: str, before: float) -> bool:
-        """Take an object away, unless it was written or held since ``before``."""
-        going = f"going/{key}"
-        self.replace(going, b"")
+    def remove(self, keys: Sequence[str], before: float) -> set[str]:
+        """Take objects away in one request, all but those that were written or held since ``before``; which went."""
+        going = f"going/{secrets.token_hex(16)}"
+        self.replace(going, "\n".join(keys).encode())
         try:
-            for each in (key, f"held/{key}"):
-                found = self.look(each)
-                if found is not None and found[1] >= before:
-                    return False
-            self._delete(key)
-            self._young.pop(key, None)
-            return True
+            held = self.held()
+            ages = self._ages(keys)
+            gone = [key for key in keys if key in ages and max(ages[key], held.get(key, 0)) < before]
+            self._delete(gone)
+            for key in gone:
+                self._young.pop(key, None)
+            return set(gone)
         finally:
-            self._delete(going)
+            self._delete([going])
 
-    def forget_held(self, before: float) -> None:
-        """Drop the words of those who wanted something long ago."""
-        for key, written in self.held().items():
-            if written < before:
-                self._delete(f"held/{key}")
+    def forget_words(self, before: float) -> None:
+        """Drop the words of those who wanted something long ago, and of collections that never came to their end."""
+        old = [f"held/{key}" for key, written in self.held().items() if written < before]
+        old += [key for key, _, written in self.listed("going") if written < before]
+        self._delete(old)
 
-    def _delete(self, key: str) -> None:
+    def _is_going(self, key: str) -> bool:
+        return any(key in (self.get(word) or b"").decode().split("\n") for word, _, _ in self.listed("going"))
+
+    def _ages(self, keys: Sequence[str]) -> dict[str, float]:
+        """When each of some keys was written, as it is now; those that are there."""
+        if len(keys) <= _FEW:
+            found = {key: self.look(key) for key in keys}
+            return {key: told[1] for key, told in found.items() if told}
+        wanted, last = set(keys), max(keys)
+        ages: dict[str, float] = {}
+        for key, _, written in self.listed(offset=min(keys)[:-1]):
+            if key > last:
+                break
+            if key in wanted:
+                ages[key] = written
+        return ages
+
+    def _delete(self, keys: Sequence[str]) -> None:
         import obstore
 
-        with contextlib.suppress(FileNotFoundError), _told():
-            obstore.delete(self._store, key)
+        for start in range(0, len(keys), _MOST_DELETED):
+            with contextlib.suppress(FileNotFoundError), _told():
+                obstore.delete(self._store, keys[start : start + _MOST_DELETED])
 
 
 class ObjectShelf:
@@ -319,7 +351,7 @@ class ObjectShelf:
 
     def remove(self, name: str, before: float) -> bool:
         """See `Shelf.remove`."""
-        return self._objects.remove(f"packs/{name}", before)
+        return bool(self._objects.remove([f"packs/{name}"], before))
 
     def keep(self, path: Path, name: str) -> None:
         """Give a finished pack its name."""

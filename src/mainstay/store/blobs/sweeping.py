@@ -7,12 +7,12 @@ durable before the old one is removed. A pack that somebody touched meanwhile st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mainstay.store.blobs import Collected, packs
+from mainstay.store.blobs import Collected, Gone, packs
 from mainstay.store.blobs.packing import Packing
 from mainstay.store.blobs.packs import RECIPE, Catalogue
 
@@ -29,21 +29,27 @@ class Counted:
     kept: int = 0
     kept_size: int = 0
     young: int = 0
+    gone: list[Gone] = field(default_factory=list)
 
-    def add(self, is_live: bool, is_young: bool, size: int) -> bool:
+    def add(self, digest: str, is_live: bool, is_young: bool, size: int, written: float) -> bool:
         """Count one; whether it is to go."""
         if is_live or is_young:
             self.kept += 1
             self.kept_size += size
             self.young += not is_live
             return False
-        self.objects += 1
-        self.size += size
+        self.take(Gone(digest, size, written))
         return True
+
+    def take(self, gone: Gone) -> None:
+        """Count one that goes."""
+        self.objects += 1
+        self.size += gone.size
+        self.gone.append(gone)
 
     def result(self) -> Collected:
         """What was counted."""
-        return Collected(**vars(self))
+        return Collected(**vars(self) | {"gone": tuple(self.gone)})
 
 
 class Reached(Container[str]):
@@ -52,12 +58,18 @@ class Reached(Container[str]):
     def __init__(self, catalogue: Catalogue, live: Container[str], young: Container[str]) -> None:
         self._live = live
         self._chunks: set[bytes] = set()
+        #: For a chunk of a blob that goes: which one.
+        self.whole: dict[bytes, str] = {}
         for name, index in catalogue.everything():
             for entry in index[index["kind"] == RECIPE]:
-                if name in young or entry["digest"].tobytes().hex() in live:
-                    with suppress(FileNotFoundError):
-                        made = catalogue.shelf.read(name, int(entry["offset"]), int(entry["length"]))
-                        self._chunks |= {bytes.fromhex(digest) for digest, _ in packs.steps(made)}
+                with suppress(FileNotFoundError):
+                    whole = entry["digest"].tobytes().hex()
+                    made = catalogue.shelf.read(name, int(entry["offset"]), int(entry["length"]))
+                    chunks = [bytes.fromhex(digest) for digest, _ in packs.steps(made)]
+                    if name in young or whole in live:
+                        self._chunks.update(chunks)
+                    else:
+                        self.whole.update(dict.fromkeys(chunks, whole))
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._live or bytes.fromhex(str(digest)) in self._chunks
@@ -72,7 +84,8 @@ def collect_packs(
     delete: bool,
 ) -> Collected:
     """Take dead objects out of packs; or only count them."""
-    young = {name for name, age in catalogue.shelf.names().items() if age >= before}
+    ages = catalogue.shelf.names()
+    young = {name for name, age in ages.items() if age >= before}
     reached, counted = Reached(catalogue, live, young), Counted()
     for name, index in list(catalogue.everything()):
         is_young = name in young
@@ -87,16 +100,29 @@ def collect_packs(
             _count(counted, index, dead)
             continue
         _count(counted, [entry for entry in index if entry["digest"].tobytes().hex() in reached], [])
-        counted.objects += len(dead)
-        counted.size += lost
+        for entry in dead:
+            counted.take(_gone(entry, ages.get(name, 0.0), reached.whole))
         counted.rewritten += len(dead) < len(index)
     return counted.result()
+
+
+def packed(catalogue: Catalogue, since: float) -> Iterator[str]:
+    """Every digest in packs that were written or touched ``since``."""
+    ages = catalogue.shelf.names() if since else {}
+    for name, index in catalogue.everything():
+        if ages.get(name, since) >= since:
+            yield from (entry.tobytes().hex() for entry in index["digest"])
 
 
 def together(one: Collected, other: Collected) -> Collected:
     """Two parts of one collection."""
     names = [field.name for field in fields(Collected)]
     return Collected(**{name: getattr(one, name) + getattr(other, name) for name in names})
+
+
+def _gone(entry: Any, written: float, whole: Mapping[bytes, str]) -> Gone:
+    key = entry["digest"].tobytes()
+    return Gone(key.hex(), int(entry["length"]), written, whole.get(key))
 
 
 def _count(counted: Counted, kept: Any, young: Any) -> None:

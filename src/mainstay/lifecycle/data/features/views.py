@@ -19,7 +19,7 @@ from mainstay.domain.digests import digest_of, is_digest
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.features import ViewChanged, ViewMaterialised
 from mainstay.domain.features import OnlineTable, ViewVersion
-from mainstay.features import definitions, online
+from mainstay.features import definitions, transforms
 from mainstay.lifecycle.data.features import tables
 from mainstay.store import Change, View
 
@@ -81,12 +81,26 @@ def declare(
 
 
 def materialise(
-    change: Change, *, view: str, version: int, blob: str, watermark: datetime, run_id: str | None = None
+    change: Change,
+    *,
+    view: str,
+    version: int,
+    blob: str,
+    watermark: datetime,
+    sequence: int | None,
+    since: int,
+    changed: int,
+    run_id: str | None = None,
 ) -> OnlineTable:
     """Answer from these rows of a version from now on.
 
+    Args:
+        blob: all of them, as a file. sequence: under which ``changed`` of them were written; None: none was. since: the table
+            with which they were compared; 0: none.
+
     Raises:
-        NotFound: no such version or blob. Invalid: it is not that version's table. Conflict: what is answered from is newer.
+        NotFound: no such version or blob. Invalid: it is not that version's table. Conflict: what is answered from is newer,
+            or the rows that were written are not those that changed since.
     """
     found = get(change, view, version)
     path = change.blobs.path(blob)
@@ -97,14 +111,16 @@ def materialise(
             f"{found.id} is known up to {to_wire(before.watermark)} already; what is known up to {to_wire(watermark)} "
             "would take back what happened since."
         )
+    number = _number(change, found, before, sequence, since, changed)
     told = ViewMaterialised(view=view, version=version, blob=blob, rows=rows, watermark=to_wire(watermark), run=run_id)
     new = OnlineTable(
         view=view,
         version=version,
-        sequence=tables.next_sequence(change, view, version),
+        sequence=number,
         blob=blob,
         size=path.stat().st_size,
         rows=rows,
+        changed=changed,
         watermark=watermark,
         run_id=run_id,
         event=change.record(told).seq,
@@ -162,23 +178,6 @@ def tables_of(view: View, name: str, *, limit: int = 1000) -> list[OnlineTable]:
     return tables.tables_of(view, name, limit)
 
 
-def lookup(view: View, name: str, number: int, entity: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an entity that are answered from now.
-
-    Raises:
-        NotFound: no such version. Conflict: nothing was made of it. Invalid: an entity column is missing or strange.
-    """
-    found, made = get(view, name, number), tables.newest_table(view, name, number)
-    if made is None:
-        raise Conflict(f"nothing of view {found.id} is materialised; `mainstay run {found.entry}` does it.")
-    wanted = [each["name"] for each in found.entity]
-    if set(entity) != set(wanted):
-        raise Invalid(
-            f"view {found.id} is looked up by {', '.join(wanted)}; {', '.join(entity) or 'nothing'} was given."
-        )
-    return online.rows_of(view.blobs.path(made.blob).read_bytes(), definitions.from_json(found.definition), entity)
-
-
 def pinned(view: View, pins: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The views that a signature pins, as a release fixes them.
 
@@ -189,6 +188,16 @@ def pinned(view: View, pins: Sequence[Mapping[str, Any]]) -> list[dict[str, str]
         if fault := routed(view, pin)["fault"]:
             raise Conflict(fault)
     return [{"view": f"{pin['view']}/{pin['version']}", "digest": str(pin["digest"])} for pin in pins]
+
+
+def check_transforms(held: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the transforms of a signature, which may have come from anywhere, against what a gateway can carry out.
+
+    Raises:
+        Invalid: one of them is none.
+    """
+    for each in held:
+        transforms.from_json(each)
 
 
 def routed(view: View, pin: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,8 +217,30 @@ def routed(view: View, pin: Mapping[str, Any]) -> dict[str, Any]:
         fault = f"the model was trained on view {found.id}, and {instead}; run {found.entry} as it was then, or train again."
     else:
         told = {"blob": made.blob, "rows": made.rows, "watermark": to_wire(made.watermark), "sequence": made.sequence}
+        told |= {"by_key": made.changed is not None, "columns": list(found.columns)}
         return dict(pin) | {"online": told, "fault": None}
     return dict(pin) | {"online": None, "fault": fault}
+
+
+def _number(
+    change: Change, found: ViewVersion, before: OnlineTable | None, sequence: int | None, since: int, changed: int
+) -> int:
+    """The number of a table to be published, after a look at the rows that were written under it.
+
+    Raises:
+        Conflict: they were compared with another table than the newest, or are not all there.
+    """
+    newest = before.sequence if before else 0
+    comparable = newest if before and before.changed is not None else 0
+    if since != comparable or (sequence is not None and sequence <= newest):
+        raise Conflict(
+            f"the rows of {found.id} were compared with table {since}, and the newest is {newest}: somebody refreshed it "
+            "meanwhile; refresh it again."
+        )
+    there = 0 if sequence is None else tables.count_rows(change, found.view, found.number, sequence)
+    if there != changed:
+        raise Conflict(f"{changed} rows of {found.id} changed, and {there} were written; refresh it again.")
+    return sequence or 1 + max(newest, tables.newest_row_sequence(change, found.view, found.number))
 
 
 def _columns(view: str, told: Sequence[Mapping[str, str]], types: Sequence[str]) -> list[dict[str, str]]:

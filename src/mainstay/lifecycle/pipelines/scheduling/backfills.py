@@ -182,7 +182,8 @@ def _ended_job(view: View, portion: Portion) -> jobs.Job | None:
 def _note_end(ingest: Ingest, portion: Portion, job: jobs.Job) -> None:
     result = job.result or {}
     if job.state == "failed":
-        tables.set_portion(ingest, portion, state="failed", sentence=job.error or "it did not say why")
+        sentence = job.error or "it did not say why"
+        tables.set_portion(ingest, portion, state="failed", sentence=sentence, run_id=result.get("run_id"))
     elif skipped := result.get("skipped"):
         tables.set_portion(ingest, portion, state="skipped", sentence=skipped, run_id=result.get("run_id"))
     else:

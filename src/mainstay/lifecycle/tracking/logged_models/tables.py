@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -50,6 +51,7 @@ logged_models = Table(
     Column("updated_at", Instant, nullable=False),
     Column("deleted_at", Instant),
     Index(None, "experiment", "created_at", "id"),
+    info={"of": "logged-model:{id}"},
 )
 
 logged_model_params = Table(
@@ -58,6 +60,7 @@ logged_model_params = Table(
     Column("model", String(34), primary_key=True),
     Column("key", String, primary_key=True),
     Column("value", Text, nullable=False),
+    info={"of": "logged-model:{model}"},
 )
 
 logged_model_tags = Table(
@@ -66,6 +69,7 @@ logged_model_tags = Table(
     Column("model", String(34), primary_key=True),
     Column("key", String, primary_key=True),
     Column("value", Text, nullable=False),
+    info={"of": "logged-model:{model}"},
 )
 
 # A point of a run's metric that was measured of a model, on a dataset, or both.
@@ -93,6 +97,7 @@ logged_model_artifacts = Table(
     Column("digest", String(64), nullable=False, index=True),
     Column("size", BigInteger, nullable=False),
     Column("media_type", String, nullable=False),
+    info={"of": "logged-model:{model}"},
 )
 
 
@@ -103,6 +108,11 @@ def put_logged_model(ingest: Ingest, new: LoggedModel) -> None:
 def logged_model(view: View, identity: str) -> LoggedModel | None:
     row = view.first(select(logged_models).where(logged_models.c.id == identity))
     return row and LoggedModel(**row._mapping)
+
+
+def put_away(view: View, before: datetime) -> list[str]:
+    query = select(logged_models.c.id).where(logged_models.c.deleted_at <= before)
+    return [row.id for row in view.rows(query)]
 
 
 def set_logged_model(ingest: Ingest, identity: str, **values: Any) -> None:

@@ -18,7 +18,7 @@ from mainstay import settings
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.domain.registry import Webhook
-from mainstay.lifecycle.registry import webhooks
+from mainstay.lifecycle.registry.webhooks import endpoints
 from mainstay.server import egress
 from mainstay.server.protocols.mlflow import registered, wire, wire_webhooks
 from mainstay.server.protocols.mlflow.calls import Calls
@@ -77,7 +77,7 @@ class Test(wire.Request):
 def create(change: Change, body: New) -> dict[str, Any]:
     """Tell an address of events from now on."""
     _check_url(body.url)
-    made = webhooks.create(
+    made = endpoints.create(
         change,
         name=body.name,
         url=body.url,
@@ -93,7 +93,7 @@ def create(change: Change, body: New) -> dict[str, Any]:
 def list_webhooks(view: View, body: List) -> dict[str, Any]:
     """Every webhook, newest first; secrets are never shown."""
     limit, place = registered.check_most(body.max_results, MOST_WEBHOOKS), registered.place(body.page_token)
-    found = webhooks.listed(view, after=place, limit=limit + 1)
+    found = endpoints.listed(view, after=place, limit=limit + 1)
     next_page = registered.token(place + limit) if len(found) > limit else None
     return {"webhooks": [_written(each) for each in found[:limit]]} | (
         {"next_page_token": next_page} if next_page else {}
@@ -103,7 +103,7 @@ def list_webhooks(view: View, body: List) -> dict[str, Any]:
 @calls.get("webhooks/{webhook_id}")
 def get(view: View, webhook_id: str) -> dict[str, Any]:
     """One webhook."""
-    return {"webhook": _written(webhooks.get(view, webhook_id))}
+    return {"webhook": _written(endpoints.get(view, webhook_id))}
 
 
 @calls.post("PATCH", "webhooks/{webhook_id}", permission="admin")
@@ -111,7 +111,7 @@ def update(change: Change, webhook_id: str, body: Update) -> dict[str, Any]:
     """Change a webhook."""
     if body.url is not None:
         _check_url(body.url)
-    changed = webhooks.update(
+    changed = endpoints.update(
         change,
         webhook_id,
         name=body.name or None,
@@ -127,7 +127,7 @@ def update(change: Change, webhook_id: str, body: Update) -> dict[str, Any]:
 @calls.post("DELETE", "webhooks/{webhook_id}", permission="admin")
 def delete(change: Change, webhook_id: str) -> dict[str, Any]:
     """Tell it nothing more."""
-    webhooks.delete(change, webhook_id)
+    endpoints.delete(change, webhook_id)
     return {}
 
 
@@ -146,7 +146,7 @@ def tried(store: Store, identity: str, event: str | None = None) -> Tried:
         NotFound: there is no such webhook. Invalid: there is no such event.
     """
     with store.view() as view:
-        hook = webhooks.get(view, identity)
+        hook = endpoints.get(view, identity)
     [event] = wire_webhooks.known([event or hook.events[0]])
     now = store.clock()
     body, headers = wire_webhooks.message(hook, ids.uuid7(), event, wire_webhooks.EXAMPLES[event], now, now)

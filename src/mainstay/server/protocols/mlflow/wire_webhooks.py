@@ -17,7 +17,8 @@ from typing import Any
 
 from mainstay.domain.errors import Invalid, MainstayError
 from mainstay.domain.registry import Webhook
-from mainstay.lifecycle.registry import models, webhooks
+from mainstay.lifecycle.registry import models
+from mainstay.lifecycle.registry.webhooks import deliveries
 from mainstay.server.protocols.mlflow import registered
 from mainstay.store import View, ledger
 
@@ -64,7 +65,7 @@ def known(events: Sequence[str]) -> list[str]:
     return list(events)
 
 
-def told(view: View, entry: ledger.Entry) -> Iterator[webhooks.Told]:
+def told(view: View, entry: ledger.Entry) -> Iterator[deliveries.Told]:
     """What an event of the ledger is called here, and what is told of it; nothing for most of them."""
     body = entry.body
     if entry.kind not in _TELLERS:
@@ -91,14 +92,14 @@ def message(
     return body, headers
 
 
-def _of_model(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
+def _of_model(body: dict[str, Any], is_prompt: bool) -> Iterator[deliveries.Told]:
     tags = body.get("tags", {})
     kept = {key: value for key, value in tags.items() if key != registered.IS_PROMPT}
     data = {"name": body["model"], "tags": kept, "description": body.get("description") or None}
     yield ("prompt" if is_prompt else "registered_model") + ".created", data
 
 
-def _of_version(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
+def _of_version(body: dict[str, Any], is_prompt: bool) -> Iterator[deliveries.Told]:
     tags, data = dict(body.get("tags", {})), {"name": body["model"], "version": str(body["number"])}
     told = {"tags": tags, "description": body.get("description") or None}
     if is_prompt:
@@ -109,17 +110,17 @@ def _of_version(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told
         yield "model_version.created", data | {"source": body.get("source", ""), "run_id": body["run_id"]} | told
 
 
-def _of_model_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
+def _of_model_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[deliveries.Told]:
     if is_prompt:
         yield from _of_tags("prompt_tag", {"name": body["model"]}, body["changes"])
 
 
-def _of_version_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
+def _of_version_tags(body: dict[str, Any], is_prompt: bool) -> Iterator[deliveries.Told]:
     data = {"name": body["model"], "version": str(body["number"])}
     yield from _of_tags("prompt_version_tag" if is_prompt else "model_version_tag", data, body["changes"])
 
 
-def _of_tags(entity: str, data: dict[str, Any], changes: dict[str, Any]) -> Iterator[webhooks.Told]:
+def _of_tags(entity: str, data: dict[str, Any], changes: dict[str, Any]) -> Iterator[deliveries.Told]:
     for key, value in changes.get("tags", {}).items():
         if key == registered.STAGE:
             continue
@@ -129,7 +130,7 @@ def _of_tags(entity: str, data: dict[str, Any], changes: dict[str, Any]) -> Iter
             yield f"{entity}.set", data | {"key": key, "value": value}
 
 
-def _of_alias(body: dict[str, Any], is_prompt: bool) -> Iterator[webhooks.Told]:
+def _of_alias(body: dict[str, Any], is_prompt: bool) -> Iterator[deliveries.Told]:
     entity, data = (
         "prompt_alias" if is_prompt else "model_version_alias",
         {"name": body["model"], "alias": body["alias"]},

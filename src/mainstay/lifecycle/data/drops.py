@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots that are not wanted any more: dropped, and brought back.
+
+A drop forgets nothing and frees nothing: the record stays, `mainstay gc` later takes the bytes, unless a run, a version or
+another snapshot still needs them. Until then it can be restored whole.
+"""
+
+from __future__ import annotations
+
+from mainstay.domain.data import Snapshot
+from mainstay.domain.errors import Conflict
+from mainstay.domain.events.data import SnapshotDropped, SnapshotRestored
+from mainstay.lifecycle.data import datasets, snapshots, tables
+from mainstay.store import Change
+
+
+def drop(change: Change, name: str) -> Snapshot:
+    """Say that a snapshot is not wanted any more.
+
+    Raises:
+        Invalid, NotFound: there is no such snapshot. Conflict: a name points at it, or it is the newest, which what comes next
+        is compared with.
+    """
+    found = snapshots.named(change, name)
+    datasets.lock(change, found.dataset)
+    names = [ref.name for ref in datasets.refs(change, found.dataset) if ref.number == found.number]
+    if names:
+        raise Conflict(
+            f"snapshot {found.id} is {found.dataset}@{names[0]} and cannot be dropped; point that name elsewhere first.",
+            refs=names,
+        )
+    newest = tables.newest_snapshot(change, found.dataset)
+    if newest is not None and newest.number == found.number:
+        raise Conflict(
+            f"snapshot {found.id} is the newest of its dataset and stays: what comes next is compared with it."
+        )
+    if found.dropped_at is None:
+        tables.set_snapshot(change, found.dataset, found.number, dropped_at=change.now())
+    change.record(SnapshotDropped(dataset=found.dataset, number=found.number, digest=found.digest))
+    return snapshots.get(change, found.dataset, found.number)
+
+
+def restore(change: Change, name: str) -> Snapshot:
+    """Bring a dropped snapshot back.
+
+    Raises:
+        Invalid, NotFound: there is no such snapshot. Conflict: it was not dropped, or its bytes were taken away since.
+    """
+    found = snapshots.named(change, name)
+    datasets.lock(change, found.dataset)
+    if found.dropped_at is None:
+        raise Conflict(f"snapshot {found.id} was not dropped, so there is nothing to restore.")
+    if gone := change.blobs.missing([found.digest, *(part.digest for part in found.parts)]):
+        raise Conflict(
+            f"snapshot {found.id} cannot be restored: gc took its bytes away. Take the same content in again.",
+            gone=gone,
+        )
+    tables.set_snapshot(change, found.dataset, found.number, dropped_at=None)
+    change.record(SnapshotRestored(dataset=found.dataset, number=found.number, digest=found.digest))
+    return snapshots.get(change, found.dataset, found.number)
