@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
-from mainstay.domain.digests import digest_of
+from mainstay.domain.digests import digest_of, sha256_hex
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.features import ViewVersion
 from mainstay.features import definitions, rows
@@ -218,6 +218,9 @@ def test_a_table_holds_little_more_than_what_it_answers(store: Store) -> None:
         (Row("[1]", 0, '["x"]'), "are no features"),
         (Row("[1]", 0, "[1.0,2.0]"), "are no features"),
         (Row("[1]", None, "[1.0]"), "cells without a time"),
+        (Row("[ 1]", 0, "[1.0]"), "not written as it is kept"),
+        (Row("[1]", 2**70, "[1.0]"), "are no time of a row"),
+        (Row("[1]", 0, "[1.0"), "are no features"),
     ],
 )
 def test_a_row_of_something_else_is_refused(store: Store, row: Row, told: str) -> None:
@@ -225,6 +228,10 @@ def test_a_row_of_something_else_is_refused(store: Store, row: Row, told: str) -
 
     with pytest.raises(Invalid, match=told):
         write(store, [row])
+    with pytest.raises(Invalid, match="no table 99 of spend/1 was begun"):
+        write(store, [Row("[1]", 0, "[1.0]")], sequence=99)
+    with pytest.raises(Invalid, match="from 1 to"):
+        write(store, [])
 
 
 def test_a_table_from_before_rows_were_kept_is_written_whole_by_the_next_refresh(store: Store) -> None:
@@ -278,3 +285,26 @@ def test_views_over_http(web) -> None:
         "shop.py:spend",
         {"as_of": "2024-01-01"},
     )
+
+
+def test_rows_over_http(web) -> None:
+    body = {"definition": SPEND | {"name": "orders"}, "closure": digest_of("c"), "entry": "shop.py:spend"}
+    body |= {"entity": [{"name": "id", "type": "int"}], "columns": [{"name": "amount", "type": "float"}]}
+    web.post("/features", json=body)
+
+    begun = web.post("/features/orders/rows", json={"version": 1, "rows": [["[1]", 5, "[2.5]"], ["[2]", None, None]]})
+    assert (begun.status_code, begun.json()) == (201, {"sequence": 1})
+    asked = "/features/orders/rows?version=1&sequence=1&keys="
+    assert web.get(asked + "[[1]]").json() == {"items": [None]}  # not published
+
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": [1], "at": pa.array([START], pa.timestamp("us", "UTC")), "amount": [2.5]}), sink)
+    blob = sha256_hex(sink.getvalue())
+    web.put(f"/blobs/{blob}", content=sink.getvalue())
+    told = {"version": 1, "blob": blob, "watermark": "2012-01-02", "sequence": 1, "since": 0, "changed": 2}
+    assert web.post("/features/orders/online", json=told).status_code == 201
+    assert web.get(asked + "[[1],[2],[3]]").json() == {"items": [[5, "[2.5]"], None, None]}
+    assert web.get("/features/orders/changes?version=1&after=0&until=1").json() == {"keys": ["[1]", "[2]"]}
+    for keys in ("x", "[1]", '{"a":1}', "[[1]"):
+        assert web.get(asked + keys).status_code in (400, 422)
+    assert web.get(asked + str([[1]] * 201)).status_code == 422

@@ -282,6 +282,7 @@ def test_a_table_that_does_not_fit_is_asked_by_key_and_only_once(large) -> None:
     ]  # fmt: skip
     assert looked_up(deployment, {"who": 9}, {"who": 1})[1] == (7.5, 3)
     assert kept.asked == [['[1,"x"]', '[9,"x"]']]
+    assert deployment.champion.lookups.described() == [{"name": "spend", "held": "by key", "rows": 2}]
     assert looked_up(deployment, {"who": 2}) == [(None, None), "early:spend"]  # known from an hour later on
     assert looked_up(deployment, {"who": 1}, {"who": 2}) == [(7.5, 3), (None, None), "early:spend"]
 

@@ -307,6 +307,7 @@ class Gateway:
                     "digest": v.loaded.digest,
                     "classes": v.loaded.classes,
                     "one_row_us": round(v.loaded.one_row_s * 1e6),
+                    "features": v.lookups.described() if v.lookups else [],
                 }
                 for v in variants
             ],

@@ -100,6 +100,11 @@ class Lookups:
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
         ]
 
+    def described(self) -> list[dict[str, Any]]:
+        """What is looked up, how it is held, and how many rows of it are at hand."""
+        words = {Online: "whole", ByKey: "by key", Elsewhere: "elsewhere"}
+        return [{"name": _name(held), "held": words[type(held)], "rows": len(held)} for held, _ in self._onlines]
+
     async def fetch(self, request: Request, deadline: float) -> None:
         """Ask for the rows that are not at hand, so that `complete` has them.
 

@@ -79,6 +79,9 @@ class Elsewhere:
         self._known: dict[tuple[Any, ...], tuple[float, tuple[Any, ...]]] = {}
         self._most = most
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def lacking(self, keys: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """The keys that were not asked for within the last second."""
         since = time.monotonic() - REMEMBERED_S

@@ -9,6 +9,7 @@ what the run made, and ``view.materialised`` tells of them once they count.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -40,7 +41,10 @@ def put(ingest: Ingest, *, view: str, version: int, new: Sequence[Row], sequence
     _check(found, new)
     newest = tables.newest_table(ingest, view, version)
     published = newest.sequence if newest else 0
-    number = sequence or 1 + max(published, tables.newest_row_sequence(ingest, view, version))
+    begun = tables.newest_row_sequence(ingest, view, version)
+    if sequence is not None and sequence > begun:
+        raise Invalid(f"no table {sequence} of {found.id} was begun; leave its number out to begin one.")
+    number = sequence or 1 + max(published, begun)
     if number <= published:
         raise Conflict(f"a newer table of {found.id} was published meanwhile; refresh it again.")
     _forget_dead(ingest, found, [row.key for row in new], published, number)
@@ -89,24 +93,31 @@ def lookup(view: View, name: str, number: int, entity: Mapping[str, Any]) -> dic
 
 def _aged(found: ViewVersion, at_us: int, now: datetime) -> dict[str, Any]:
     known = definitions.from_json(found.definition)
-    at = _EPOCH + timedelta(microseconds=at_us)
+    at = rows.as_time(at_us)
     lapse = Lifetime(known.delay_us, known.ttl_us).lapse(at_us, (now - _EPOCH) // timedelta(microseconds=1))
     return {
         "state": lapse or "fresh",
         "at": at,
         "age_s": (now - at).total_seconds(),
-        "expires_at": None if known.ttl is None else at + parse_duration(known.ttl, what="ttl"),
+        "expires_at": _expiry(at, known.ttl),
     }
+
+
+def _expiry(at: datetime, ttl: str | None) -> datetime | None:
+    """Until when a row counts; None: for ever, or longer than there are dates."""
+    with contextlib.suppress(OverflowError):
+        return None if ttl is None else at + parse_duration(ttl, what="ttl")
+    return None
 
 
 def _whole(found: ViewVersion, row: Row) -> dict[str, Any]:
     reader = rows.Reader(found.entity, found.columns)
     key = zip(found.entity, reader.key(row.key), strict=True)
-    whose = {each["name"]: _moment(value) if each["type"] == "datetime" else value for each, value in key}
+    whose = {each["name"]: rows.as_time(value) if each["type"] == "datetime" else value for each, value in key}
     assert row.at_us is not None and row.cells is not None
     names = [each["name"] for each in found.columns]
     cells = dict(zip(names, reader.cells(row.cells), strict=True))
-    return whose | {found.definition["time"]: _moment(row.at_us)} | cells
+    return whose | {found.definition["time"]: rows.as_time(row.at_us)} | cells
 
 
 def _key(found: ViewVersion, entity: Mapping[str, Any]) -> str:
@@ -118,24 +129,29 @@ def _key(found: ViewVersion, entity: Mapping[str, Any]) -> str:
     return rows.key_text([rows.read(each["type"], entity[each["name"]], each["name"]) for each in found.entity])
 
 
-def _moment(at_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at_us)
-
-
 def _check(found: ViewVersion, new: Sequence[Row]) -> None:
     if not 0 < len(new) <= MOST_ROWS:
         raise Invalid(f"{len(new)} rows are written at once; from 1 to {MOST_ROWS} are possible.")
     reader = rows.Reader(found.entity, found.columns)
     for row in new:
-        reader.key(row.key)
+        if rows.key_text(reader.key(row.key)) != row.key:
+            raise Invalid(f"key {row.key[:80]} is not written as it is kept: a JSON list without spaces.")
         if len(row.key) > rows.LONGEST_KEY:
             raise Invalid(
                 f"key {row.key[:80]}… has {len(row.key)} characters; at most {rows.LONGEST_KEY} name an entity."
             )
         if (row.at_us is None) != (row.cells is None):
             raise Invalid(f"the row of {row.key[:80]} has a time without cells, or cells without a time.")
-        if row.cells is not None:
+        if row.at_us is not None and row.cells is not None:
+            _check_time(row.at_us)
             reader.cells(row.cells)
+
+
+def _check_time(at_us: int) -> None:
+    try:
+        rows.as_time(at_us)
+    except OverflowError:
+        raise Invalid(f"{at_us} microseconds since 1970 are no time of a row; the years 1 to 9999 are.") from None
 
 
 def _forget_dead(ingest: Ingest, found: ViewVersion, keys: list[str], published: int, number: int) -> None:

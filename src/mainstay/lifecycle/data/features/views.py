@@ -240,7 +240,9 @@ def _number(
     there = 0 if sequence is None else tables.count_rows(change, found.view, found.number, sequence)
     if there != changed:
         raise Conflict(f"{changed} rows of {found.id} changed, and {there} were written; refresh it again.")
-    return sequence or 1 + max(newest, tables.newest_row_sequence(change, found.view, found.number))
+    if sequence is not None and there:
+        return sequence
+    return 1 + max(newest, tables.newest_row_sequence(change, found.view, found.number))
 
 
 def _columns(view: str, told: Sequence[Mapping[str, str]], types: Sequence[str]) -> list[dict[str, str]]:
