@@ -249,7 +249,7 @@ def seal(
     number = np.argmax(values, axis=1).astype(np.float64) if values.ndim == 2 else values
     sound = np.isfinite(values).all(axis=1) if values.ndim == 2 else np.isfinite(values)
     meta: dict[str, Any] = {
-        "_id": pa.array([ids.uuid7() for _ in range(n)], pa.string()),
+        "_id": pa.array(ids.uuid7s(n), pa.string()),
         "_at": _same(now, n) if at is None else _cast_or_refuse(table, at, _MICROSECONDS),
         "_logged_at": _same(now, n),
         "_deployment": _same(deployment, n),
