@@ -47,6 +47,7 @@ class Control(MemoryPlatform):
 
     def get(self, path: str, **params: Any) -> Any:
         if path == "/features/spend/online":
+            assert params["limit"] <= 1_000  # the API gives no more
             first = {"version": 1, "sequence": 1, "made_at": "2024-01-05T00:00:00Z", "watermark": self.watermark}
             return {"items": [*self.later, first]}
         if path == "/features/spend":

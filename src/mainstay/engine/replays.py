@@ -36,7 +36,7 @@ REPORT = "replay.json"
 #: A gateway answers from a new table moments after it is published, not at once.
 TAKEN_UP_WITHIN = timedelta(seconds=60)
 _PAGE = 500
-_TABLES = 10_000
+_TABLES = 1_000
 _ASKED = "__asked"
 
 
@@ -99,10 +99,17 @@ class Replay(Pipeline[..., Any]):
 
         names = [column["name"] for column in version["columns"]]
         logged = _logged(platform, self.deployment, version, self.most)
-        served = [each["row"] for each in logged]
-        names = [name for name in names if name in served[0]]
         tables = platform.get(f"/features/{version['view']}/online", limit=_TABLES)["items"]
         made = [each for each in tables if each["version"] == version["number"]]
+        if len(tables) == _TABLES:  # what was served before these is of a table that is not told any more
+            oldest = from_wire(tables[-1]["made_at"])
+            logged = [each for each in logged if from_wire(each["logged_at"]) >= oldest]
+            if not logged:
+                raise NotFound(
+                    f"what {self.deployment!r} served is older than the last {_TABLES} tables of {version['id']}."
+                )
+        served = [each["row"] for each in logged]
+        names = [name for name in names if name in served[0]]
         rebuilt = _as_served(self.view, logged, table, made, names)
         columns = [*parity.compare(served, rebuilt, names), *_transformed(logged, rebuilt)]
         newest = _rebuilt(self.view, logged, table, [None] * len(logged))
