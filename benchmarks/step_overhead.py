@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a trivial step costs beyond the function itself: called plainly, recorded, cached, planned, in processes.
 
-Out: ``results/step_overhead.json`` and a table. A chain of N steps that add one, each depending on the one before, and N
-such steps beside each other, in a fresh workspace on SQLite with every commit synced. Beside it, in the same run and on the
-same machine: other engines with their own records on, each in a virtual environment of its own (``--peers FOLDER`` holds
-``pl_dagster``, ``pl_prefect``, ``pl_zenml``, ``pl_metaflow``; those that are not there are left out), and one synced commit of
-SQLite with one synced file, which is the least that a recorded step could cost here.
+Out: ``results/step_overhead.json`` and a table. A chain of steps that add one, each depending on the one before, and as many
+beside each other, in a fresh workspace on SQLite with every commit synced. Two figures each, in milliseconds a step: *whole*, a
+run of so many steps by their number, its start and end included; *marginal*, what more steps cost in a longer run.
+
+Other engines carry out the same chain, of the same length, with their own records on, each in a virtual environment of its own
+(``--peers FOLDER`` holds ``pl_dagster``, ``pl_prefect``, ``pl_zenml``, ``pl_metaflow``; those that are not there are left out). A
+run counts until its records are there: Prefect answers before it has written them. One synced commit of SQLite with one synced
+file is the least that a step could cost that goes on record alone.
 
     python benchmarks/step_overhead.py [--steps 200] [--rounds 3] [--peers FOLDER] [--no-store]
 """
@@ -31,7 +34,8 @@ from mainstay.client import session
 from mainstay.engine import execution, executors, plan, project
 
 RESULT = Path(__file__).parent / "results" / "step_overhead.json"
-PEER_STEPS = {"dagster": 40, "prefect": 40, "zenml": 10, "metaflow": 10}  # a run of each stays below a minute
+FEW, MANY = 10, 40  # lengths of the chain that all engines carry out
+PATIENCE_S = 60.0
 
 FLOWS = """
     import mainstay as ms
@@ -80,7 +84,7 @@ PEERS = {
             return time.perf_counter() - began
     """,
     "prefect": """
-        import logging, os, sys, time
+        import logging, os, sqlite3, sys, time
         from prefect import flow, task
         logging.disable(logging.CRITICAL)
         @task
@@ -92,9 +96,20 @@ PEERS = {
             for _ in range(n):
                 x = inc(x)
             return x
+        def done():
+            file = os.path.join(os.environ["PREFECT_HOME"], "prefect.db")
+            if not os.path.exists(file):
+                return 0
+            asked = "select count(*) from task_run where state_type = 'COMPLETED'"
+            return sqlite3.connect(file).execute(asked).fetchone()[0]
         def run(n):
+            before = done()
             began = time.perf_counter()
             chain(n)
+            while done() < before + n:
+                if time.perf_counter() - began > PATIENCE_S:
+                    raise SystemExit(f"{done() - before} of {n} tasks are on record")
+                time.sleep(0.01)
             return time.perf_counter() - began
     """,
     "zenml": """
@@ -134,9 +149,8 @@ PEERS = {
 }
 TAIL = """
 import json
-few, many = {few}, {many}
-run(few)
-print(json.dumps([run(few), run(many)]))
+run(2)  # so that nothing is loaded, migrated or started for the first time
+print(json.dumps([run(FEW), run(MANY)]))
 """
 QUIET = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -155,7 +169,7 @@ def timed(act: Callable[[], Any]) -> float:
 
 
 def ours(steps: int, number: int, folder: Path) -> dict[str, float]:
-    """Milliseconds a step, in one round: what N steps more cost, so that the start and end of a run do not count."""
+    """One round: milliseconds a step, but for the plan, which counts as a whole."""
     chain = project.load("flows.py:chain", folder=folder)
     fan = project.load("flows.py:fan", folder=folder)
     asked = session.connect(workspace=folder / f"workspace-{number}")
@@ -164,21 +178,32 @@ def ours(steps: int, number: int, folder: Path) -> dict[str, float]:
         chosen = executors.make(executor, workers=2)
         return timed(lambda: execution.execute(flow, asked, params={"n": n, "salt": salt}, executor=chosen))
 
-    def more(flow: Any, salt: int, executor: str = "inline") -> float:
-        short = run(flow, steps, salt, executor)
-        return run(flow, 2 * steps, salt + 1, executor) - short
+    def cached(n: int, salt: int) -> float:
+        run(chain, 2, -2)  # the last run had other parameters, so that nothing foretells the keys
+        return run(chain, n, salt)
 
     run(chain, 2, -1)  # so that nothing is loaded for the first time
     found = {
-        "plain": timed(lambda: chain(n=steps)),
-        "recorded": more(chain, 0),
-        "recorded_fan": more(fan, 10),
-        "processes_fan": more(fan, 20, "processes"),
-        "cached": run(chain, 2 * steps, 1) - run(chain, steps, 0),
-        "plan": timed(lambda: plan.make(chain, asked, params={"n": steps, "salt": 0})),
+        "plain": timed(lambda: chain(n=steps)) * 1000 / steps,
+        **_figures("recorded chain", steps, run(chain, steps, 0), run(chain, 2 * steps, 1)),
+        **_figures("recorded fan", steps, run(fan, steps, 10), run(fan, 2 * steps, 11)),
+        **_figures("processes fan", steps, run(fan, steps, 20, "processes"), run(fan, 2 * steps, 21, "processes")),
+        **_figures("cached chain", steps, cached(steps, 0), cached(2 * steps, 1)),
+        "plan, whole ms": timed(lambda: plan.make(chain, asked, params={"n": steps, "salt": 0})) * 1000,
     }
+    few, many = run(chain, FEW, 30), run(chain, MANY, 31)
     asked.close()
-    return {name: value * 1000 / steps for name, value in found.items()}
+    return found | _of_engine("mainstay", few, many)
+
+
+def _figures(name: str, steps: int, short: float, long: float) -> dict[str, float]:
+    """From runs of ``steps`` and of twice as many."""
+    return {f"{name}, whole": short * 1000 / steps, f"{name}, marginal": (long - short) * 1000 / steps}
+
+
+def _of_engine(name: str, few: float, many: float) -> dict[str, float]:
+    marginal = (many - few) * 1000 / (MANY - FEW)
+    return {f"{name}, chain of {MANY}, whole": many * 1000 / MANY, f"{name}, chain of {MANY}, marginal": marginal}
 
 
 def synced_writes(steps: int, folder: Path) -> float:
@@ -200,12 +225,12 @@ def synced_writes(steps: int, folder: Path) -> float:
     return timed(act) * 1000 / steps
 
 
-def peer(name: str, python: Path, folder: Path) -> float:
-    """Milliseconds a step beyond the engine's own start: the difference of two lengths of the same chain."""
-    few, many = PEER_STEPS[name] // 2, PEER_STEPS[name] + PEER_STEPS[name] // 2
+def peer(name: str, python: Path, folder: Path) -> dict[str, float]:
+    """Milliseconds a step of another engine, after a first run of two steps."""
     home = folder / name
     home.mkdir(exist_ok=True)
-    (home / "chained.py").write_text(textwrap.dedent(PEERS[name]) + TAIL.format(few=few, many=many))
+    head = f"FEW, MANY, PATIENCE_S = {FEW}, {MANY}, {PATIENCE_S}\n"
+    (home / "chained.py").write_text(head + textwrap.dedent(PEERS[name]) + TAIL)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     places = {"HOME": str(home), "DAGSTER_HOME": str(home), "PREFECT_HOME": str(home), "ZENML_CONFIG_PATH": str(home)}
     done = subprocess.run(
@@ -219,12 +244,11 @@ def peer(name: str, python: Path, folder: Path) -> float:
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    short, long = json.loads(done.stdout.splitlines()[-1])
-    return (long - short) * 1000 / (many - few)
+    return _of_engine(name, *json.loads(done.stdout.splitlines()[-1]))
 
 
 def run(steps: int, rounds: int, peers: Path | None) -> dict[str, Any]:
-    """Every figure, as the median of the rounds; the rounds take turns, so that a busy moment meets all alike."""
+    """Every figure; ours are medians of the rounds, the others' of one run, as they take longer."""
     there = {name: peers / f"pl_{name}" / "bin" / "python" for name in PEERS} if peers else {}
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="step-overhead-") as scratch:
@@ -234,16 +258,15 @@ def run(steps: int, rounds: int, peers: Path | None) -> dict[str, Any]:
         for number in range(rounds):
             for name, value in ours(steps, number, folder).items():
                 figures.setdefault(name, []).append(value)
-            figures.setdefault("synced_writes", []).append(synced_writes(steps, folder))
-            for name, python in there.items():
-                if python.exists():
-                    try:
-                        cost = peer(name, python, folder)
-                        figures.setdefault(name, []).append(cost)
-                    except (RuntimeError, subprocess.TimeoutExpired, ValueError) as error:
-                        print(f"{name} was left out: {str(error)[-300:]}")
+            figures.setdefault("synced commit and file", []).append(synced_writes(steps, folder))
+        for name, python in there.items():
+            if python.exists():
+                try:
+                    figures |= {what: [cost] for what, cost in peer(name, python, folder).items()}
+                except (RuntimeError, subprocess.TimeoutExpired, ValueError) as error:
+                    print(f"{name} was left out: {str(error)[-300:]}")
     return {
-        "what": f"milliseconds a trivial step, beyond plain Python; {steps} steps; medians of the rounds",
+        "what": f"milliseconds a trivial step; {steps} steps where no number is said; medians of the rounds",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
         "load": os.getloadavg()[0],
@@ -261,7 +284,7 @@ def main() -> None:
     chosen = parser.parse_args()
     found = run(chosen.steps, chosen.rounds, chosen.peers)
     for name, value in found["figures"].items():
-        print(f"{name:<16}{value:10.3f} ms a step")
+        print(f"{name:<36}{value:10.3f} ms")
     if not chosen.no_store:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(found, indent=2) + "\n")

@@ -122,3 +122,19 @@ def test_a_dataset_goes_back_to_an_earlier_snapshot_with_a_reason(piped: Served,
     moved = nights.session.get("/events", subject="dataset:readings", limit=1)["items"][0]
     assert (moved["kind"], moved["reason"]) == ("ref.moved", "forty rows came twice")
     nights.session.post("/datasets/readings/refs/current", {"number": 2})
+
+
+def test_a_snapshot_that_nobody_wants_is_dropped_and_brought_back(piped: Served, nights: Night, open_page: Any) -> None:
+    page = open_page(piped, "/snapshots/yard@1")
+
+    def done(word: str) -> None:
+        page.get_by_role("button", name=word).click()
+        page.get_by_label("Reason, for the ledger").fill("taken by mistake")
+        page.get_by_role("dialog").get_by_role("button", name=word).click()
+
+    done("Drop")
+    expect(page.get_by_text("Dropped", exact=False).first).to_be_visible()
+    assert nights.session.get("/snapshots/yard@1")["dropped_at"]
+
+    done("Restore")
+    until(page, lambda: nights.session.get("/snapshots/yard@1")["dropped_at"] is None, "it is wanted again")

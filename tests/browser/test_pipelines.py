@@ -94,6 +94,25 @@ def test_states_and_lines_are_followed_while_the_run_goes_on(piped: Served, nigh
         running.wait(timeout=60)
 
 
+def test_a_run_is_asked_to_be_carried_out_again_and_says_what_came_of_it(
+    piped: Served, nights: Night, open_page: Any
+) -> None:
+    ask = nights.session
+    page = open_page(piped, f"/runs/{nights.first}")
+    page.get_by_role("button", name="Reproduce").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reproduce").click()
+    asked = until(page, lambda: ask.get("/jobs", state="queued")["items"], "a worker was asked")
+    assert (asked[0]["kind"], asked[0]["body"]) == ("reproduce", {"subject": nights.first})
+
+    apart = {"name": "night.priced", "verdict": "different", "sentence": "1 of 200 cells differs"}
+    body = {"verdict": "different", "sentence": "different at step night.priced", "tolerance": 0.0, "steps": [apart]}
+    ask.post(f"/runs/{nights.first}/reproductions", body)
+
+    told = page.locator(".lead").filter(has_text="Carried out again from its record")
+    expect(told).to_contain_text("alert")
+    expect(told).to_contain_text("night.priced different: 1 of 200 cells differs")
+
+
 def test_a_log_is_that_of_the_step_that_is_chosen(piped: Served, nights: Night, open_page: Any) -> None:
     page = open_page(piped, f"/runs/{nights.first}?tab=log")
     expect(page.get_by_role("log")).to_contain_text("WARNING night: prices are those of last year")

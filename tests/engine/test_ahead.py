@@ -292,3 +292,12 @@ def test_a_run_keeps_the_result_it_has_built_on_though_another_was_first(platfor
     made = {step.label: platform.blobs[step.outputs["value"].digest] for step in done.steps}
     assert made == {"flows.more": b"8", "flows.half": b"4"}
     assert platform.cache[keys["flows.more"]]["outputs"][0]["digest"] == other
+
+
+def test_old_answers_are_asked_for_anew_together(platform):
+    index = hits.Hits(platform=platform)
+    index.ask([letter * 64 for letter in "abc"])
+    index.age(hits._HOLDS_S * 2)
+
+    assert [index.of(letter * 64) for letter in "abc"] == [None] * 3
+    assert platform.count("POST", "/steps/lookup") == 2

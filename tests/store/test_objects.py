@@ -7,9 +7,10 @@ import hashlib
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import obstore
 import pytest
 
 from mainstay.client import checkouts, datasets
@@ -111,6 +112,43 @@ def test_who_says_so_while_it_goes_finds_it_gone(
     between(monkeypatch, f"held/{KEY}", lambda: Objects(bucket)._delete([KEY]))
 
     assert blobs.missing([DIGEST]) == [DIGEST]
+
+
+def test_many_go_in_few_requests_and_what_somebody_holds_stays(
+    blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = {blobs.put(b"live %d" % n)[0] for n in range(10)}
+    dead = [blobs.put(b"dead %d" % n)[0] for n in range(60)]
+    wanted = dead[7]
+    key = f"{wanted[:2]}/{wanted}"
+    asked: list[str] = []
+    for name in ("put", "head", "delete", "get", "list"):
+        real = getattr(obstore, name)
+        monkeypatch.setattr(
+            obstore, name, lambda *args, _real=real, _name=name, **f: asked.append(_name) or _real(*args, **f)
+        )
+    listed = Objects.listed
+
+    def old(self: Objects, prefix: str = "", offset: str | None = None) -> Iterator[tuple[str, int, float]]:
+        """Whatever is no word of somebody was written two days ago."""
+        for found, size, written in listed(self, prefix, offset):
+            yield found, size, written - 2 * 86_400 * (found[2] == "/")
+
+    monkeypatch.setattr(Objects, "listed", old)
+    between(monkeypatch, "going/", lambda: Objects(bucket).replace(f"held/{key}", b""))
+
+    blobs.collect(live, before=time.time() - 3600, delete=True)
+
+    assert sorted(blobs.digests()) == sorted({*live, wanted})
+    assert len(asked) < 20 and asked.count("delete") <= 4
+
+
+def test_words_of_a_collection_that_was_killed_do_not_stay_for_ever(blobs: ObjectBlobs, bucket: str) -> None:
+    Objects(bucket).replace("going/abandoned", KEY.encode())
+
+    blobs.collect(set(), before=time.time() + 60, delete=True)
+
+    assert list(Objects(bucket).listed("going")) == []
 
 
 # What is said

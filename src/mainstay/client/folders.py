@@ -73,7 +73,8 @@ def bring(session: Session, path: Path, *, told: Told = lambda done, total: None
             known[each.path] = _keep(each, sink)
         files = [file for each in found if (file := known[each.path])]
         digest, root = folders.write(files, lambda content: sink.add(content).digest)
-    index.write(zip(found, files, strict=True), began)
+    if changed or len(index) != len(found):
+        index.write(zip(found, files, strict=True), began)
     return Brought(digest=digest, files=root.files, size=root.size, read=len(changed))
 
 
@@ -192,6 +193,9 @@ class Index:
             self._known = told["files"] if told["form"] == folders.FORM else {}
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none yet, or one that was cut short: everything is read
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def find(self, found: Found) -> File | None:
         """What the file is kept as, if it is still the one that was read."""

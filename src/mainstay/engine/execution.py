@@ -227,6 +227,7 @@ def _prepared(order: _Order, platform: Platform, executor: Executor, notify: Not
             notify=notify,
             finished=order.finished or {},
         )
+        going.judged |= outlook.look_ahead()
         pulse.intend(work.outline(going))
         for text in outlook.remarks():
             going.warnings.append(text)
@@ -244,7 +245,6 @@ def _outlook(order: _Order, nearby: Nearby) -> Outlook:
         seed=order.pipeline.seed,
     )
     outlook.settle_existing()
-    outlook.foresee()  # for its one query: what it believes is not used
     return outlook
 
 

@@ -42,6 +42,7 @@ class Hits:
     _known: dict[str, Hit | None] = field(default_factory=dict)
     _unsure: dict[str, Hit] = field(default_factory=dict)
     _size: dict[str, int | None] = field(default_factory=dict)  # of each family that was told; None: not all of it was
+    _old: dict[str, None] = field(default_factory=dict)  # keys of which nothing was there the last time, a while ago
     _age_s: float = 0.0
 
     def ask(self, keys: Iterable[str], families: Iterable[str] = ()) -> bool:
@@ -61,18 +62,22 @@ class Hits:
 
     def learn(self, keys: Iterable[str], found: Mapping[str, Any]) -> None:
         """Take the index's answer about ``keys``, and whatever else it has ``found``."""
-        self._known.update(dict.fromkeys(keys))
+        for key in keys:
+            self._known[key] = None
+            self._old.pop(key, None)
         self._known.update((key, _hit(hit)) for key, hit in found.items())
 
     def of(self, key: str) -> Hit | None:
         """The stored result of ``key``."""
         if not self.is_asked(key):
-            self.ask([key], [key[:FAMILY_DIGITS]])
+            others = list(self._old)[: _BATCH - 1] if key in self._old else []
+            self.ask([key, *others], [key[:FAMILY_DIGITS]])
         return self._known.get(key)
 
     def put(self, key: str, hit: Hit) -> None:
         """Remember a result of this run: a second call with the same key is a hit at once."""
         self._known[key] = hit
+        self._old.pop(key, None)
 
     def peek(self, key: str) -> Hit | None:
         """The stored result if it has been asked for already."""
@@ -99,6 +104,7 @@ class Hits:
                 key for key, hit in list(self._known.items()) if hit is None
             ]:  # commits learn on another thread
                 del self._known[key]
+                self._old[key] = None
             # What is large is not told again and again: of its keys each is asked for when it is needed.
             self._size = {family: None for family, size in self._size.items() if size is None or size > _FEW}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +81,7 @@ class Outlook:
         except Missing as missing:
             return Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}")
         if parts.is_cacheable and self.hits.unsure(parts.key):
-            self.foresee()  # as it is with this one, so it may be with those that follow: one query for all
+            self.look_ahead()  # as it is with this one, so it may be with those that follow: one query for all
         hit = self.hits.of(parts.key) if parts.is_cacheable else None
         if hit is not None and (told := self.expired(node, hit)):
             return Forecast(node=node, why="expired", sentence=told, parts=parts, resolved=resolved)
@@ -102,16 +102,23 @@ class Outlook:
         return f"source expired: read {_length(age)} ago, holds for {_length(ttl)}" if ttl and age > ttl else None
 
     def foresee(self) -> list[Forecast]:
-        """All nodes, as far as can be told before anything runs; one query for all keys that the last run or their families
-        tell, however long the chain."""
+        """All nodes, as far as can be told before anything runs."""
+        return self._believe().forecasts()
+
+    def look_ahead(self) -> dict[float, tuple[Resolved, KeyParts]]:
+        """Ask for all that can be asked for by now; what was judged on the way, by node, and stands while nothing has run."""
+        return self._believe().sure
+
+    def _believe(self) -> Belief:
+        """One query for all keys that the last run or their families tell, however long the chain."""
         while True:
             believed = Belief(self)
             for node in self.trace.in_order():
                 believed.add(node)
             if not believed.keys and not believed.families:
-                return believed.forecasts
+                return believed
             if not self.hits.ask(believed.keys, believed.families) and not believed.has_trusted:
-                return believed.forecasts  # nothing is there, as was thought
+                return believed  # nothing is there, as was thought
 
     def resolve(self, node: Node) -> Resolved:
         """The node's arguments. Raises Missing: one is the result of a node that has none yet."""
@@ -279,7 +286,7 @@ class Belief:
     """One pass over a trace that takes recorded results for real; leaves the outlook as it found it."""
 
     def __init__(self, outlook: Outlook) -> None:
-        self.forecasts: list[Forecast] = []
+        self.sure: dict[float, tuple[Resolved, KeyParts]] = {}  # of nodes that stand upon results that are there
         self.keys: set[str] = set()  # that ought to be asked for
         self.families: set[str] = set()  # of those that are not known
         self.has_trusted = False  # what was recorded, where the index has not answered yet
@@ -295,7 +302,19 @@ class Belief:
             named=dict(outlook.named),
             rows=dict(outlook.rows),
         )
+        self._forecasts: list[Forecast] = []  # the reason is missing where it takes a comparison
         self._assumes: dict[float, tuple[str, ...]] = {}
+        self._there = set(outlook.outputs)
+
+    def forecasts(self) -> list[Forecast]:
+        """What was judged, each with its reason."""
+        return [self._with_reason(each) for each in self._forecasts]
+
+    def _with_reason(self, forecast: Forecast) -> Forecast:
+        if forecast.why or forecast.parts is None:
+            return forecast
+        why, sentence = self._outlook.why(forecast.node, forecast.parts)
+        return replace(forecast, why=why, sentence=sentence)
 
     def add(self, node: Node) -> None:
         """Judge the next node."""
@@ -310,9 +329,8 @@ class Belief:
         try:
             resolved = outlook.resolve(node)
         except Missing as missing:
-            self.forecasts.append(
-                Forecast(node=node, why="unknown", sentence=f"depends on {missing.label}", assumes=assumes)
-            )
+            told = f"depends on {missing.label}"
+            self._forecasts.append(Forecast(node=node, why="unknown", sentence=told, assumes=assumes))
             self._ask_for_family(node)
             return
         parts = outlook.parts_of(node, resolved)
@@ -325,8 +343,12 @@ class Belief:
         self._assumes[node.number] = assumes
         if believed is not None:
             outlook.settle(node, believed)
-        why, sentence = ("expired", expired) if expired else ("hit", "hit") if known else outlook.why(node, parts)
-        self.forecasts.append(
+        if self._there.issuperset(upstream):
+            self.sure[node.number] = resolved, parts
+            if known:
+                self._there.add(node.number)
+        why, sentence = ("expired", expired) if expired else ("hit", "hit") if known else ("", "")
+        self._forecasts.append(
             Forecast(node=node, why=why, sentence=sentence, parts=parts, resolved=resolved, hit=known, assumes=assumes)
         )
         if parts.is_cacheable and not outlook.hits.is_asked(parts.key):
@@ -342,7 +364,7 @@ class Belief:
         width = self._outlook.width_of(node)
         if width is None:
             told = f"unknown width: a call for each item of {node.items.label}"
-            self.forecasts.append(Forecast(node=node, why="unknown", sentence=told))
+            self._forecasts.append(Forecast(node=node, why="unknown", sentence=told))
             self._ask_for_family(node)
         else:
             self._outlook.trace.grow(node, width)

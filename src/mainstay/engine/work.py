@@ -211,6 +211,7 @@ def _ask_ahead(work: Work, nodes: Iterable[Node]) -> list[str]:
 
 def _submit(work: Work, forecast: Forecast, node: StepNode) -> None:
     assert forecast.resolved is not None and forecast.parts is not None
+    work.judged.clear()  # a step may change files that are part of keys
     if forecast.parts.is_cacheable:
         work.in_flight[forecast.parts.key] = node.number
     else:
@@ -444,7 +445,7 @@ def _trace_on(work: Work) -> None:
     for node in now.nodes[len(before.nodes) :]:
         if isinstance(node, ExistingNode):
             work.outlook.settle_one(node)
-    work.outlook.foresee()  # for its one query
+    work.judged |= work.outlook.look_ahead()
     _schedule(work, now.nodes[len(before.nodes) :])
     work.pulse.intend(outline(work))
 

@@ -6,7 +6,7 @@ what was not. It is conservative: whatever has the form of a digest, in any text
 ledger) and in any JSON blob that is itself reached (manifests, lists of chunks, a model's files, a project's sources), holds on
 to the blob of that name. So no room has to tell what it needs, and none can forget to: one reference too many costs some bytes,
 one too few would cost the data. A table's ``info["of"]`` says whose a row is (``run:{run}``): rows, and events, of what was put
-away hold on to nothing.
+away hold on to nothing. ``info["holds"]`` is False where a table only repeats for a while what others say.
 
 What is young stays as well, with all that it names: whoever has just brought a blob, or asked whether it is here, is about to
 refer to it. The event is written before the bytes go, with a list of them: an interrupted collection lost nothing that was
@@ -146,7 +146,7 @@ def mentioned(view: View, away: Mapping[str, str] | None = None) -> tuple[set[st
     named, let_go = set[str](), dict[str, set[str]]()
     for table in view.reflected().sorted_tables:
         columns = [column for column in table.columns if _may_hold(column.type)]
-        if not columns:
+        if not columns or not _info(table).get("holds", True):
             continue
         owner = _owner(table) if away else None
         beside = list(owner[1]) if owner else []
@@ -282,9 +282,13 @@ def _by_kind(gone: Iterable[Gone], kinds: Mapping[str, str]) -> list[Kind]:
 
 def _owner(table: Table) -> tuple[str, list[Column[Any]]] | None:
     """The pattern of the subject that a table's rows belong to, and the columns it is made of."""
-    ours = metadata.tables.get(table.name)
-    pattern = ours.info.get("of") if ours is not None else None
+    pattern = _info(table).get("of")
     return (pattern, [table.c[name] for name in re.findall(r"{(\w+)}", pattern)]) if pattern else None
+
+
+def _info(table: Table) -> dict[str, Any]:
+    ours = metadata.tables.get(table.name)
+    return {} if ours is None else dict(ours.info)
 
 
 def _subject(pattern: str, values: Sequence[Any]) -> str:

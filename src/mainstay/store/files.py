@@ -6,6 +6,7 @@ In: a table whose columns are the owner, then those of an `Artifact`. Bytes are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import Table, and_, delete, or_, select, true
 
 from mainstay.domain.tracking import Artifact
 from mainstay.store.change import Ingest, View
+from mainstay.store.conditions import in_parts
 
 
 def listed(view: View, table: Table, owner: str, *, below: str = "") -> list[Artifact]:
@@ -22,6 +24,17 @@ def listed(view: View, table: Table, owner: str, *, below: str = "") -> list[Art
     if below:
         query = query.where(c.path > below, c.path < below[:-1] + "0")  # "0" is the character behind "/"
     return [Artifact(**row._mapping) for row in view.rows(query)]
+
+
+def listed_of_many(view: View, table: Table, owners: Sequence[str]) -> dict[str, list[Artifact]]:
+    """The files of each of many owners, by path."""
+    c, of = table.c, _owner(table)
+    found: dict[str, list[Artifact]] = {owner: [] for owner in owners}
+    for some in in_parts(owners):
+        query = select(of, c.path, c.digest, c.size, c.media_type).where(of.in_(some)).order_by(of, c.path)
+        for owner, path, digest, size, media_type in view.tuples(query):
+            found[owner].append(Artifact(path=path, digest=digest, size=size, media_type=media_type))
+    return found
 
 
 def found(view: View, table: Table, owner: str, path: str) -> Artifact | None:

@@ -52,6 +52,7 @@ requests = Table(
     Column("status", Integer, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False, index=True),
+    info={"holds": False},
 )
 
 jobs = Table(

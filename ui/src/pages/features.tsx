@@ -3,6 +3,7 @@
 // what can be answered from, which models are bound to it, and whether serving agreed with training when it was replayed.
 import { at, query, useGet, useGets } from "../api.ts";
 import { bytes, count, isNumber, plural } from "../format.ts";
+import { Act } from "../parts/act.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Command, Empty, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -101,6 +102,14 @@ const TABLES: Column<OnlineTable>[] = [
   { key: "version", label: "Of version", value: (one) => one.version, right: true },
   { key: "known", label: "Known up to", value: (one) => one.watermark, cell: (one) => <When at={one.watermark} /> },
   { key: "rows", label: "Entities", value: (one) => one.rows, cell: (one) => count(one.rows), right: true },
+  {
+    key: "changed",
+    label: "Changed",
+    hint: "rows that were others in the table before",
+    value: (one) => one.changed,
+    cell: (one) => (isNumber(one.changed) ? count(one.changed) : "–"),
+    right: true,
+  },
   { key: "size", label: "Size", value: (one) => one.size, cell: (one) => bytes(one.size), right: true },
   {
     key: "run",
@@ -127,6 +136,23 @@ export function FeaturePage({ name }: { name: string }) {
       loading={!data}
       error={error}
       wide
+      acts={
+        newest && (
+          <Act
+            label="Materialise"
+            title={`Materialise ${name}`}
+            path={`${path}/materialise`}
+            reason="optional"
+            cli={`mainstay features materialise ${name}`}
+            preview={
+              <p>
+                A worker runs <code>{newest.entry}</code> on the newest snapshots of its sources; of each entity the row that
+                counts now is what requests are answered from.
+              </p>
+            }
+          />
+        )
+      }
       aside={
         newest && (
           <>

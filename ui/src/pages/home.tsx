@@ -232,13 +232,13 @@ function Live({ items }: { items: LiveItem[] }) {
               </th>
               <th scope="col">Role</th>
               <th scope="col">Measured [95 %]</th>
-              <th scope="col" class="right roomy">
+              <th scope="col" class="right rare">
                 Model age
               </th>
-              <th scope="col" class="roomy">
+              <th scope="col" class="rare">
                 Approved by
               </th>
-              <th scope="col" class="roomy">
+              <th scope="col" class="rare">
                 Owner
               </th>
               <th scope="col">Loaded</th>
@@ -286,15 +286,15 @@ function LiveRow({ item }: { item: LiveItem }) {
           </span>
         )}
       </td>
-      <td class="right roomy">{days(item.age_days)}</td>
-      <td class="roomy">
+      <td class="right rare">{days(item.age_days)}</td>
+      <td class="rare">
         {item.approved_by?.length ? (
           <Person name={item.approved_by} />
         ) : (
           <Unknown why="No approval is on record for this release" />
         )}
       </td>
-      <td class="roomy">
+      <td class="rare">
         <Person name={item.owner} />
       </td>
       <td>

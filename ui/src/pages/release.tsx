@@ -19,8 +19,8 @@ import { Act, Difference } from "../parts/act.tsx";
 import { Empty } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign, Word } from "../parts/pill.tsx";
-import { FactList, Id, Person, Subject, Unknown, Value, When } from "../parts/words.tsx";
 import { VersionWarnings } from "../parts/sourcewarnings.tsx";
+import { FactList, Id, Person, Subject, Unknown, Value, When } from "../parts/words.tsx";
 import type { Evidence, Facts, Gate, Release, Rollout } from "../types.ts";
 
 export function ReleasePage({ deployment, number }: { deployment: string; number: string }) {

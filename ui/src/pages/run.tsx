@@ -12,15 +12,16 @@ import { LogLines } from "../parts/loglines.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { State } from "../parts/pill.tsx";
+import { Reproduce, Reproduced } from "../parts/reproduced.tsx";
 import { runColumns } from "../parts/runcolumns.tsx";
 import { SourceChanges } from "../parts/sourcechanges.tsx";
+import { SourceWarnings } from "../parts/sourcewarnings.tsx";
 import { reasons, Steps } from "../parts/steps.tsx";
 import { Table } from "../parts/table.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, When } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
 import { progressOf } from "../stepgraph.ts";
-import { SourceWarnings } from "../parts/sourcewarnings.tsx";
 import type { About, Artifact, Facts, Lease, Link, LoggedModel, Page, Run, StepGraph, Version } from "../types.ts";
 
 const KINDS: Record<string, string> = { pipeline: "Pipeline run", step: "Step run" };
@@ -47,7 +48,14 @@ export function RunPage({ id }: { id: string }) {
       loading={!data}
       error={error}
       wide
-      acts={data && <CandidateOf run={data} version={versionOf(about)} />}
+      acts={
+        data && (
+          <>
+            {isPipeline && data.state === "succeeded" && <Reproduce run={data} />}
+            <CandidateOf run={data} version={versionOf(about)} />
+          </>
+        )
+      }
       aside={
         <>
           <span>
@@ -77,6 +85,7 @@ export function RunPage({ id }: { id: string }) {
           {failure && <ErrorNote error={new Error(failure)} what="This run failed." />}
           {isPipeline && data && <Resumable run={data} />}
           {graph && !isRunning && !failure && <Told graph={graph} />}
+          {isPipeline && <Reproduced run={id} />}
           <SourceWarnings warnings={data?.warnings} />
         </>
       }
@@ -333,8 +342,23 @@ function VersionResults({ version }: { version: string }) {
   );
 }
 
+const MOST_COMPARED = 50; // their ids stand in the address
+
 function Children({ runs }: { runs: Run[] }) {
-  return <Table name="c" label="children" rows={runs} columns={runColumns(runs)} href={(run) => `/runs/${run.id}`} />;
+  const some = runs.slice(0, MOST_COMPARED).map((run) => run.id);
+  return (
+    <div class="stack">
+      {some.length > 1 && (
+        <p>
+          <a href={`/compare?runs=${some.join(",")}&tab=parallel`}>
+            {some.length < runs.length ? `The first ${count(some.length)}` : "All of them"} beside each other
+          </a>
+          , by parameters and metrics.
+        </p>
+      )}
+      <Table name="c" label="children" rows={runs} columns={runColumns(runs)} href={(run) => `/runs/${run.id}`} />
+    </div>
+  );
 }
 
 function Links({ links, empty }: { links: Link[] | undefined; empty: string }) {

@@ -10,6 +10,7 @@ import { Word } from "../parts/pill.tsx";
 import { LocalTime, localTime, SCHEDULE_COLUMNS, timing } from "../parts/scheduling.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { FactList, Person, PlainFacts, Subject, When } from "../parts/words.tsx";
+import { go } from "../router.ts";
 import type { Firing, Schedule, ScheduleAnswer } from "../types.ts";
 import { PLACES } from "./pipelines.tsx";
 
@@ -86,10 +87,10 @@ export function SchedulePage({ name }: { name: string }) {
       aside={
         schedule && (
           <>
-            <code>{timing(schedule)}</code>
-            <span>
-              runs <Subject subject={`pipeline:${function_}`}>{schedule.pipeline}</Subject>
-            </span>
+              <code>{timing(schedule)}</code>
+              <span>
+                runs <Subject subject={`pipeline:${function_}`}>{schedule.pipeline}</Subject>
+              </span>
           </>
         )
       }
@@ -108,6 +109,16 @@ export function SchedulePage({ name }: { name: string }) {
       }
       acts={
         schedule && (
+          <>
+          <Act
+            label="Remove"
+            title={`Remove the schedule “${name}”`}
+            path={`${path}/remove`}
+            cli={`mainstay schedules remove ${name}`}
+            tone="danger"
+            preview={<p>It fires no more. What it fired stays on record, and so do the runs.</p>}
+            done={() => go("/schedules")}
+          />
           <Act
             label={isPaused ? "Resume" : "Pause"}
             title={`${isPaused ? "Resume" : "Pause"} the schedule “${name}”`}
@@ -126,6 +137,7 @@ export function SchedulePage({ name }: { name: string }) {
               />
             }
           />
+          </>
         )
       }
       tabs={[

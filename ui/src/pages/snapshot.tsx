@@ -2,6 +2,7 @@
 // A snapshot: one immutable state of a dataset, column by column as it was profiled.
 import { at, query, useGet } from "../api.ts";
 import { bytes, count, figure, isNumber, kindWords, percent, period, plain } from "../format.ts";
+import { Act } from "../parts/act.tsx";
 import { Histogram } from "../parts/distribution.tsx";
 import { FileTree } from "../parts/filetree.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
@@ -26,7 +27,7 @@ export function SnapshotPage({ id }: { id: string }) {
       made={data?.created_at}
       loading={!data}
       error={error}
-      state={data ? (warnings.length ? "watch" : "ok") : undefined}
+      state={data ? (data.dropped_at ? "dropped" : warnings.length ? "watch" : "ok") : undefined}
       wide
       aside={
         <>
@@ -43,10 +44,16 @@ export function SnapshotPage({ id }: { id: string }) {
           )}
         </>
       }
-      above={data?.reference && <ReferenceNote reference={data.reference} />}
+      above={
+        <>
+          {data?.dropped_at && <Dropped at={data.dropped_at} />}
+          {data?.reference && <ReferenceNote reference={data.reference} />}
+        </>
+      }
+      acts={data && <Keeping id={data.id ?? id} snapshot={data} />}
       tabs={[
         ...(isFiles ? [{ id: "files", label: "Files", count: data?.rows, body: () => <Files snapshot={id} /> }] : []),
-        ...(isFiles || data?.kind === "reference"
+        ...(isFiles || (data?.kind === "reference" && !columns.length)
           ? []
           : [
               {
@@ -110,6 +117,35 @@ export function SnapshotPage({ id }: { id: string }) {
         { id: "origin", label: "Origin", body: () => data && <Origin snapshot={data} /> },
       ]}
     />
+  );
+}
+
+/** A snapshot that is not wanted any more is dropped, and until its bytes are collected it can be brought back. */
+function Keeping({ id, snapshot }: { id: string; snapshot: Snapshot }) {
+  const [word, label] = snapshot.dropped_at ? (["restore", "Restore"] as const) : (["drop", "Drop"] as const);
+  return (
+    <Act
+      label={label}
+      title={`${label} ${id}`}
+      path={at("/api/snapshots", id, word)}
+      cli={`mainstay datasets ${word} ${id} -m "…"`}
+      tone={snapshot.dropped_at ? "plain" : "danger"}
+      preview={
+        <p>
+          {snapshot.dropped_at
+            ? "It is wanted again, and stays as it was."
+            : "Nothing is forgotten: its record stays. A collection (mainstay gc) later takes its bytes, unless a run, a version or another snapshot needs them; until then it can be restored."}
+        </p>
+      }
+    />
+  );
+}
+
+function Dropped({ at }: { at: string }) {
+  return (
+    <p class="lead">
+      Dropped <When at={at} />: unless something needs them, a collection takes its bytes.
+    </p>
   );
 }
 
@@ -192,6 +228,12 @@ function Origin({ snapshot }: { snapshot: Snapshot }) {
   );
 }
 
+/** Bins are those of the dataset's first snapshot, so that all can be compared: what lies beyond is in the outermost. */
+function endOf(edge: number | null | undefined, extreme: unknown, side: -1 | 1): string {
+  const isBeyond = isNumber(extreme) && isNumber(edge) && (extreme - edge) * side > 0;
+  return `${figure(edge)}${isBeyond ? (side > 0 ? " and above" : " and below") : ""}`;
+}
+
 function ProfileCard({ column }: { column: ProfileColumn }) {
   const top = column.top ?? [];
   const most = Math.max(1, ...top.map((one) => one.count));
@@ -208,8 +250,8 @@ function ProfileCard({ column }: { column: ProfileColumn }) {
         <>
           <Histogram edges={edges} counts={column.histogram?.counts} label={column.name} />
           <p class="ends">
-            <span>{figure(edges[0])}</span>
-            <span>{figure(edges.at(-1))}</span>
+            <span>{endOf(edges[0], column.minimum, -1)}</span>
+            <span>{endOf(edges.at(-1), column.maximum, 1)}</span>
           </p>
         </>
       ) : top.length ? (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model version: what it scored, what it takes and gives, which data it learned from, its files and card, where it went.
 import { at, useGet } from "../api.ts";
-import { days, figure, plain, shortId } from "../format.ts";
+import { days, figure, shortId } from "../format.ts";
 import { Act } from "../parts/act.tsx";
 import { Candidate } from "../parts/candidate.tsx";
 import { FileTree } from "../parts/filetree.tsx";
@@ -9,11 +9,13 @@ import { Markdown } from "../parts/markdown.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
 import { Sign } from "../parts/pill.tsx";
+import { Reproduced } from "../parts/reproduced.tsx";
+import { Signature } from "../parts/signature.tsx";
 import { SourceWarnings } from "../parts/sourcewarnings.tsx";
 import { Weights, weightsIn } from "../parts/weights.tsx";
 import { FactList, Id, Person, PlainFacts, Subject, Unknown, Value, When } from "../parts/words.tsx";
 import { go } from "../router.ts";
-import type { Deployment, Facts, Page, Version } from "../types.ts";
+import type { Deployment, Page, Version } from "../types.ts";
 import { metricNames, metricOf } from "./model.tsx";
 
 export function VersionPage({ name, number }: { name: string; number: string }) {
@@ -52,6 +54,7 @@ export function VersionPage({ name, number }: { name: string; number: string }) 
           <>
             {data.description && <p class="lead">{data.description}</p>}
             <Marks version={data} />
+            <Reproduced run={data.run_id} />
             <SourceWarnings warnings={data.warnings} />
           </>
         )
@@ -129,89 +132,6 @@ function Metrics({ version }: { version: Version }) {
         </section>
       )}
     </>
-  );
-}
-
-function fieldsOf(part: unknown): { name: string; type: string; values: string }[] {
-  const list = Array.isArray(part)
-    ? part
-    : typeof part === "object" && part
-      ? Object.entries(part).map(([name, type]) => (typeof type === "object" && type ? { name, ...type } : { name, type }))
-      : [];
-  return list.map((field: unknown, index) => {
-    const known = (typeof field === "object" && field ? field : { name: String(field) }) as Facts;
-    return { name: String(known["name"] ?? `field ${index + 1}`), type: plain(known["type"]), values: valuesText(known) };
-  });
-}
-
-const MOST_VALUES = 12;
-
-/** What a column may hold, in words. */
-function valuesText({ name: _name, type: _type, categories, minimum, maximum, nullable, required, ...rest }: Facts): string {
-  const words: string[] = [];
-  if (Array.isArray(categories) && categories.length) {
-    words.push(
-      categories.slice(0, MOST_VALUES).map(plain).join(", ") +
-        (categories.length > MOST_VALUES ? ` … ${categories.length} values` : ""),
-    );
-  }
-  if (minimum != null || maximum != null)
-    words.push(`${minimum == null ? "…" : plain(minimum)} to ${maximum == null ? "…" : plain(maximum)}`);
-  if (nullable === true) words.push("may be missing");
-  if (required === false) words.push("may be left out");
-  for (const [key, value] of Object.entries(rest))
-    if (value !== null && value !== "" && !(Array.isArray(value) && !value.length)) words.push(`${key} ${plain(value)}`);
-  return words.join(" · ");
-}
-
-function Signature({ signature }: { signature: unknown }) {
-  if (typeof signature !== "object" || !signature)
-    return (
-      <Empty title="This version carries no signature">
-        The signature says which columns a request must have and what comes back.
-      </Empty>
-    );
-  const { inputs, outputs, ...rest } = signature as Facts;
-  const parts: [string, unknown][] = [
-    ["Takes", inputs],
-    ["Gives", outputs],
-  ];
-  return (
-    <div class="stack">
-      {parts.map(
-        ([title, part]) =>
-          part !== undefined && (
-            <section key={title}>
-              <h2>{title}</h2>
-              <div class="table-frame">
-                <table aria-label={title}>
-                  <thead>
-                    <tr>
-                      <th scope="col">Column</th>
-                      <th scope="col">Type</th>
-                      <th scope="col">Values</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {fieldsOf(part).map((field) => (
-                      <tr key={field.name}>
-                        <td>
-                          <code>{field.name}</code>
-                        </td>
-                        <td>
-                          <code>{field.type}</code>
-                        </td>
-                        <td class="wide quiet">{field.values || "any"}</td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
-            </section>
-          ),
-      )}
-      {Object.keys(rest).length > 0 && <PlainFacts facts={rest} empty="" />}
-    </div>
   );
 }
 

@@ -8,7 +8,9 @@ import "uplot/dist/uPlot.min.css";
 import { isNumber, MONTHS, UNKNOWN } from "../format.ts";
 import { useTheme } from "../theme.ts";
 import type { Maybe } from "../types.ts";
+import { saveCsv, savePng } from "./chartfiles.ts";
 import { Icon } from "./icons.tsx";
+import { faded, inks, type Inks } from "./inks.ts";
 
 type Numbers = (number | null)[];
 
@@ -43,45 +45,6 @@ export interface ChartProps {
   zero?: boolean;
   numeric?: boolean; // the x axis counts steps, not time
   about?: string;
-}
-
-interface Inks {
-  ink: string;
-  muted: string;
-  grid: string;
-  surface: string;
-  accent: string;
-  second: string;
-  third: string;
-  alert: string;
-  watch: string;
-  hatch: string;
-}
-
-function inks(box: HTMLElement): Inks {
-  const names = ["ink", "muted", "grid", "surface", "accent", "second", "third", "alert", "watch", "hatch"] as const;
-  const found = coloursOf(box, names);
-  return Object.fromEntries(names.map((name, index) => [name, found[index]])) as unknown as Inks;
-}
-
-/** What the page's colours are now. Custom properties with light-dark() only resolve when an element uses them as a colour. */
-export function coloursOf(box: HTMLElement, names: readonly string[]): string[] {
-  const probe = document.createElement("i");
-  box.append(probe);
-  const found = names.map((name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  });
-  probe.remove();
-  return found;
-}
-
-export function faded(colour: string, alpha: number): string {
-  const parts = /rgba?\(([^)]+)\)/
-    .exec(colour)?.[1]
-    ?.split(/[\s,/]+/)
-    .filter(Boolean);
-  return parts ? `rgba(${parts.slice(0, 3).join(",")},${alpha})` : colour;
 }
 
 function toneInk(series: Series, index: number, colours: Inks): string {
@@ -453,59 +416,4 @@ function drawMarks(plot: uPlot, { marks }: ChartProps, colours: Inks): void {
     }
   }
   ctx.restore();
-}
-
-export function savePng(plot: uPlot, { title, unit }: { title: string; unit: string }): void {
-  const source = plot.ctx.canvas;
-  const scale = devicePixelRatio;
-  const head = 28 * scale;
-  const sheet = document.createElement("canvas");
-  sheet.width = source.width;
-  sheet.height = source.height + head;
-  const ctx = sheet.getContext("2d");
-  if (!ctx) return;
-  const colours = inks(plot.root);
-  ctx.fillStyle = colours.surface;
-  ctx.fillRect(0, 0, sheet.width, sheet.height);
-  ctx.fillStyle = colours.ink;
-  ctx.font = `600 ${13 * scale}px system-ui, sans-serif`;
-  ctx.fillText(`${title} ${unit}`, 8 * scale, 18 * scale);
-  ctx.drawImage(source, 0, head);
-  sheet.toBlob((blob) => blob && save(blob, `${fileName(title)}.png`));
-}
-
-function saveCsv({ title, times, names, series, numeric }: ChartProps): void {
-  const columns = series.flatMap((one) => [
-    one.label,
-    ...(one.lo ? [`${one.label} low`] : []),
-    ...(one.hi ? [`${one.label} high`] : []),
-  ]);
-  const rows = times.map((time, index) => [
-    numeric ? String(time) : new Date(time * 1000).toISOString(),
-    names[index] ?? "",
-    ...series
-      .flatMap((one) => [one.values[index], ...(one.lo ? [one.lo[index]] : []), ...(one.hi ? [one.hi[index]] : [])])
-      .map((value) => (isNumber(value) ? String(value) : "")),
-  ]);
-  const text = [[numeric ? "step" : "at", "window", ...columns], ...rows].map((row) => row.map(quoted).join(",")).join("\n");
-  save(new Blob([`${text}\n`], { type: "text/csv" }), `${fileName(title)}.csv`);
-}
-
-export function quoted(cell: string): string {
-  return /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-}
-
-export function fileName(title: string): string {
-  return title
-    .toLowerCase()
-    .replace(/[^\w]+/g, "-")
-    .replace(/^-|-$/g, "");
-}
-
-export function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -9,8 +9,10 @@ import { ApiError, at, get, query } from "../api.ts";
 import { across, pointsOf, positive, rising, smooth, stepsWithin, type Across, type Curve, type CurvePoint } from "../curves.ts";
 import { absolute, count, duration, figure, isNumber } from "../format.ts";
 import { useTheme } from "../theme.ts";
-import { coloursOf, faded, fileName, level, monthNames, quoted, save, savePng } from "./chart.tsx";
+import { level, monthNames } from "./chart.tsx";
+import { fileName, quoted, save, savePng } from "./chartfiles.ts";
 import { Icon } from "./icons.tsx";
+import { coloursOf, faded } from "./inks.ts";
 import { ErrorNote, Skeleton } from "./notice.tsx";
 
 export interface CurveLook {

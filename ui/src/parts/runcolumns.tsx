@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The columns of a short table of runs, such as those of one pipeline; `runtable.tsx` is for long ones.
-import { alike, duration, isImportance, plain, shortId } from "../format.ts";
+import { alike, duration, figure, isImportance, plain, shortId } from "../format.ts";
 import type { Run } from "../types.ts";
 import { Word } from "./pill.tsx";
 import type { Column } from "./table.tsx";
@@ -18,20 +18,21 @@ const FIXED: Column<Run>[] = [
   { key: "reason", roomy: true, label: "Reason", value: (run) => run.reason, wide: true },
 ];
 
-/** The same for runs of one name: what tells them apart is their parameters. */
-export function runColumnsOfOne(runs: Run[]): Column<Run>[] {
-  const differing = new Set(
-    Object.keys(runs[0]?.params ?? {}).filter((key) => new Set(runs.map((run) => plain(run.params?.[key]))).size > 1),
-  );
-  return runColumns(runs)
-    .filter((column) => column.key !== "name" && column.key !== "kind")
-    .map((column) => (differing.has(column.key) ? { ...column, hidden: false } : column));
+const FEW = 3;
+const FRACTION = /^-?\d+\.\d{5,}(e-?\d+)?$/i;
+
+/** Parameters are kept as text, fractions with all their digits. */
+function Param({ value }: { value: unknown }) {
+  const text = plain(value);
+  return FRACTION.test(text) ? <span title={text}>{figure(Number(text))}</span> : <>{text}</>;
 }
 
-/** Every metric and parameter that occurs becomes a column; the first three metrics are shown, the rest can be chosen. */
+/** Every metric and parameter that occurs becomes a column; the first few metrics and the first few parameters that tell the
+ * runs apart are shown, the rest can be chosen. */
 export function runColumns(runs: Run[]): Column<Run>[] {
   const metrics = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))].filter((name) => !isImportance(name));
-  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params ?? {})))];
+  const params = [...new Set(runs.flatMap((run) => Object.keys(run.params ?? {})))].filter((key) => !metrics.includes(key));
+  const telling = params.filter((key) => new Set(runs.map((run) => plain(run.params?.[key]))).size > 1).slice(0, FEW);
   return [
     ...FIXED.slice(0, 4),
     ...metrics.map((key, index): Column<Run> => {
@@ -42,12 +43,23 @@ export function runColumns(runs: Run[]): Column<Run>[] {
         value: (run) => run.metrics?.[key],
         cell: (run) => write(run.metrics?.[key]),
         right: true,
-        hidden: index > 2,
+        hidden: index >= FEW,
       };
     }),
-    ...params
-      .filter((key) => !metrics.includes(key))
-      .map((key): Column<Run> => ({ key, label: key, value: (run) => run.params?.[key], hidden: true })),
+    ...params.map(
+      (key): Column<Run> => ({
+        key,
+        label: key,
+        value: (run) => run.params?.[key],
+        cell: (run) => <Param value={run.params?.[key]} />,
+        hidden: !telling.includes(key),
+      }),
+    ),
     ...FIXED.slice(4),
   ];
+}
+
+/** The same for runs of one name and kind. */
+export function runColumnsOfOne(runs: Run[]): Column<Run>[] {
+  return runColumns(runs).filter((column) => column.key !== "name" && column.key !== "kind");
 }

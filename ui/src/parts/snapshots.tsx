@@ -36,6 +36,7 @@ function columnsOf(refs: Record<string, number>, unit: "file" | "row"): Column<S
       cell: (snap) => (
         <span class="state-word">
           {snapshotId(snap)} <Refs refs={refs} number={snap.number} />
+          {snap.dropped_at && <Word word="dropped" />}
         </span>
       ),
     },

@@ -51,6 +51,7 @@ export interface SnapshotBrief {
   run_id?: string | null;
   kind?: string;
   warnings?: number;
+  dropped_at?: string | null;
 }
 
 export interface Contract {

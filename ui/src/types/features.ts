@@ -6,6 +6,7 @@ export interface OnlineTable {
   sequence?: number;
   size?: number;
   rows?: number;
+  changed?: number | null;
   watermark?: string;
   run_id?: string | null;
   made_at?: string;

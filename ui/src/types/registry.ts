@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shapes of the API: models and versions.
+import type { Facts } from "./wire.ts";
 
 export interface Version {
   model?: string;
@@ -29,6 +30,25 @@ export interface Version {
   is_reference?: boolean;
   needs_pickle?: boolean;
   permission?: Permission | null;
+}
+
+export interface Typed {
+  name: string;
+  type?: string;
+}
+
+export interface Output {
+  type?: string; // binary, multiclass, regression
+  classes?: unknown[];
+  positive?: unknown;
+}
+
+export interface VersionSignature {
+  inputs?: unknown;
+  output?: Output & Facts;
+  views?: { view: string; version: number; digest?: string; columns: string[]; entity: Typed[] }[];
+  sources?: { source: string; columns: Typed[]; entity: Typed[] }[];
+  transforms?: { name: string; type?: string; inputs: Typed[] }[];
 }
 
 export interface Permission {

@@ -151,6 +151,8 @@ def _snapshot(view: View, name: str) -> Place:
 
 
 def _state_of(snapshot: Snapshot) -> str:
+    if snapshot.dropped_at:
+        return "dropped"
     return "watch" if snapshot.warnings else "ok"
 
 

@@ -414,21 +414,32 @@ def environment_of(view: View, run: Run) -> dict[str, Any] | None:
 def digests(view: View, identity: str) -> dict[str, str]:
     """Digests of all that a run logged. The same as in its last ``run.finished`` or ``run.closed``, or the record was
     altered since."""
-    artifacts = [[a.path, a.digest, a.size, a.media_type] for a in files.listed(view, tables.run_artifacts, identity)]
-    links = [[*link.end, *([link.step] if link.step is not None else [])] for link in tables.links_of(view, identity)]
-    series = measured.series_of(view, identity)
+    return _digests(view, [identity])[identity]
+
+
+def _digests(view: View, identities: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`digests` of many runs, by as many questions as of one: a pipeline's run may have thousands of steps."""
+    params = tables.values_of_runs(view, "params", identities)
+    series = measured.series_of_runs(view, identities)
+    artifacts = files.listed_of_many(view, tables.run_artifacts, identities)
+    links = tables.links_of_runs(view, identities)
+    inside = tables.steps_inside(view, identities)
+    steps = [step for some in inside.values() for step in some]
+    of_step = _digests(view, steps) if steps else {}
     return {
-        "params": digest_of(tables.params_of(view, identity)),
-        "metrics": digest_of([[key, measured.points_of(view, one.series).digest()] for key, one in series.items()]),
-        "artifacts": digest_of(artifacts),
-        "links": digest_of(sorted(links)),
-        "steps": digest_of([[child.id, digests(view, child.id)] for child in steps(view, identity)]),
+        identity: {
+            "params": digest_of(params[identity]),
+            "metrics": digest_of(
+                [[key, measured.points_of(view, one).digest()] for key, one in series[identity].items()]
+            ),
+            "artifacts": digest_of([[a.path, a.digest, a.size, a.media_type] for a in artifacts[identity]]),
+            "links": digest_of(
+                sorted([*link.end, *([link.step] if link.step is not None else [])] for link in links[identity])
+            ),
+            "steps": digest_of([[step, of_step[step]] for step in inside[identity]]),
+        }
+        for identity in identities
     }
-
-
-def steps(view: View, identity: str) -> list[Run]:
-    """The runs inside that are closed with it."""
-    return [child for child in children(view, identity) if child.kind == "step"]
 
 
 def check_record(what: str, value: Any) -> None:

@@ -305,6 +305,17 @@ def children(view: View, parent: str) -> list[Run]:
     return [Run(**row._mapping) for row in view.rows(select(runs).where(runs.c.parent == parent).order_by(runs.c.id))]
 
 
+def steps_inside(view: View, parents: Sequence[str]) -> dict[str, list[str]]:
+    """Ids of the runs of steps inside each of many runs, in the order in which they began."""
+    c = runs.c
+    found: dict[str, list[str]] = {parent: [] for parent in parents}
+    for some in in_parts(parents):
+        query = select(c.parent, c.id).where(c.parent.in_(some), c.kind == "step").order_by(c.id)
+        for parent, identity in view.tuples(query):
+            found[parent].append(identity)
+    return found
+
+
 def amended_before(view: View, moment: datetime) -> list[str]:
     c = runs.c
     return [row.id for row in view.rows(select(c.id).where(c.amended_at < moment).order_by(c.amended_at).limit(100))]

@@ -44,6 +44,7 @@ webhook_deliveries = Table(
     Column("due_at", Instant, nullable=False),
     Column("answer", Text, nullable=False),
     Index(None, "state", "due_at"),
+    info={"holds": False},
 )
 
 

@@ -87,6 +87,16 @@ _ONE_SERIES = Prepared(_SERIES.where(_c.key == bindparam("one")))
 _SOME_SERIES = _SERIES.where(_c.key.in_(bindparam("some", expanding=True)))
 
 
+def series_of_runs(view: View, identities: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The numbers of the series of many runs, by run and key."""
+    found: dict[str, dict[str, int]] = {identity: {} for identity in identities}
+    for some in in_parts(identities):
+        query = select(_c.run, _c.key, _c.series).where(_c.run.in_(some)).order_by(_c.run, _c.key)
+        for run, key, series in view.tuples(query):
+            found[run][key] = series
+    return found
+
+
 def begin_series(ingest: Ingest, identity: str, experiment: int, new: Mapping[str, Standing]) -> dict[str, Standing]:
     """New series; how they stand, with their numbers."""
     rows = [(identity, experiment, key, *one.latest, one.points) for key, one in new.items()]
