@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -243,7 +244,7 @@ class _Nursery:
         if not data or self.packages != _installed():
             self.poll.unregister(self.asks)
             self.asks.close()
-        elif pid := os.fork():
+        elif pid := _fork():
             life = socket.socket(fileno=fds.pop())
             self.cradles[life.fileno()] = _Cradle(pid=pid, life=life)
             self.poll.register(life, select.POLLRDHUP)
@@ -294,6 +295,13 @@ def serve(asks: int, modules: Sequence[str], alone: bool) -> str:
     load_aside(modules)
     gc.freeze()  # what is loaded stays: a child's collector that looked at it would copy its pages
     return nursery.serve()
+
+
+def _fork() -> int:
+    # From 3.12 on Python warns where a library has threads. OpenBLAS has, ends them before a fork, and starts them when needed.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def load(modules: Sequence[str]) -> None:
