@@ -49,6 +49,7 @@ COMMIT_FIELDS = set(
         "cacheable",
         "renew",
         "built_on",
+        "said",
     ]
 )
 VERSION_FIELDS = set(
@@ -302,6 +303,12 @@ class MemoryPlatform:
                 self._check_blob(output["digest"])
         run = self._insert_run(name=body["name"], kind="step", parent=parent["id"], state=body["state"])
         parent["steps"].append({**body, "run_id": run["id"]})
+        said = body.get("said") or {"params": {}, "metrics": [], "artifacts": []}
+        for artifact in said["artifacts"]:
+            self._check_blob(artifact["digest"])
+        run["params"] |= said["params"]
+        run["metrics"] |= {point["key"]: point["value"] for point in said["metrics"]}
+        run["artifacts"] += said["artifacts"]
         if body["cacheable"] and body["state"] == "succeeded":
             self.cache.setdefault(body["key"], {"run_id": run["id"], "outputs": body["outputs"]})
             if not body["built_on"]:

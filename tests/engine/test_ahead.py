@@ -9,6 +9,7 @@ import pytest
 
 from mainstay.domain.errors import Unavailable
 from mainstay.engine import commits, execution, hits, work
+from mainstay.engine.nearby import Nearby
 
 PATIENCE_S = 30.0
 
@@ -60,6 +61,18 @@ STEPS = """
     def table(x: int):
         import pyarrow as pa
         return pa.table({"x": [x]})
+
+    @ms.step
+    def says(x: int) -> int:
+        ms.log_metric("loss", float("inf"))
+        ms.log_metric("rate", 0.5)
+        ms.log_params({"depth": 3})
+        ms.log_artifact("notes.txt", "small")
+        return x
+
+    @ms.pipeline
+    def saying():
+        says(1)
 
     @ms.pipeline
     def two():
@@ -130,6 +143,15 @@ def test_a_chain_of_short_steps_goes_on_while_the_first_record_is_on_its_way(pla
     assert on_record(platform) == labels("more", 6)
 
 
+def test_what_a_step_logs_goes_on_record_with_it_in_one_request(platform, project):
+    done = project.load("flows.py:saying").run(platform)
+
+    own = platform.runs[done.steps[0].run_id]
+    assert own["metrics"] == {"loss": "Infinity", "rate": 0.5}
+    assert (own["params"], [each["path"] for each in own["artifacts"]]) == ({"depth": 3}, ["notes.txt"])
+    assert [path for method, path in platform.asked if own["id"] in path] == []
+
+
 def test_a_record_does_not_wait_for_company_for_long(platform, project):
     flow, post, is_there = project.load("flows.py:watched"), platform.post, threading.Event()
 
@@ -165,6 +187,17 @@ def test_a_snapshot_is_taken_when_all_before_it_is_on_record(noted, project):
     project.load("flows.py:kept").run(noted)
 
     assert seen == [*labels("more", 3), "flows.table"]
+
+
+def test_a_folder_that_is_on_its_way_can_be_read(platform, tmp_path):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "a.txt").write_text("a")
+    manifest = platform.blobs.pop(platform.put_folder(tmp_path / "given"))
+    near = Nearby(platform)
+
+    near.lay_folder(near.put_blob(manifest), tmp_path / "laid")
+
+    assert (tmp_path / "laid" / "a.txt").read_text() == "a"
 
 
 def test_what_follows_a_long_step_begins_when_that_is_on_record(noted, project, monkeypatch):

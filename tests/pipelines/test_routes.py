@@ -69,6 +69,23 @@ def test_a_commit_that_is_sent_again_is_answered_alike(web: httpx.Client) -> Non
     assert len(web.get(f"/runs/{run}").json()["steps"]) == 1
 
 
+def test_what_a_step_logged_is_kept_with_it_or_not_at_all(web: httpx.Client) -> None:
+    run = begin(web, "said")
+    said = {"params": {"depth": 3}, "metrics": [{"key": "rate", "value": 0.5}, {"key": "loss", "value": "NaN"}]}
+    file = {"path": "notes.txt", "digest": TABLE, "size": 5}
+
+    refused = web.post("/steps/commit", json=step(run, "said", said=said | {"params": {"": 1}}))
+    made = web.post("/steps/commit", json=step(run, "said", said=said | {"artifacts": [file]})).json()
+    again = web.post("/steps/commit", json=step(run, "said", said=said | {"artifacts": [file]})).json()
+
+    assert refused.status_code == 422
+    assert again == made
+    own = web.get(f"/runs/{made['run_id']}").json()
+    assert (own["params"], own["metrics"]["rate"]) == ({"depth": 3}, 0.5)
+    assert [each["path"] for each in web.get(f"/runs/{made['run_id']}/artifacts").json()["items"]] == ["notes.txt"]
+    assert len(web.get(f"/runs/{run}").json()["steps"]) == 1
+
+
 def test_a_bad_commit_changes_nothing(web: httpx.Client) -> None:
     run = begin(web, "bad")
     missing = [{"name": "table", "kind": "arrow", "digest": "0" * 64, "size": 5}]

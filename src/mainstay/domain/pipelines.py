@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from mainstay.domain.tracking import Artifact, Point
 
 STATES = ("succeeded", "cached", "failed")
 FAMILY_DIGITS = 16  # so many digits are shared by the keys of calls that differ in their inputs alone
@@ -69,6 +72,15 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a step logged of itself, to its own run."""
+
+    params: Mapping[str, Any]
+    metrics: tuple[Point, ...]
+    artifacts: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepDone:
     """One execution of a step, as the engine tells of it.
 
@@ -90,6 +102,7 @@ class StepDone:
     cacheable: bool = False
     renew: bool = False
     built_on: bool = False
+    said: Said | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,7 @@ class Nearby:
 
     def lay_folder(self, digest: str, folder: Path) -> None:
         """See `Blobs.lay_folder`."""
+        self.send_fresh()  # what names the folder's files may be on its way
         self.platform.lay_folder(digest, folder)
 
     def get_blob(self, digest: str) -> bytes:

@@ -8,6 +8,7 @@ before.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -39,6 +40,7 @@ class Record:
     seconds: float
     hit_of: str | None = None
     error: str | None = None
+    log: StepLog | None = None
 
 
 def begin(
@@ -153,17 +155,21 @@ def body_of(outlook: Outlook, forecast: Forecast, record: Record, *, is_built_on
         "renew": record.why == "expired",
         "built_on": is_built_on and record.state == "succeeded",
     }
-    return body | {
-        name: value for name, value in (("hit_of", record.hit_of), ("error", record.error)) if value is not None
-    }
+    more = {"hit_of": record.hit_of, "error": record.error, "said": _said(record.log)}
+    return body | {name: value for name, value in more.items() if value is not None}
 
 
-def send_log(platform: Platform, run_id: str, log: StepLog) -> None:
-    """What a step said of itself, to the step's own run."""
-    if log.params or log.metrics:
-        platform.post(f"/runs/{run_id}/log", {"params": log.params, "metrics": log.metrics, "tags": {}})
-    for artifact in log.artifacts:
-        platform.post(f"/runs/{run_id}/artifacts", artifact)
+def _said(log: StepLog | None) -> dict[str, Any] | None:
+    """What a step said of itself, for the step's own run."""
+    if log is None or log.is_empty():
+        return None
+    metrics = [{**point, "value": _number(point["value"])} for point in log.metrics]
+    return {"params": log.params, "metrics": metrics, "artifacts": log.artifacts}
+
+
+def _number(value: float) -> float | str:
+    """As JSON has it: what it has no number for is said in a word."""
+    return value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _inputs(outlook: Outlook, forecast: Forecast) -> list[dict[str, Any]]:

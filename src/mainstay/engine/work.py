@@ -50,7 +50,6 @@ class Entry:
     record: Record
     sentence: str
     is_same: bool = False
-    log: StepLog | None = None
     is_settled: bool = False
 
 
@@ -289,7 +288,9 @@ def _take_result(work: Work, forecast: Forecast, outcome: Outcome) -> None:
     is_short = forecast.parts.is_cacheable and outcome.seconds < _SHORT_S
     if forecast.parts.is_cacheable:
         work.in_flight[forecast.parts.key] = node.number
-    record = Record(state="succeeded", why=forecast.why, outputs=outcome.outputs, seconds=outcome.seconds)
+    record = Record(
+        state="succeeded", why=forecast.why, outputs=outcome.outputs, seconds=outcome.seconds, log=outcome.log
+    )
     is_same, sentence = _again(work, forecast, outcome)
     entry = Entry(
         ticket=Ticket(body={}),
@@ -297,7 +298,6 @@ def _take_result(work: Work, forecast: Forecast, outcome: Outcome) -> None:
         record=record,
         sentence=sentence,
         is_same=is_same,
-        log=outcome.log,
         is_settled=is_short,
     )
     work.outlook.hits.age(outcome.seconds)
@@ -327,8 +327,6 @@ def _take_answers(work: Work) -> None:
         answer, forecast = entry.ticket.answer, entry.forecast
         told = answer.get("outputs")
         outputs = step_calls.outputs_from(list(told)) if told else entry.record.outputs
-        if entry.log is not None:
-            recording.send_log(work.outlook.platform, str(answer["run_id"]), entry.log)
         _tell(work, forecast, entry.record, entry.sentence, str(answer["run_id"]), outputs, entry.is_same)
         if entry.record.state == "succeeded" and isinstance(forecast.node, StepNode):
             _note_result(work, forecast, str(answer["run_id"]), outputs)
@@ -356,8 +354,8 @@ def _settle(work: Work, entry: Entry, outputs: Mapping[str, Artifact]) -> None:
 
 def _fail(work: Work, forecast: Forecast, error: str, seconds: float, log: StepLog | None = None) -> None:
     """Put a failure on record, after everything that succeeded before it."""
-    record = Record(state="failed", why=forecast.why, outputs={}, seconds=seconds, error=error)
-    entry = Entry(ticket=Ticket(body={}), forecast=forecast, record=record, sentence=error, log=log, is_settled=True)
+    record = Record(state="failed", why=forecast.why, outputs={}, seconds=seconds, error=error, log=log)
+    entry = Entry(ticket=Ticket(body={}), forecast=forecast, record=record, sentence=error, is_settled=True)
     _put(work, entry)
     _catch_up(work)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from mainstay.client import recording as client_recording
 from mainstay.domain.errors import MainstayError
-from mainstay.engine import arguments, environment, materialise, result_contracts, steps, tracing
+from mainstay.engine import arguments, environment, materialise, result_contracts, tracing
 from mainstay.engine.arguments import WHOLE
 from mainstay.engine.calls import step_log, step_output, tries
 from mainstay.engine.calls.step_log import StepLog
@@ -152,7 +152,7 @@ def called(call: StepCall, blobs: Blobs, around: Callable[[Callable[[], Any]], A
 
 def _called(call: StepCall, blobs: Blobs, around: Callable[[Callable[[], Any]], Any] | None = None) -> Any:
     function = call.step.function
-    wanted = {name: _plain(annotation) for name, annotation in steps.annotations_of(function).items()}
+    wanted = {name: _plain(annotation) for name, annotation in call.step.annotations.items()}
     loaded = {name: arguments.load(value, blobs, wanted.get(name)) for name, value in call.arguments.items()}
     bound = inspect.BoundArguments(call.step.signature, loaded)
     environment.seed_everything(call.seed, call.step.name)

@@ -25,7 +25,7 @@ _LISTINGS = frozenset({"os.listdir", "os.scandir"})
 _IMPORT = "<frozen importlib"  # looking for modules lists folders as well
 # Not data: what belongs to the machine or to Python, and stores whose files are named by their content.
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/opt/", "/run/", "/var/lib/")
-_OURS = Path(__file__).resolve().parents[1]  # in a checkout, our own code is no installed package
+_OURS = Path(__file__).resolve().parents[2]  # in a checkout, our own code is no installed package
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _open_watch: ContextVar[Watch | None] = ContextVar("mainstay_watch", default=None)
 _is_hooked = False
@@ -56,7 +56,7 @@ def opened_files() -> Iterator[Watch]:
 def extras(watch: Watch, *, root: Path, known: set[Path]) -> list[str]:
     """Files used beyond ``known``, by label: imported modules, opened files, and lists of folders, with a slash."""
     root = root.resolve()
-    folders_known = [path for path in known if path.is_dir()]
+    folders_known = [path for path in known if path.is_dir()] if watch.read else []  # most steps open nothing
     written = {_resolved(path) for path in watch.written}
     opened = {path for path in map(_resolved, watch.read) if path is not None and path not in written}
     opened = {path for path in opened if not any(path.is_relative_to(folder) for folder in folders_known)}

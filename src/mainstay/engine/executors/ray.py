@@ -29,7 +29,7 @@ from mainstay.engine.calls.step_log import StepLog
 from mainstay.engine.calls.step_output import Say
 from mainstay.engine.calls.surroundings import Surroundings
 from mainstay.engine.calls.tries import StepTimedOut, WorkerDied
-from mainstay.engine.nearby import SMALL
+from mainstay.engine.nearby import SMALL, Nearby
 from mainstay.engine.platform import Platform
 
 _LOOKS_EVERY_S = 0.2
@@ -107,6 +107,8 @@ class Ray:
         )
 
     def submit(self, call: StepCall) -> None:
+        if self._reach.url is not None and isinstance(self._platform, Nearby):
+            self._platform.send_fresh()  # workers elsewhere ask the server for inputs that may be on their way to it
         self._send(Task(call=call, reach=replace(self._reach, paths={})))
 
     def outcomes(self, *, wait: bool = True) -> Iterator[tuple[StepCall, Outcome]]:

@@ -15,7 +15,7 @@ from typing import Any
 from mainstay.domain.digests import is_digest
 from mainstay.domain.errors import Invalid, NotFound
 from mainstay.domain.events.pipelines import StepCommitted
-from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published, Step, StepDone
+from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published, Said, Step, StepDone
 from mainstay.domain.tracking import Link, Run
 from mainstay.lifecycle.data import lineage, snapshots
 from mainstay.lifecycle.pipelines import leases, results, tables
@@ -117,8 +117,17 @@ def _put(change: Change, parent: Run, new: Sequence[StepDone]) -> list[Step]:
         for step, run in zip(steps, own, strict=True)
     ]
     tables.put_steps(change, parent.name, made)
+    for step, run in zip(steps, own, strict=True):
+        if step.said is not None:
+            _keep_said(change, run.id, step.said)
     links.add_to_new(change, {step.run_id: _linked(change, step.run_id, step.inputs, step.outputs) for step in made})
     return made
+
+
+def _keep_said(change: Change, run: str, said: Said) -> None:
+    logs.log(change, run, params=said.params, metrics=said.metrics)
+    for artifact in said.artifacts:
+        logs.add_artifact(change, run, artifact)
 
 
 def _step(done: StepDone, run: Run, first: Published | None) -> Step:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Invalid
-from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Published, Step, StepDone
+from mainstay.domain.pipelines import Graph, Input, Lease, Line, Output, Pipeline, Published, Said, Step, StepDone
 from mainstay.lifecycle.pipelines import (
     acceptances,
     executions,
@@ -29,6 +28,8 @@ from mainstay.lifecycle.pipelines import (
     work,
 )
 from mainstay.lifecycle.tracking import runs
+from mainstay.server import waiting
+from mainstay.server.api.tracking import ArtifactIn, MetricIn
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
 from mainstay.store import Change, Ingest, Store, View, jobs
@@ -36,14 +37,23 @@ from mainstay.store import Change, Ingest, Store, View, jobs
 routes = Routes("pipelines")
 
 LONGEST_LEASE_S = 24 * 3600
-LONGEST_WAIT_S = 30.0
-LOOKS_EVERY_S = 0.05
 FOLLOWS_EVERY_S = 0.2
 
 
 class LookupIn(Body):
     keys: list[str] = msgspec.field(default_factory=list)
     families: list[str] = msgspec.field(default_factory=list)  # what keys begin with: all that do so are asked for
+
+
+class SaidIn(Body):
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    metrics: list[MetricIn] = msgspec.field(default_factory=list)
+    artifacts: list[ArtifactIn] = msgspec.field(default_factory=list)
+
+    def said(self, now: datetime) -> Said:
+        """As the station takes it."""
+        points = tuple(metric.point(now) for metric in self.metrics)
+        return Said(params=self.params, metrics=points, artifacts=tuple(each.named() for each in self.artifacts))
 
 
 class OneStepIn(Body):
@@ -61,10 +71,12 @@ class OneStepIn(Body):
     cacheable: bool = False
     renew: bool = False
     built_on: bool = False
+    said: SaidIn | None = None  # what the step logged: kept with it, or not at all
 
-    def done(self) -> StepDone:
+    def done(self, now: datetime) -> StepDone:
         """As the station takes it."""
-        return StepDone(**{name: getattr(self, name) for name in OneStepIn.__struct_fields__})
+        facts = {name: getattr(self, name) for name in OneStepIn.__struct_fields__}
+        return StepDone(**facts | {"said": self.said.said(now) if self.said else None})
 
 
 class AcceptIn(Body):
@@ -242,14 +254,16 @@ def lookup(view: View, body: LookupIn) -> Hits:
 @routes.post("/steps/commit", permission="write", status=201)
 def commit(change: Change, body: StepIn) -> Committed:
     """Put one execution of a step on record: its run, its links and its result, or nothing."""
-    return _committed(executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=[body.done()])[0])
+    return _committed(
+        executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=[body.done(change.now())])[0]
+    )
 
 
 @routes.post("/steps/commit-all", permission="write", status=201)
 def commit_all(change: Change, body: StepsIn) -> CommittedSteps:
     """Keep small outputs, put executions of steps of one run on record, all or none, and answer which keys have results now."""
     change.blobs.put_all(body.blobs)
-    steps = [each.done() for each in body.steps]
+    steps = [each.done(change.now()) for each in body.steps]
     made = executions.commit_steps(change, pipeline_run=body.pipeline_run, steps=steps, worker=body.worker)
     return CommittedSteps(steps=[_committed(each) for each in made], hits=_as_hits(results.lookup(change, body.lookup)))
 
@@ -391,20 +405,13 @@ async def lease(*, request: Request, store: Store, actor: Principal) -> Response
     """The oldest waiting job of some kinds, for this worker and for so many seconds; null if none came in ``wait`` seconds."""
     body = convert(strict_json.loads(await read_body(request)), LeaseIn)
     seconds = _lease_seconds(body.seconds)
-    end = time.monotonic() + min(max(body.wait, 0.0), LONGEST_WAIT_S)
-    seen = -1
-    while True:
-        # Looking costs nothing durable; only a job that is there is worth a transaction.
-        if (seen != store.commits or time.monotonic() >= end) and await run_in_threadpool(
-            _any_waiting, store, body.kinds
-        ):
+    async for _ in waiting.moments(request, lambda: store.commits, body.wait):
+        # Looking costs nothing durable; only a job that is there is worth a transaction, and only while its worker is.
+        if await run_in_threadpool(_any_waiting, store, body.kinds) and not await request.is_disconnected():
             leased = await run_in_threadpool(_lease, store, body, seconds)
             if leased.job is not None:
                 return Response(encode(leased), media_type="application/json")
-        seen = store.commits
-        if time.monotonic() >= end or await request.is_disconnected():
-            return Response(encode(Leased(None)), media_type="application/json")
-        await asyncio.sleep(LOOKS_EVERY_S)
+    return Response(encode(Leased(None)), media_type="application/json")
 
 
 def _any_waiting(store: Store, kinds: list[str]) -> bool:

@@ -72,6 +72,12 @@ class MetricIn(Body):
     step: int | None = None
     at: str | None = None
 
+    def point(self, now: datetime) -> Point:
+        """As the station takes it; ``now``, if no time is told."""
+        at = now if self.at is None else from_wire(self.at, what=f"time of metric {self.key!r}")
+        value = math.nan if self.value is None else float(self.value)
+        return Point(key=self.key, value=value, step=self.step or 0, at=at)
+
 
 class LogIn(Body):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -95,6 +101,10 @@ class ArtifactIn(Body):
     digest: str
     size: int
     media_type: str = "application/octet-stream"
+
+    def named(self) -> Artifact:
+        """As the station takes it."""
+        return Artifact(path=self.path, digest=self.digest, size=self.size, media_type=self.media_type)
 
 
 class LinksIn(Body):
@@ -306,7 +316,7 @@ def show(view: View, run_id: str) -> RunOut:
 def log(ingest: Ingest, run_id: str, body: LogIn) -> dict[str, int]:
     """Parameters, points of metrics and tags: all of them are kept, or none."""
     now = ingest.now()
-    points = [_point(metric, now) for metric in body.metrics]
+    points = [metric.point(now) for metric in body.metrics]
     logs.log(ingest, run_id, params=body.params, metrics=points, tags=body.tags)
     return {"params": len(body.params), "metrics": len(points), "tags": len(body.tags)}
 
@@ -320,8 +330,7 @@ def log_points(ingest: Ingest, run_id: str, body: PointsIn) -> dict[str, int]:
 @routes.ingest("/runs/{run_id}/artifacts", permission="write", status=201)
 def add_artifact(ingest: Ingest, run_id: str, body: ArtifactIn) -> Artifact:
     """Name an uploaded blob as a file of the run."""
-    named = Artifact(path=body.path, digest=body.digest, size=body.size, media_type=body.media_type)
-    return logs.add_artifact(ingest, run_id, named)
+    return logs.add_artifact(ingest, run_id, body.named())
 
 
 @routes.ingest("/runs/{run_id}/links", permission="write")
@@ -391,12 +400,6 @@ def show_points(view: View, run_id: str, key: str, since: int | None = None, unt
 
 def _told(found: list[Point]) -> list[PointOut]:
     return [PointOut(step=point.step, at=point.at, value=_value(point.value)) for point in found]
-
-
-def _point(metric: MetricIn, now: datetime) -> Point:
-    at = now if metric.at is None else from_wire(metric.at, what=f"time of metric {metric.key!r}")
-    value = math.nan if metric.value is None else float(metric.value)
-    return Point(key=metric.key, value=value, step=metric.step or 0, at=at)
 
 
 def _value(value: float) -> Any:
