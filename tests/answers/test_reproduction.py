@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mainstay.domain.errors import Conflict, Invalid, Unavailable
-from mainstay.engine import project
+from mainstay.engine import environment, project
 from mainstay.engine.repeating.reproduction import reproduce
 from mainstay.engine.worker import Worker, work_once
 
@@ -122,8 +126,6 @@ def test_numbers_within_the_tolerance_are_equivalent(workspace: Any) -> None:
 def test_the_first_step_that_differs_is_named_and_an_environment_that_is_not_as_recorded_is_the_reason(
     workspace: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mainstay.engine import environment
-
     workspace.edit("flights", '"x": list(range(n))', '"x": [__import__("os").getpid()] * n')
     real = environment._version
     monkeypatch.setattr(environment, "_version", lambda name: "0.1" if name == "polars" else real(name))
@@ -151,6 +153,64 @@ def test_an_environment_that_cannot_be_rebuilt_is_one_sentence(
 
     with pytest.raises(Unavailable, match="uv says 'error: no network'; leave out --env"):
         reproduce(run, env=True, session=workspace.session)
+
+
+TINY = """
+    import mainstay as ms
+    import tiny
+
+    @ms.step
+    def told() -> float:
+        return tiny.VALUE
+
+    @ms.pipeline
+    def flow():
+        told()
+"""
+
+
+def put_wheel(folder: Path, name: str, version: str, **files: str) -> None:
+    """A wheel that holds these files, as the package index of somebody would have it."""
+    about = f"{name}-{version}.dist-info"
+    files |= {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    listed = "".join(f"{each},,\n" for each in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for each, text in (files | {f"{about}/RECORD": listed}).items():
+            wheel.writestr(each, text)
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="there is no uv")
+def test_a_run_is_made_again_with_the_packages_of_then(
+    workspace: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wheels, then = tmp_path / "wheels", tmp_path / "then"
+    wheels.mkdir()
+    then.mkdir()
+    put_wheel(wheels, "tiny", "1.0", **{"tiny.py": "VALUE = 1.0\n"})
+    put_wheel(wheels, "tiny", "2.0", **{"tiny.py": "VALUE = 2.0\n"})
+    # All that this program itself needs, without a copy.
+    put_wheel(wheels, "everything", "1.0", **{"everything.pth": f"{Path(pytest.__file__).parents[1]}\n"})
+    (then / "tiny.py").write_text("VALUE = 1.0\n")
+    for name, value in (
+        ("FIND_LINKS", str(wheels)),
+        ("NO_INDEX", "1"),
+        ("OFFLINE", "1"),
+        ("CACHE_DIR", str(tmp_path / "uv")),
+    ):
+        monkeypatch.setenv(f"UV_{name}", value)
+    monkeypatch.setattr(environment, "lock", lambda: {"everything": "1.0", "tiny": "1.0"})
+    monkeypatch.syspath_prepend(str(then))
+    workspace.write("small", TINY)
+    run = run_of(workspace, "small", "flow")
+    sys.modules.pop("tiny")
+
+    done = reproduce(run, env=True, session=workspace.session)
+
+    assert done.sentence == "identical: 1 step, every result byte for byte"
+    assert done.is_rebuilt
 
 
 def test_only_a_finished_run_of_a_pipeline_can_be_made_again(workspace: Any) -> None:

@@ -109,19 +109,19 @@ def test_a_refusal_shows_its_rows_and_a_renamed_column_is_let_in(piped: Served, 
 
 
 def test_a_dataset_goes_back_to_an_earlier_snapshot_with_a_reason(piped: Served, nights: Night, open_page: Any) -> None:
-    page = open_page(piped, "/datasets/readings")
+    page = open_page(piped, "/datasets/yard")
     page.get_by_role("button", name="Roll back").click()
     sheet = page.get_by_role("dialog")
-    expect(sheet.locator(".difference")).to_contain_text("readings@2 → readings@1")
+    expect(sheet.locator(".difference")).to_contain_text("yard@2 → yard@1")
     expect(sheet.get_by_role("button", name="Roll back")).to_be_disabled()
 
-    sheet.get_by_label("Reason, for the ledger").fill("forty rows came twice")
+    sheet.get_by_label("Reason, for the ledger").fill("a file came twice")
     sheet.get_by_role("button", name="Roll back").click()
 
-    until(page, lambda: nights.session.get("/datasets/readings")["refs"]["current"] == 1, "current is the first again")
-    moved = nights.session.get("/events", subject="dataset:readings", limit=1)["items"][0]
-    assert (moved["kind"], moved["reason"]) == ("ref.moved", "forty rows came twice")
-    nights.session.post("/datasets/readings/refs/current", {"number": 2})
+    until(page, lambda: nights.session.get("/datasets/yard")["refs"]["current"] == 1, "current is the first again")
+    moved = nights.session.get("/events", subject="dataset:yard", limit=1)["items"][0]
+    assert (moved["kind"], moved["reason"]) == ("ref.moved", "a file came twice")
+    nights.session.post("/datasets/yard/refs/current", {"number": 2})
 
 
 def test_a_snapshot_that_nobody_wants_is_dropped_and_brought_back(piped: Served, nights: Night, open_page: Any) -> None:

@@ -13,7 +13,7 @@ from tests.browser.conftest import Served
 from tests.browser.night import Night
 
 AXE = Path(__file__).resolve().parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
-MOST_BYTES = 300_000
+MOST_BYTES = 120_000
 SCHEMES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}  # by night nothing else is otherwise
 WIDTHS = (400, 800, 1440)
 PAGES = [

@@ -12,11 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
+from mainstay.client.inprocess import URL
+from mainstay.client.wire import Wire
 from mainstay.domain.digests import digest_of, sha256_hex
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.features import ViewVersion
 from mainstay.features import definitions, rows
 from mainstay.features.rows import Row
+from mainstay.gateway.control import WireControl
 from mainstay.lifecycle.data.features import online_rows, tables, views
 from mainstay.store import Store
 
@@ -287,7 +290,7 @@ def test_views_over_http(web) -> None:
     )
 
 
-def test_rows_over_http(web) -> None:
+def test_rows_over_http_as_a_gateway_asks_for_them(web, tmp_path) -> None:
     body = {"definition": SPEND | {"name": "orders"}, "closure": digest_of("c"), "entry": "shop.py:spend"}
     body |= {"entity": [{"name": "id", "type": "int"}], "columns": [{"name": "amount", "type": "float"}]}
     web.post("/features", json=body)
@@ -305,6 +308,11 @@ def test_rows_over_http(web) -> None:
     assert web.post("/features/orders/online", json=told).status_code == 201
     assert web.get(asked + "[[1],[2],[3]]").json() == {"items": [[5, "[2.5]"], None, None]}
     assert web.get("/features/orders/changes?version=1&after=0&until=1").json() == {"keys": ["[1]", "[2]"]}
+    control = WireControl(URL, web._transport.token, cache=tmp_path)
+    control._wire = Wire(URL, web._transport.token, retry_s=0, transport=web._transport)
+    wanted = [rows.key_text([each]) for each in (3, 1)] * 150
+    assert control.rows("orders", 1, 1, wanted) == [None, [5, "[2.5]"]] * 150
+    assert control.changed("orders", 1, 0, 1) == ["[1]", "[2]"]
     for keys in ("x", "[1]", '{"a":1}', "[[1]"):
         assert web.get(asked + keys).status_code in (400, 422)
     assert web.get(asked + str([[1]] * 201)).status_code == 422

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,42 @@ def test_the_report_is_the_same(
     assert isinstance(whole.table, pa.Table) and isinstance(by_column.table, frames.FileFrame)
     assert replace(by_column, table=whole.table) == whole
     assert bool(whole.problems) == (what not in ("good", "an alias", "whole numbers as doubles"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b,c,d\n1,x,2013-01-01,true\n2,,2013-01-02,false\n",
+        "a,b,c,d\n1,7,2013-01-01,0\n2.5,x,not a day,1\n",
+        'a,b,c,d\nNA,"NA",,""\n,,NULL,"1"\n',
+        'a,b,c,d\n007,"two\nlines",2013-01-01 10:00:00,9223372036854775808\n8,"a ""quote""",2013-01-01 10:00:00.5,1\n',
+        "a,b,c,d\n",
+        "a\n1\n\n3\n",
+    ],
+)
+def test_a_csv_that_is_too_large_to_hold_is_read_as_any_other(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    asked: dict[str, Any] = {"format": "csv", "as_text": {"a"} if "007" in text else ()}
+
+    whole = batches.read(tmp_path / "a.csv", **asked)
+    spooled = batches.read(tmp_path / "a.csv", **asked, limits=replace(batches.LIMITS, at_hand=-1))
+
+    assert isinstance(spooled, frames.FileFrame) and frames.types(spooled) == frames.types(whole)
+    assert {name: spooled.column(name).to_pylist() for name in spooled.column_names} == {
+        name: whole.column(name).to_pylist() for name in whole.column_names
+    }
+
+
+@pytest.mark.parametrize("text", ["a,b\n1\n", "a,a\n1,2\n", ""])
+def test_a_csv_that_is_none_is_refused_alike(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    told = []
+    for at_hand in (1 << 20, -1):
+        with pytest.raises((Malformed, Invalid)) as refusal:
+            batches.read(tmp_path / "a.csv", format="csv", limits=replace(batches.LIMITS, at_hand=at_hand))
+        told.append((type(refusal.value), refusal.value.message))
+
+    assert told[0] == told[1]
 
 
 def test_the_first_one_yields_the_same_contract(

@@ -74,3 +74,11 @@ def test_what_has_a_name_and_a_beginning_has_the_same_id_everywhere() -> None:
 
     assert ids.is_id(found) and ids.time_of(found) == moment
     assert found == ids.named(moment, b"a study") != ids.named(moment, b"another")
+
+
+def test_many_ids_at_once_follow_those_before_and_precede_those_after() -> None:
+    before, many, after = ids.uuid7(), ids.uuid7s(1000), ids.uuid7()
+
+    assert [before, *many, after] == sorted({before, *many, after})
+    assert all(map(ids.is_id, many))
+    assert ids.uuid7s(0) == []

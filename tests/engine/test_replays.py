@@ -43,12 +43,13 @@ class Control(MemoryPlatform):
     pinned: int
     watermark: str
     transforms: list[dict[str, Any]]
+    later: list[dict[str, Any]]
 
     def get(self, path: str, **params: Any) -> Any:
         if path == "/features/spend/online":
-            return {
-                "items": [{"version": 1, "sequence": 1, "made_at": "2024-01-05T00:00:00Z", "watermark": self.watermark}]
-            }
+            assert params["limit"] <= 1_000  # the API gives no more
+            first = {"version": 1, "sequence": 1, "made_at": "2024-01-05T00:00:00Z", "watermark": self.watermark}
+            return {"items": [*self.later, first]}
         if path == "/features/spend":
             if not self.versions:
                 raise NotFound("no such view.")
@@ -94,7 +95,7 @@ def control(tmp_path) -> Control:
     folder.mkdir()
     made = Control(folder)
     made.versions, made.served, made.pinned, made.watermark = [], [], 1, "2024-01-04T00:00:00Z"
-    made.transforms = []
+    made.transforms, made.later = [], []
     return made
 
 
@@ -166,6 +167,19 @@ def test_a_table_that_was_behind_is_no_skew(project, control) -> None:
     report = replayed(project, control)
 
     assert (report.different, report.behind) == (0, 1)
+
+
+@pytest.mark.parametrize(("made_at", "different"), [("2024-01-05T23:59:30Z", 0), ("2024-01-05T23:50:00Z", 1)])
+def test_what_was_served_while_a_gateway_took_a_new_table_up_may_be_of_the_one_before(
+    project, control, made_at: str, different: int
+) -> None:
+    control.watermark = "2024-01-02T12:00:00Z"
+    control.later = [{"version": 1, "sequence": 2, "made_at": made_at, "watermark": "2024-01-04T00:00:00Z"}]
+    control.served = [served(1, 1.0), served(2, 2.0), served(1, 3.0)]
+
+    report = replayed(project, control)
+
+    assert (report.different, report.behind) == (different, 1 - different)
 
 
 def test_another_version_and_an_empty_log_are_told(project, control) -> None:

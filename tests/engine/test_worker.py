@@ -15,6 +15,7 @@ import pytest
 from http_platform import served
 
 from mainstay.domain.errors import Conflict, Unavailable
+from mainstay.engine.jobs.nursery import CAN_SERVE
 from mainstay.engine.worker import Worker, work, work_once
 
 FLOW = """
@@ -158,6 +159,42 @@ def test_a_lost_lease_stops_the_pipeline_and_is_not_answered(platform, worker):
     assert job["state"] == "leased"
     (run,) = [run for run in platform.runs.values() if run["kind"] == "pipeline"]
     assert (run["state"], run["error"]) == ("failed", "interrupted")
+
+
+@pytest.fixture
+def warm(worker, monkeypatch):
+    """A worker whose pipelines begin in its nursery, and nowhere else."""
+    if not CAN_SERVE:
+        pytest.skip("this system has no nursery")
+    worker.pipelines.prepare()
+    begin = worker.pipelines.begin
+
+    def surely(*args, **kwargs):
+        child = begin(*args, **kwargs)
+        assert child is not None
+        return child
+
+    monkeypatch.setattr(worker.pipelines, "begin", surely)
+    yield worker
+    worker.pipelines.stop()
+
+
+def test_pipelines_of_a_nursery_see_the_sources_as_they_are(platform, warm):
+    source = warm.folder / "flights.py"
+
+    first = run_job(platform, warm)
+    again = run_job(platform, warm)
+    source.write_text(source.read_text().replace("x + 1", "x + 10"))
+    edited = run_job(platform, warm)
+    dead = run_job(platform, warm, params={"x": "1", "what": "die"})
+
+    told = [job["result"]["summary"] for job in (first, again, edited)]
+    assert told == ["1 step: 1 ran", "1 step: 1 hit", "1 step: 1 ran"]
+    assert "the pipeline's process was ended by SIGKILL" in dead["error"]
+
+
+def test_a_lost_lease_stops_a_pipeline_of_a_nursery_too(platform, warm):
+    test_a_lost_lease_stops_the_pipeline_and_is_not_answered(platform, warm)
 
 
 def test_a_worker_outlives_a_restart_of_the_control_plane(platform, worker):

@@ -267,8 +267,7 @@ def looked_up(deployment: Any, *rows: dict[str, Any]) -> list[Any]:
     request = deployment.schema.decode(json.dumps(body).encode())
 
     async def complete() -> Any:
-        await deployment.champion.lookups.fetch(request, asyncio.get_running_loop().time() + 5)
-        return deployment.champion.lookups.complete(request)
+        return await deployment.champion.lookups.completed(request, asyncio.get_running_loop().time() + 5)
 
     found = asyncio.run(complete())
     return [(row.f1, row.f2) for row in found.rows] + [note for each in found.notes for note in each]
@@ -349,6 +348,23 @@ def test_what_transforms_make_is_not_asked_for_and_logged_with_what_it_was_made_
     assert found.notes == [[], ["unknown:spend"]]
 
 
+def test_the_moment_by_which_features_are_made_is_the_one_that_is_logged(world: World, monkeypatch) -> None:
+    deployment = world.table(world.variant(1, world.online(7.5), signature=computed(nullable=True)))[0].deployments["d"]
+    body = {
+        "rows": [{"who": 1, "shop": "x", "basket": 6, "weight": 0.5}] * 400
+    }  # more than one turn of the loop computes
+    request = deployment.schema.decode(json.dumps(body).encode())
+    monkeypatch.setattr("time.time_ns", lambda: micro(NOW.replace(hour=5)) * 1000)
+
+    async def complete() -> Any:
+        return await deployment.champion.lookups.completed(request, asyncio.get_running_loop().time() + 5)  # type: ignore[union-attr]
+
+    found = asyncio.run(complete())
+
+    assert (request.at_us, found.at_us) == (None, micro(NOW.replace(hour=5)))
+    assert [row.f0 for row in found.rows] == [5] * 400
+
+
 def test_a_transform_that_gives_nothing_where_a_value_is_needed_refuses_the_row(world: World) -> None:
     deployment = world.table(world.variant(1, world.online(7.5), signature=computed(nullable=False)))[0].deployments[
         "d"
@@ -410,8 +426,7 @@ def test_another_store_is_asked_once_for_a_request_and_transforms_read_what_it_s
     request = deployment.schema.decode(json.dumps({"rows": [{"who": 1}, {"who": 9}, {"who": 1}]}).encode())
 
     async def complete() -> Any:
-        await deployment.champion.lookups.fetch(request, asyncio.get_running_loop().time() + 5)
-        return deployment.champion.lookups.complete(request)
+        return await deployment.champion.lookups.completed(request, asyncio.get_running_loop().time() + 5)
 
     found = asyncio.run(complete())
     assert [as_logged(row) for row in found.rows[:2]] == [

@@ -63,8 +63,8 @@ function Lazy({ pattern, load, params }: { pattern: string; load: () => Promise<
   const [failed, setFailed] = useState<Error | null>(null);
   useEffect(() => {
     if (loaded.has(pattern)) return;
-    load().then(
-      (page) => {
+    Promise.all([load(), import("./inner.ts")]).then(
+      ([page]) => {
         loaded.set(pattern, page);
         redraw((n) => n + 1);
       },

@@ -9,11 +9,6 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
-import "./styles/charts.css";
-import "./styles/files.css";
-import "./styles/compare.css";
-import "./styles/traces.css";
-import "./styles/pipelines.css";
 
 listen();
 void followPrinted((href) => go(href, { replace: true }));

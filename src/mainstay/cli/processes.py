@@ -81,7 +81,10 @@ def server(
 @click.option("--port", type=click.IntRange(0, 65535), default=lambda: settings.get("gateway_port"))
 @_socket
 @_with_parent
-def gateway(workspace: Path | None, url: str, host: str, port: int, socket: int | None, with_parent: bool) -> None:
+@click.option("--ahead", is_flag=True, hidden=True, help="Load what most models need before there is one.")
+def gateway(
+    workspace: Path | None, url: str, host: str, port: int, socket: int | None, with_parent: bool, ahead: bool
+) -> None:
     """Only a gateway: answers predictions. Its token comes from MAINSTAY_TOKEN."""
     from mainstay.gateway.main import serve
     from mainstay.server.listening import require_loopback
@@ -96,6 +99,7 @@ def gateway(workspace: Path | None, url: str, host: str, port: int, socket: int 
         port=port,
         handed=socket,
         with_parent=with_parent,
+        ahead=ahead,
     )
 
 

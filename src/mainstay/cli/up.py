@@ -201,7 +201,15 @@ def running_tree(
         ]
         gateway = Child(
             "gateway",
-            ["gateway", *where, "--socket", str(door.fileno()), "--url", url],
+            [
+                "gateway",
+                *where,
+                "--socket",
+                str(door.fileno()),
+                "--url",
+                url,
+                *(["--ahead"] if at_once else []),
+            ],
             environment=lambda: _service(servers, folder, url, "gateway"),
             handed=(door.fileno(),),
             # What an earlier one could not hand over is waited for.

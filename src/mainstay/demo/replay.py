@@ -270,7 +270,7 @@ def _tell_truth(stage: Stage, month: int) -> None:
     """The labels of the month's flights that landed, by prediction id."""
     departures = stage.months.of(month)
     told = [
-        {"id": answer.id, **fate._asdict()}
+        {"id": answer.id, "label": fate.label, "at": fate.at}
         for answer in stage.answers.of(month)
         if (fate := departures.fate_by_key.get(answer.key))
     ]

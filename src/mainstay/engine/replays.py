@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mainstay.domain.clock import from_wire
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 #: The file of the run that holds the whole report.
 REPORT = "replay.json"
+#: A gateway answers from a new table moments after it is published, not at once.
+TAKEN_UP_WITHIN = timedelta(seconds=60)
 _PAGE = 500
+_TABLES = 1_000
 _ASKED = "__asked"
 
 
@@ -96,12 +99,18 @@ class Replay(Pipeline[..., Any]):
 
         names = [column["name"] for column in version["columns"]]
         logged = _logged(platform, self.deployment, version, self.most)
+        tables = platform.get(f"/features/{version['view']}/online", limit=_TABLES)["items"]
+        made = [each for each in tables if each["version"] == version["number"]]
+        if len(tables) == _TABLES:  # what was served before these is of a table that is not told any more
+            oldest = from_wire(tables[-1]["made_at"])
+            logged = [each for each in logged if from_wire(each["logged_at"]) >= oldest]
+            if not logged:
+                raise NotFound(
+                    f"what {self.deployment!r} served is older than the last {_TABLES} tables of {version['id']}."
+                )
         served = [each["row"] for each in logged]
         names = [name for name in names if name in served[0]]
-        made = [each for each in platform.get(f"/features/{version['view']}/online")["items"]
-                if each["version"] == version["number"]]  # fmt: skip
-        moments = [_known_up_to(made, from_wire(each["logged_at"])) for each in logged]
-        rebuilt = _rebuilt(self.view, logged, table, moments)
+        rebuilt = _as_served(self.view, logged, table, made, names)
         columns = [*parity.compare(served, rebuilt, names), *_transformed(logged, rebuilt)]
         newest = _rebuilt(self.view, logged, table, [None] * len(logged))
         ideal = parity.compare(rebuilt.to_pylist(), newest, names)
@@ -200,6 +209,42 @@ def _known_up_to(tables: Sequence[Mapping[str, Any]], logged_at: datetime) -> st
     """The watermark of the table that was there when a prediction was logged."""
     there = [each for each in tables if from_wire(each["made_at"]) <= logged_at]
     return max(there, key=lambda each: each["sequence"])["watermark"] if there else None
+
+
+def _as_served(
+    view: FeatureView[..., Any],
+    logged: Sequence[Mapping[str, Any]],
+    table: pa.Table,
+    made: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+) -> pa.Table:
+    """The features of the logged rows by the training path, from the table that each was served from: the newest there was,
+    or, while gateways were taking that up, the one before."""
+    import pyarrow as pa
+
+    newest = [_known_up_to(made, from_wire(each["logged_at"])) for each in logged]
+    before = [_known_up_to(made, from_wire(each["logged_at"]) - TAKEN_UP_WITHIN) for each in logged]
+    rebuilt = _rebuilt(view, logged, table, newest)
+    differ = _different(logged, rebuilt, names)
+    late = [place for place in sorted(differ) if before[place] not in (None, newest[place])]
+    if not late:
+        return rebuilt
+    rows = [logged[place] for place in late]
+    again = _rebuilt(view, rows, table, [before[place] for place in late])
+    still = _different(rows, again, names)
+    chosen = list(range(rebuilt.num_rows))
+    for number, place in enumerate(late):
+        if number not in still:
+            chosen[place] = rebuilt.num_rows + number
+    return pa.concat_tables([rebuilt, again]).take(pa.array(chosen, pa.int64()))
+
+
+def _different(logged: Sequence[Mapping[str, Any]], rebuilt: pa.Table, names: Sequence[str]) -> set[int]:
+    """The rows of which a cell is another."""
+    from mainstay.features.parity import agrees
+
+    pairs = zip(logged, rebuilt.select(names).to_pylist(), strict=True)
+    return {place for place, (each, row) in enumerate(pairs) if not all(agrees(each["row"][n], row[n]) for n in names)}
 
 
 def _rebuilt(

@@ -23,7 +23,7 @@ from typing import Any
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
 from mainstay.engine.calls import step_calls
-from mainstay.engine.jobs import judge_release, reproduce, run_pipeline
+from mainstay.engine.jobs import judge_release, nursery, reproduce, run_pipeline
 from mainstay.engine.jobs.nursery import Nursery
 from mainstay.engine.platform import Platform
 
@@ -201,7 +201,7 @@ def serve(
         threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
     if leave_after_s is None:
         worker.models.prepare()
-        run_pipeline.load_the_usual()  # so that the first job does not wait for it
+        nursery.load_aside(run_pipeline.USUAL)  # so that the first job does not wait for it
     work(worker)
 
 

@@ -193,8 +193,7 @@ class Gateway:
         if variant.lookups is None:
             return request
         try:
-            await variant.lookups.fetch(request, deadline)
-            return variant.lookups.complete(request)
+            return await variant.lookups.completed(request, deadline)
         except errors.MainstayError:
             self.tally.of(deployment.name, variant.release).rejected += 1
             raise
@@ -243,9 +242,7 @@ class Gateway:
         began_ns = time.perf_counter_ns()
         try:
             deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
-            if variant.lookups is not None:
-                await variant.lookups.fetch(request, deadline)
-            whole = variant.lookups.complete(request) if variant.lookups else request
+            whole = await variant.lookups.completed(request, deadline) if variant.lookups else request
             judged = await self._ask(variant, whole, deadline)
             latency_us = (time.perf_counter_ns() - began_ns) // 1000
             own = [ids.uuid7() for _ in names]

@@ -31,6 +31,8 @@ from mainstay.gateway.validation import Request, Schema
 #: What features are looked up in.
 Held = Online | ByKey | Elsewhere
 
+# Computed values of one request that take the event loop a few milliseconds.
+_AT_ONCE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,6 +69,13 @@ def shapes(signature: Signature) -> Shapes:
     return Shapes((*plain, *whose, *more), inputs, tuple(kept), tuple(computed))
 
 
+class _Known(NamedTuple):
+    """A request, and of each row what it brought and what was looked up, by the members of the model's row."""
+
+    request: Request
+    values: list[dict[str, Any]]
+
+
 class Lookups:
     """One version's views and transforms, ready to complete requests."""
 
@@ -96,7 +105,7 @@ class Lookups:
             for field in shaped.asked
             if not field.nullable and asked.fields[asked.names.index(field.name)].nullable
         ]
-        self._looked_up = [
+        self._found = [
             (f"f{place}", *places[field.name], field) for place, field in enumerate(whole) if field.name in places
         ]
 
@@ -121,14 +130,28 @@ class Lookups:
         found = [(table, table.lacking(map(key, request.rows))) for table, key in tables]
         return [(table, keys) for table, keys in found if keys]
 
-    def complete(self, request: Request) -> Request:
-        """The request with every input.
+    async def completed(self, request: Request, deadline: float) -> Request:
+        """The request with every input, asked for what is not at hand; much arithmetic delays no other request.
 
         Raises:
-            Invalid: a view knows nothing of an entity, and the input may not be null.
+            As `fetch` and `complete`.
         """
+        await self.fetch(request, deadline)
+        known = self._looked_up(request)
+        if len(known.values) * len(self._computed) <= _AT_ONCE:
+            return self._whole(known)
+        return await asyncio.get_running_loop().run_in_executor(None, self._whole, known)
+
+    def complete(self, request: Request) -> Request:
+        """The request with every input, where all rows are at hand.
+
+        Raises:
+            Invalid: nothing is known of an entity, or a transform gives nothing, and the input may not be null.
+        """
+        return self._whole(self._looked_up(request))
+
+    def _looked_up(self, request: Request) -> _Known:
         at_us = time.time_ns() // 1000 if request.at_us is None else request.at_us
-        moment = _EPOCH + timedelta(microseconds=at_us)
         rows, notes = [], []
         for row in request.rows:
             for of, field in self._needed:
@@ -138,19 +161,26 @@ class Lookups:
                     )
             found = [online.row(key(row), at_us) for online, key in self._onlines]
             values = {member: of(row) for member, of in self._taken}
-            for member, view, place, field in self._looked_up:
+            for member, view, place, field in self._found:
                 value = values[member] = found[view][0][place]
                 if value is None and not field.nullable:
                     raise self._refused(view, row, field, found[view][1])
+            rows.append(values)
+            notes.append(
+                [f"{why}:{_name(online)}" for (online, _), (_, why) in zip(self._onlines, found, strict=True) if why]
+            )
+        # The log keeps the very moment by which features were looked up and computed: a replay asks for that one again.
+        return _Known(replace(request, at_us=at_us, notes=notes if any(notes) else ()), rows)
+
+    def _whole(self, known: _Known) -> Request:
+        assert known.request.at_us is not None
+        moment = _EPOCH + timedelta(microseconds=known.request.at_us)
+        for values in known.values:
             for member, field, apply, sources in self._computed:
                 value = values[member] = apply([moment if name is None else values[name] for name in sources])
                 if value is None and not field.nullable:
                     raise _nothing(field)
-            rows.append(self._row_type(**values))
-            notes.append(
-                [f"{why}:{_name(online)}" for (online, _), (_, why) in zip(self._onlines, found, strict=True) if why]
-            )
-        return replace(request, rows=rows, notes=notes if any(notes) else ())
+        return replace(known.request, rows=[self._row_type(**values) for values in known.values])
 
     def _refused(self, view: int, row: Any, field: Field, why: str | None) -> Invalid:
         online, key = self._onlines[view]

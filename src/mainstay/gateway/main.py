@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -43,6 +44,7 @@ def serve(
     handed: int | None = None,
     hosts: Iterable[str] = (),
     with_parent: bool = False,
+    ahead: bool = False,
     limits: Limits | None = None,
     log_settings: LogSettings | None = None,
 ) -> None:
@@ -52,11 +54,14 @@ def serve(
         workspace: folder for the log's spool, the kept table and the models' files. token: the gateway's own.
         handed: the descriptor of a port that a supervisor has taken already.
         hosts: further names under which it may be addressed. with_parent: stop also when standard input ends.
+        ahead: load what most models need before there is one.
 
     Raises:
         Conflict: the port is busy. Invalid: it may not be taken.
     """
     taken = bind(host, port, what="the gateway", option="--port") if handed is None else socket.socket(fileno=handed)
+    if ahead:
+        threading.Thread(target=_load_ahead, name="ahead", daemon=True).start()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(workspace, control_url, token, taken, hosts, with_parent, limits, log_settings))
 
@@ -110,6 +115,14 @@ def _server(gateway: Gateway) -> uvicorn.Server:
         timeout_graceful_shutdown=DRAIN_WITHIN_S,
     )
     return uvicorn.Server(config)
+
+
+def _load_ahead() -> None:
+    if sys.platform == "linux":  # where a thread has a niceness of its own: whoever is waited for goes first
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+    for name in ("sklearn.ensemble", "sklearn.compose", "skops.io"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -118,18 +118,31 @@ def predict_file(
     )
     table = entrance.rename(read_table(source), rules)
     began = time.perf_counter()
+    # One moment for all of it: the log keeps the very one by which features were looked up and computed.
+    now_us = time.time_ns() // 1000
+    asked_at = _cast_or_refuse(table, at, _MICROSECONDS) if at else _moment(now_us, table.num_rows)
     for definition, online in views:
-        table = _looked_up(table, definition, pq.read_table(online), at)
+        table = _looked_up(table, definition, pq.read_table(online), asked_at)
     for external in [sources.from_json(each) for each in signature.get("sources", ())]:
-        table = _asked_elsewhere(table, external, at)
+        table = _asked_elsewhere(table, external, asked_at)
     computed = [transforms.from_json(each) for each in signature.get("transforms", ())]
-    table = _computed(table, [each for each in computed if each.name not in table.column_names], at)
+    table = _computed(table, [each for each in computed if each.name not in table.column_names], asked_at)
     checked = check(table, read_fields(Signature.from_json(signature)), known=[name for name in (key, at) if name])
     entrance.check(checked.inputs, rules)
     started = time.perf_counter()
     values = _predict(model, checked.columns, table.num_rows)
     latency_us = round((time.perf_counter() - started) * 1e6 / max(1, table.num_rows))
-    sealed = seal(table, checked, values, variant=variant, deployment=deployment, latency_us=latency_us, key=key, at=at)
+    sealed = seal(
+        table,
+        checked,
+        values,
+        variant=variant,
+        deployment=deployment,
+        latency_us=latency_us,
+        key=key,
+        at=at,
+        now_us=now_us,
+    )
     for name in transforms.carried(signature):
         sealed = sealed.append_column(name, table[name] if name in table.column_names else pa.nulls(table.num_rows))
     pq.write_table(sealed, destination, compression="zstd")
@@ -142,30 +155,27 @@ def predict_file(
     )
 
 
-def _computed(table: pa.Table, lacking: Sequence[Transform], at: str | None) -> pa.Table:
+def _computed(table: pa.Table, lacking: Sequence[Transform], asked_at: pa.ChunkedArray) -> pa.Table:
     """``table`` with what the transforms make that it lacks: at the event time, or now."""
     if not lacking:
         return table
-    asked = table.append_column(_ASKED, _moments(table, at))
+    asked = table.append_column(_ASKED, asked_at)
     return transforms.added(asked, lacking, time=_ASKED).drop_columns(_ASKED)
 
 
-def _asked_elsewhere(table: pa.Table, external: External, at: str | None) -> pa.Table:
+def _asked_elsewhere(table: pa.Table, external: External, asked_at: pa.ChunkedArray) -> pa.Table:
     """``table`` with the features of another store, unless it has them: as of the event time, or of now."""
     if any(name in table.column_names for name, _ in external.columns):
         return table
-    asked = table.append_column(_ASKED, _moments(table, at))
+    asked = table.append_column(_ASKED, asked_at)
     return sources.joined(asked, external, time=_ASKED).drop_columns(_ASKED)
 
 
-def _moments(table: pa.Table, at: str | None) -> pa.ChunkedArray | pa.Array:
-    """When each row is asked: its event time, or now."""
-    if at is not None:
-        return _cast_or_refuse(table, at, _MICROSECONDS)
-    return _same(pa.scalar(time.time_ns() // 1000).cast(_MICROSECONDS), table.num_rows)
+def _moment(now_us: int, rows: int) -> pa.ChunkedArray:
+    return pa.chunked_array([_same(pa.scalar(now_us).cast(_MICROSECONDS), rows)])
 
 
-def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, at: str | None) -> pa.Table:
+def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, asked_at: pa.ChunkedArray) -> pa.Table:
     """``table`` with the view's features that it lacks: as of the event time, or of now."""
     own = (*definition.entity, definition.time)
     lacking = [name for name in online.column_names if name not in own and name not in table.column_names]
@@ -174,7 +184,7 @@ def _looked_up(table: pa.Table, definition: Definition, online: pa.Table, at: st
     if missing := [name for name in definition.entity if name not in table.column_names]:
         raise Invalid(f"the file has no column {missing[0]!r}, by which view {definition.name!r} knows {lacking[0]!r}.")
     chosen = asof.places(
-        table.select(list(definition.entity)).append_column(_ASKED, _moments(table, at)),
+        table.select(list(definition.entity)).append_column(_ASKED, asked_at),
         online,
         entity=definition.entity,
         label_time=_ASKED,
@@ -242,14 +252,15 @@ def seal(
     latency_us: int,
     key: str | None = None,
     at: str | None = None,
+    now_us: int | None = None,
 ) -> pa.Table:
     """Predictions in the sealed layout; ids increase from row to row. A value that is not finite becomes null."""
     n = table.num_rows
-    now = pa.scalar(time.time_ns() // 1000, pa.int64()).cast(_MICROSECONDS)
+    now = pa.scalar(time.time_ns() // 1000 if now_us is None else now_us, pa.int64()).cast(_MICROSECONDS)
     number = np.argmax(values, axis=1).astype(np.float64) if values.ndim == 2 else values
     sound = np.isfinite(values).all(axis=1) if values.ndim == 2 else np.isfinite(values)
     meta: dict[str, Any] = {
-        "_id": pa.array([ids.uuid7() for _ in range(n)], pa.string()),
+        "_id": pa.array(ids.uuid7s(n), pa.string()),
         "_at": _same(now, n) if at is None else _cast_or_refuse(table, at, _MICROSECONDS),
         "_logged_at": _same(now, n),
         "_deployment": _same(deployment, n),

@@ -55,10 +55,10 @@ class _Column:
 
 
 class FileFrame:
-    """The columns of a Parquet file, decoded when somebody asks for them."""
+    """The columns of a Parquet file, decoded when somebody asks for them; ``owner`` lives as long as they do."""
 
-    def __init__(self, path: Path) -> None:
-        self._reader = _Reader(path)
+    def __init__(self, path: Path, owner: object = None) -> None:
+        self._reader = _Reader(path, owner)
         self._columns = {
             field.name: _Column(field.name, _plain_type(field.name, field.type)) for field in self._reader.schema
         }
@@ -111,8 +111,9 @@ class FileFrame:
 class _Reader:
     """The plain columns of a file; those asked for last are kept."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, owner: object) -> None:
         self._path = path
+        self._owner = owner
         self._kept: OrderedDict[str, pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
         with self._opened() as file:
@@ -180,14 +181,14 @@ def rows_at(frame: Frame, rows: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
-def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> FileFrame:
+def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, owner: object = None) -> FileFrame:
     """What comes in batches, written into a file and read again from there; without columns whose types are not plain ones."""
     names = [field.name for field in schema if _is_plain(field)]
     kept = pa.schema([schema.field(name) for name in names])
     with pq.ParquetWriter(path, kept, compression="lz4") as writer:
         for batch in batches:
             writer.write_batch(batch.select(names).cast(kept))
-    return FileFrame(path)
+    return FileFrame(path, owner)
 
 
 def write(frame: Frame, sink: Any, *, group: int, **how: Any) -> None:

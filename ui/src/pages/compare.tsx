@@ -12,7 +12,6 @@ import { Curves } from "../parts/curves.tsx";
 import { Explained } from "../parts/explanation.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
-import { setTitle } from "../parts/objectpage.tsx";
 import { Parallel } from "../parts/parallel.tsx";
 import { Word } from "../parts/pill.tsx";
 import { Scatter } from "../parts/scatter.tsx";
@@ -21,6 +20,7 @@ import { Tabs } from "../parts/tabs.tsx";
 import { Id, Person, Unknown, When } from "../parts/words.tsx";
 import { setParams, useParam } from "../router.ts";
 import { fieldsOf, isSame, type Field } from "../scales.ts";
+import { setTitle } from "../title.ts";
 import type { About, Run } from "../types.ts";
 
 const HUES = 8;

@@ -4,13 +4,13 @@
 import { useEffect, useState } from "preact/hooks";
 import { useGet } from "../api.ts";
 import { count, day, days, kindWords, plural, share, shortId, splitSubject, subjectHref, worst } from "../format.ts";
-import { setTitle } from "../parts/objectpage.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Command, Empty, ErrorNote, Guard, Skeleton } from "../parts/notice.tsx";
 import { Sign, State } from "../parts/pill.tsx";
 import { Measure, Person, Subject, Unknown, When } from "../parts/words.tsx";
 import { recall, remember } from "../remember.ts";
+import { setTitle } from "../title.ts";
 import type { Health, HomeAnswer, LedgerEvent, LiveItem, Me, Waiting } from "../types.ts";
 
 /** The last event seen on the previous visit; it moves only when the reader leaves, so a reload keeps what is new. */

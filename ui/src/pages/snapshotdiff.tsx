@@ -6,11 +6,11 @@ import { absolute, count, figure, isNumber, percent, plain, plural } from "../fo
 import { Cells } from "../parts/cells.tsx";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { ErrorNote, Skeleton } from "../parts/notice.tsx";
-import { setTitle } from "../parts/objectpage.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { FactList, Subject } from "../parts/words.tsx";
 import { useParam } from "../router.ts";
+import { setTitle } from "../title.ts";
 import type { ColumnChange, ColumnSide, FileChanges, ProfileColumn, RowChanges, Snapshot, SnapshotDiff } from "../types.ts";
 
 export function SnapshotDiffPage({ before, after }: { before: string; after: string }) {

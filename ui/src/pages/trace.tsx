@@ -6,11 +6,11 @@ import { at, query, useGet } from "../api.ts";
 import { count, duration, plural, shortId } from "../format.ts";
 import { CopyAs, listForms } from "../parts/copyas.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
-import { setTitle } from "../parts/objectpage.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { Waterfall } from "../parts/waterfall.tsx";
 import { Id, PlainFacts, Subject, Value, When } from "../parts/words.tsx";
+import { setTitle } from "../title.ts";
 import type { Assessment, Trace } from "../types.ts";
 import { seconds, tokens, TraceState } from "./traces.tsx";
 

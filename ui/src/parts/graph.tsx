@@ -111,7 +111,8 @@ export function Graph({ nodes, edges, label, widths = [188, 164, 140], height = 
   const { box: width } = laid;
   useEffect(() => {
     const place = frame.current;
-    if (place && laid.down) place.scrollLeft = (place.scrollWidth - place.clientWidth) / 2; // the root stands in the middle
+    const root = laid.boxes.get(nodes[0]?.id ?? "");
+    if (place && laid.down && root) place.scrollLeft = root.x - place.clientWidth / 2; // where it does not fit, begin at the root
   }, [laid]);
   return (
     <div class="graph-frame" ref={frame} role="group" aria-label={label} tabIndex={0}>

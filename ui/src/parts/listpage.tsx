@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import type { ApiError } from "../api.ts";
 import { CopyAs, listForms } from "./copyas.tsx";
 import { ErrorNote, Skeleton } from "./notice.tsx";
-import { setTitle } from "./objectpage.tsx";
+import { setTitle } from "../title.ts";
 
 interface Props {
   title: string;

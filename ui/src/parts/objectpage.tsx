@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { query, useGet, type ApiError } from "../api.ts";
 import { duration, isNumber } from "../format.ts";
+import { setTitle } from "../title.ts";
 import type { About, LedgerEvent, Maybe, Page, Phrase } from "../types.ts";
 import { Because } from "./because.tsx";
 import { CopyAs } from "./copyas.tsx";
@@ -14,10 +15,6 @@ import { Ribbon } from "./ribbon.tsx";
 import { Tabs, type Tab } from "./tabs.tsx";
 import { Timeline } from "./timeline.tsx";
 import { Person, When } from "./words.tsx";
-
-export function setTitle(title: string): void {
-  document.title = title ? `${title} · Mainstay` : "Mainstay";
-}
 
 const BESIDE = /^policy:/; // it governs the loop, and has no place in it
 

@@ -25,7 +25,7 @@ _LISTINGS = frozenset({"os.listdir", "os.scandir"})
 _IMPORT = "<frozen importlib"  # looking for modules lists folders as well
 # Not data: what belongs to the machine or to Python, and stores whose files are named by their content.
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/opt/", "/run/", "/var/lib/")
-_OURS = Path(__file__).resolve().parents[1]  # in a checkout, our own code is no installed package
+_OURS = Path(__file__).resolve().parents[2]  # in a checkout, our own code is no installed package
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _open_watch: ContextVar[Watch | None] = ContextVar("mainstay_watch", default=None)
 _is_hooked = False

@@ -20,7 +20,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +33,7 @@ _LARGEST = 1 << 17  # bytes of an order
 _BEGINS_WITHIN_S = 30.0  # it may be loading still
 _BORN, _GONE = b"born", b"gone"
 _DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG
+_ASIDE = 10  # niceness; on Linux each thread has its own
 
 
 class Offspring:
@@ -241,7 +244,7 @@ class _Nursery:
         if not data or self.packages != _installed():
             self.poll.unregister(self.asks)
             self.asks.close()
-        elif pid := os.fork():
+        elif pid := _fork():
             life = socket.socket(fileno=fds.pop())
             self.cradles[life.fileno()] = _Cradle(pid=pid, life=life)
             self.poll.register(life, select.POLLRDHUP)
@@ -289,9 +292,16 @@ class _Nursery:
 def serve(asks: int, modules: Sequence[str], alone: bool) -> str:
     """Load, then fork whenever asked. Returns in a child, with the code to carry out; at the end, with nothing."""
     nursery = _Nursery(asks, alone=alone)
-    load(modules)
+    load_aside(modules)
     gc.freeze()  # what is loaded stays: a child's collector that looked at it would copy its pages
     return nursery.serve()
+
+
+def _fork() -> int:
+    # From 3.12 on Python warns where a library has threads. OpenBLAS has, ends them before a fork, and starts them when needed.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def load(modules: Sequence[str]) -> None:
@@ -303,6 +313,19 @@ def load(modules: Sequence[str]) -> None:
             importlib.import_module(name)
     if was_on:
         gc.enable()
+
+
+def load_aside(modules: Sequence[str]) -> None:
+    """`load`, while whoever is waited for goes first: in a thread that yields the processor to others, where there are such."""
+
+    def work() -> None:
+        if CAN_SERVE:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _ASIDE)
+        load(modules)
+
+    thread = threading.Thread(target=work, name="mainstay-load")
+    thread.start()
+    thread.join()
 
 
 def _installed() -> list[tuple[str, int]]:

@@ -210,7 +210,9 @@ def _rebuilt(run: Told, folder: Path, tell: Callable[[Notice], None]) -> Path:
         )
     )
     tell(Notice(what="start", label="environment", text=f"Python {python} and {counted(len(packages), 'package')}"))
-    _uv(uv, "venv", "--quiet", "--python", python, str(place))
+    # The one that runs now is there for certain; any other uv may first have to find, or to fetch.
+    found = sys.executable if python == environment.python_minor() else python
+    _uv(uv, "venv", "--quiet", "--python", found, str(place))
     _uv(uv, "pip", "install", "--quiet", "--no-deps", "--python", str(place), "--requirements", str(lock))
     return place / "bin" / "python"
 

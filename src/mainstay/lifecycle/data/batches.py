@@ -2,16 +2,19 @@
 """Batches: bytes from strangers, read into a plain table or refused with one sentence.
 
 In: a verified file that claims to be Parquet or CSV. Out: an Arrow table whose columns have only the types of
-``measures.columns``; of a large Parquet file a frame that decodes a column when it is asked for. So the same rows give the
-same bytes later, whoever wrote the file. Everything is bounded before it is believed.
+``measures.columns``; of a large file a frame that decodes a column when it is asked for. So the same rows give the same bytes
+later, whoever wrote the file. Everything is bounded before it is believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import io
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -93,20 +96,64 @@ def _read_parquet(path: Path, limits: Limits) -> Frame:
     return FileFrame(path)
 
 
-def _read_csv(path: Path, as_text: Collection[str], limits: Limits) -> pa.Table:
+def _read_csv(path: Path, as_text: Collection[str], limits: Limits) -> Frame:
     _check_limit("file", _csv_columns(path), limits.columns, "columns")
+    if path.stat().st_size > limits.at_hand:
+        return _spool_csv(path, as_text, limits)
     with path.open("rb") as stream:
-        return pyarrow.csv.read_csv(
-            stream,
-            read_options=pyarrow.csv.ReadOptions(block_size=4 << 20),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in as_text},
-                null_values=list(CSV_NULLS),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
+        return pyarrow.csv.read_csv(stream, **_options({name: pa.string() for name in as_text}))
+
+
+def _spool_csv(path: Path, as_text: Collection[str], limits: Limits) -> FileFrame:
+    """A file that is too large to hold: as texts first, whose columns one by one tell their types; then in those."""
+    folder = tempfile.TemporaryDirectory(prefix="mainstay-batch-")
+    with path.open("rb") as stream:
+        names = pyarrow.csv.open_csv(stream, **_options({})).schema.names
+    _check_shape(names, 0, limits)
+    texts = _spooled(path, dict.fromkeys(names, pa.string()), Path(folder.name) / "texts.parquet", limits)
+    types = {name: pa.string() if name in as_text else _csv_type(texts.column(name)) for name in names}
+    return _spooled(path, types, Path(folder.name) / "rows.parquet", limits, owner=folder)
+
+
+def _spooled(path: Path, types: Mapping[str, pa.DataType], to: Path, limits: Limits, owner: object = None) -> FileFrame:
+    rows = memory = 0
+
+    def bounded(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        nonlocal rows, memory
+        for batch in reader:
+            rows, memory = rows + batch.num_rows, memory + batch.nbytes
+            _check_limit("table", rows, limits.rows, "rows")
+            _check_limit("table", memory, limits.memory, "bytes")
+            yield batch
+
+    with path.open("rb") as stream, pyarrow.csv.open_csv(stream, **_options(types)) as reader:
+        return frames.spooled(bounded(reader), reader.schema, to, owner)
+
+
+def _csv_type(texts: pa.ChunkedArray) -> pa.DataType:
+    """What all values of a column can be read as: asked of the reader itself, which alone knows."""
+    sink = io.BytesIO()
+    how = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    pyarrow.csv.write_csv(pa.table({"values": texts}), sink, how)
+    if not sink.tell():
+        return pa.null()
+    sink.seek(0)
+    options = _options({})
+    options["read_options"].column_names = ["values"]
+    return pyarrow.csv.read_csv(sink, **options).column(0).type
+
+
+def _options(types: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    return {
+        "read_options": pyarrow.csv.ReadOptions(block_size=4 << 20),
+        "parse_options": pyarrow.csv.ParseOptions(newlines_in_values=True),
+        "convert_options": pyarrow.csv.ConvertOptions(
+            column_types=dict(types),
+            null_values=list(CSV_NULLS),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    }
 
 
 def _csv_columns(path: Path) -> int:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from mainstay.domain import ids
 from mainstay.domain.errors import Invalid
 from mainstay.formats.signature import Output
@@ -25,8 +27,7 @@ from mainstay.store import Ingest
 MOST_AT_ONCE = 100_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One statement: prediction ``id`` turned out as ``label``, known since ``at`` (default: now)."""
 
     id: str
@@ -56,7 +57,8 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
     sound = [one for one in told if _is_sound(one, outcome)]
     before = _said_before(ingest, sound)
     part_by_prediction = prediction_log.known(ingest, [one.id for one in sound])
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
+    now = ingest.now()
     for one, label in _of_the_log(ingest, sound, part_by_prediction, outcome):
         said, revision = before.get(one.id, (None, 0))
         if said == label:
@@ -67,7 +69,7 @@ def give(ingest: Ingest, told: Sequence[Told], *, actor: str, source: str = "api
         else:
             outcome.accepted += 1
         before[one.id] = (label, revision + 1)
-        rows.append(_row(ingest, one, label, revision + 1, actor, source))
+        rows.append((one.id, revision + 1, label, one.at or now, now, actor, source))
     tables.put_feedback(ingest, rows, part_by_prediction)
     return outcome
 
@@ -122,16 +124,4 @@ def _said_before(ingest: Ingest, told: Sequence[Told]) -> dict[str, tuple[float 
         return {}
     identities = [one.id for one in told]
     rows = tables.feedback_between(ingest, min(identities), max(identities))
-    return {row.prediction: (row.label, row.revision) for row in rows}
-
-
-def _row(ingest: Ingest, one: Told, label: float, revision: int, actor: str, source: str) -> dict[str, Any]:
-    return {
-        "prediction": one.id,
-        "revision": revision,
-        "label": label,
-        "at": one.at or ingest.now(),
-        "received_at": ingest.now(),
-        "actor": actor,
-        "source": source,
-    }
+    return {prediction: (label, revision) for prediction, label, revision in rows}

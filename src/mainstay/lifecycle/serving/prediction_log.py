@@ -396,8 +396,8 @@ def _with_labels(view: View, table: pa.Table) -> pa.Table:
     rows = tables.feedback_between(view, ends["min"], ends["max"])
     labels = np.full(len(asked), np.nan)
     if rows:
-        held = np.array([row.prediction for row in rows], dtype="S32")
-        values = np.array([row.label for row in rows], dtype=float)
+        predictions, told, _ = zip(*rows, strict=True)
+        held, values = np.array(predictions, dtype="S32"), np.array(told, dtype=float)
         places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
         there = held[places] == asked
         labels[there] = values[places[there]]

@@ -218,12 +218,12 @@ def rows_logged(view: View, name: str | None = None) -> int:
     return view.scalar(query if name is None else query.where(parts.c.deployment == name)) or 0
 
 
-def feedback_between(view: View, lowest: str, highest: str) -> list[Row[Any]]:
+def feedback_between(view: View, lowest: str, highest: str) -> list[tuple[str, float, int]]:
     """(prediction, label, revision) of the latest revision, for ids in [lowest, highest]; in order of the ids."""
     f = feedback.c
     query = select(f.prediction, f.label, f.revision).where(f.prediction >= lowest, f.prediction <= highest)
     # One scan in the order of the key: of each id the last row is the one that counts. A self-join costs three times as much.
-    newest = {row.prediction: row for row in view.rows(query.order_by(f.prediction, f.revision))}
+    newest = {row[0]: row for row in view.tuples(query.order_by(f.prediction, f.revision))}
     return list(newest.values())
 
 
@@ -237,9 +237,10 @@ def feedback_on(view: View, prediction: str) -> list[Feedback]:
     return [Feedback(**row._mapping) for row in view.rows(query)]
 
 
-def put_feedback(ingest: Ingest, rows: Sequence[dict[str, Any]], part_by_prediction: Mapping[str, str]) -> None:
-    ingest.bulk_append(feedback, rows)
-    for part, labels in Counter(part_by_prediction[row["prediction"]] for row in rows).items():
+def put_feedback(ingest: Ingest, rows: Sequence[tuple[Any, ...]], part_by_prediction: Mapping[str, str]) -> None:
+    """Add rows with a value for each column, and count them for the parts of their predictions."""
+    ingest.bulk_append(feedback, rows, feedback.c.keys())
+    for part, labels in Counter(part_by_prediction[row[0]] for row in rows).items():
         ingest.execute(update(parts).where(parts.c.id == part).values(labels=parts.c.labels + labels))
 
 

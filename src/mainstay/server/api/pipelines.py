@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -29,6 +28,7 @@ from mainstay.lifecycle.pipelines import (
     work,
 )
 from mainstay.lifecycle.tracking import runs
+from mainstay.server import waiting
 from mainstay.server.api.tracking import ArtifactIn, MetricIn
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -37,8 +37,6 @@ from mainstay.store import Change, Ingest, Store, View, jobs
 routes = Routes("pipelines")
 
 LONGEST_LEASE_S = 24 * 3600
-LONGEST_WAIT_S = 30.0
-LOOKS_EVERY_S = 0.05
 FOLLOWS_EVERY_S = 0.2
 
 
@@ -407,20 +405,13 @@ async def lease(*, request: Request, store: Store, actor: Principal) -> Response
     """The oldest waiting job of some kinds, for this worker and for so many seconds; null if none came in ``wait`` seconds."""
     body = convert(strict_json.loads(await read_body(request)), LeaseIn)
     seconds = _lease_seconds(body.seconds)
-    end = time.monotonic() + min(max(body.wait, 0.0), LONGEST_WAIT_S)
-    seen = -1
-    while True:
-        # Looking costs nothing durable; only a job that is there is worth a transaction.
-        if (seen != store.commits or time.monotonic() >= end) and await run_in_threadpool(
-            _any_waiting, store, body.kinds
-        ):
+    async for _ in waiting.moments(request, lambda: store.commits, body.wait):
+        # Looking costs nothing durable; only a job that is there is worth a transaction, and only while its worker is.
+        if await run_in_threadpool(_any_waiting, store, body.kinds) and not await request.is_disconnected():
             leased = await run_in_threadpool(_lease, store, body, seconds)
             if leased.job is not None:
                 return Response(encode(leased), media_type="application/json")
-        seen = store.commits
-        if time.monotonic() >= end or await request.is_disconnected():
-            return Response(encode(Leased(None)), media_type="application/json")
-        await asyncio.sleep(LOOKS_EVERY_S)
+    return Response(encode(Leased(None)), media_type="application/json")
 
 
 def _any_waiting(store: Store, kinds: list[str]) -> bool:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +23,7 @@ from mainstay.lifecycle.release import releases, rollouts
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import deployments, feedback, prediction_log, traffic
 from mainstay.lifecycle.serving import tables as serving_tables
+from mainstay.server import waiting
 from mainstay.server.api.release import ReleaseBrief, ReleaseOut, RolloutOut, brief, shaped, shaped_rollout
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
@@ -34,8 +33,6 @@ routes = Routes("serving")
 
 MOST_SEGMENT_BYTES = 128 << 20
 MOST_FEEDBACK_BYTES = 32 << 20
-LONGEST_WAIT_S = 30.0
-LOOKS_EVERY_S = 0.05
 
 
 class RolloutIn(Body):
@@ -239,16 +236,10 @@ def request_release(change: Change, name: str, body: ReleaseIn) -> ReleaseOut:
 async def routing_table(*, request: Request, store: Store, actor: Principal) -> Response:
     """The routing table, as soon as its generation is above ``after``, or after ``wait`` seconds."""
     after = _number(request, "after", 0)
-    end = time.monotonic() + min(_number(request, "wait", 0), LONGEST_WAIT_S)
-    seen = -1
-    while time.monotonic() < end:
-        if seen != store.commits:
-            seen = store.commits
-            if await run_in_threadpool(_generation, store) > after:
-                break
-        if await request.is_disconnected():
+    # What only counts something (a report, labels) changes no table.
+    async for _ in waiting.moments(request, lambda: store.changes, _number(request, "wait", 0)):
+        if await run_in_threadpool(_generation, store) > after:
             break
-        await asyncio.sleep(LOOKS_EVERY_S)
     return Response(await run_in_threadpool(_table, store), media_type="application/json")
 
 
