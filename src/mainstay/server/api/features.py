@@ -156,7 +156,7 @@ def list_changes(view: View, name: str, version: int, after: int, until: int) ->
     return Keys(online_rows.changed(view, name, version, after=after, until=until))
 
 
-@routes.ingest("/features/{name}/lookup", permission="read")
+@routes.ask("/features/{name}/lookup", permission="read")
 def lookup_features(view: View, name: str, body: LookupIn) -> Found:
     """What is known of one entity now, how old it is and whether it counts, by the newest version or the one named."""
     number = body.version or views.versions(view, name)[0].number
