@@ -86,7 +86,7 @@ def wait_until(true: Callable[[], Any]) -> None:
 
 def test_all_that_is_said_is_there_when_the_block_is_over(embedded: Session) -> None:
     with ms.run("train", experiment="late", params={"depth": 6}, tags={"team": "ops"}, session=embedded) as run:
-        ms.log_params({"rate": 0.1, "loss": print})
+        ms.log_params({"rate": 0.1, "loss": len})
         ms.log_param("layers", [3, 2])
         ms.set_tags({"note": 7})
         for step in range(2500):
@@ -97,7 +97,7 @@ def test_all_that_is_said_is_there_when_the_block_is_over(embedded: Session) -> 
 
     found = embedded.get(f"/runs/{run.id}")
     assert (found["state"], found["experiment"], found["tags"]) == ("succeeded", "late", {"team": "ops", "note": "7"})
-    assert found["params"] == {"depth": 6, "rate": 0.1, "layers": [3, 2], "loss": "<built-in function print>"}
+    assert found["params"] == {"depth": 6, "rate": 0.1, "layers": [3, 2], "loss": "<built-in function len>"}
     assert (found["metrics"]["auc"], found["metrics"]["loss"]) == (0.7, 1 / 2500)
     assert points(embedded, run.id, "loss") == [(step, 1 / (step + 1)) for step in range(2500)]
     by_path = {each["path"]: embedded.get_blob(each["digest"]) for each in found["artifacts"]}

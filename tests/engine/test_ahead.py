@@ -87,6 +87,12 @@ STEPS = """
 """
 
 
+@pytest.fixture(autouse=True)
+def steps_are_short(monkeypatch):
+    """Whatever else the machine does meanwhile."""
+    monkeypatch.setattr(work, "_SHORT_S", PATIENCE_S)
+
+
 @pytest.fixture
 def project(make_project, monkeypatch):
     made = make_project(flows=STEPS)

@@ -28,7 +28,7 @@ from .conftest import House
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 25
 # These answer without end, or hold the line for as long as they are asked to.
-ENDLESS = {"/api/events/stream", "/api/gateway/table"}
+ENDLESS = {"/api/events/stream", "/api/gateway/table", "/api/runs/{run_id}/lines/stream"}
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,9 @@ def test_whatever_fits_the_description_is_answered_as_described(
     def ask(case: Any, known: bool) -> None:
         if isinstance(case.body, dict):
             case.body.pop("because", None)  # a made-up event is always refused
+        for told in (case.body, case.query):
+            if isinstance(told, dict) and isinstance(told.get("wait"), int | float):
+                told["wait"] = min(told["wait"], 0.1)  # nothing will happen
         if known:
             names = {"name": there.get(prefix), "subject": there["subject"]} | there
             case.path_parameters = {n: names.get(n) or v for n, v in (case.path_parameters or {}).items()}

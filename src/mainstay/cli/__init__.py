@@ -42,10 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "traces": ("traces", "Traces of applications: list, show."),
     "datasets": (
         "datasets",
-        "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, verify, checkout, export.",
+        "Datasets and snapshots: list, show, add, alias, refer, diff, users, rollback, drop, restore, verify, checkout, export.",
     ),
     "contracts": ("contracts", "Contracts of datasets: list, show, infer, set."),
-    "features": ("features", "Feature views: list, show, materialise, replay."),
+    "features": ("features", "Feature views: list, show, materialise, lookup, replay, report."),
     "models": (
         "models",
         "Models and versions: list, show, search, create, register, refer, describe, alias, rename, retire, delete, allow, card.",

@@ -77,7 +77,7 @@ class Written(msgspec.Struct):
 
 
 class Rows(msgspec.Struct):
-    items: list[tuple[int, str] | None]  # of each key the time in microseconds, and the features
+    items: list[list[int | str] | None]  # of each key two: the time in microseconds, and the features
 
 
 class Keys(msgspec.Struct):
@@ -147,7 +147,7 @@ def read_rows(view: View, name: str, version: int, sequence: int, keys: str) -> 
     """The rows of some entities as of one table. ``keys``: a JSON list of keys, each a JSON list of the entity's parts."""
     wanted = convert(strict_json.loads(keys.encode()), list[list[Any]], what="keys")
     found = online_rows.as_of(view, name, version, [key_text(each) for each in wanted], sequence)
-    return Rows(items=[row and (row.at_us, row.cells) for row in found])  # type: ignore[misc]
+    return Rows(items=[row and [row.at_us, row.cells] for row in found])  # type: ignore[list-item]
 
 
 @routes.get("/features/{name}/changes", permission="read")
