@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, inspect
+from sqlalchemy import Connection, Engine, event, inspect
 
 from mainstay import settings
 from mainstay.store import database, migrate
@@ -189,14 +189,23 @@ def _scripted(script: list[str]) -> Callable[[Engine], None]:
             if migrate._revision(engine) is not None:  # another process was quicker
                 return
             wanted = str(connection.exec_driver_sql("select current_schema()").scalar())
-            if _left:
-                left = _left.pop()
-                _uses[wanted] = _uses.pop(left)
-                connection.exec_driver_sql(f'drop schema "{wanted}"; alter schema "{left}" rename to "{wanted}"')
-            else:
+            left = _left.pop() if _left else None
+            if left is None or not _is_new(connection, left):
                 connection.exec_driver_sql(";\n".join(script))
+                return
+            _uses[wanted] = _uses.pop(left)
+            connection.exec_driver_sql(f'drop schema "{wanted}"; alter schema "{left}" rename to "{wanted}"')
 
     return make
+
+
+def _is_new(connection: Connection, schema: str) -> bool:
+    """Whether it holds what the first one held; a thread of its former test may have been about still."""
+    found = {
+        table: [tuple(row) for row in connection.exec_driver_sql(f'select * from "{schema}"."{table}"')]
+        for table in _first_rows
+    }
+    return found == _first_rows
 
 
 def _keep_rows(engine: Engine) -> None:
