@@ -22,7 +22,7 @@ class Item:
 
     ``why``: hit, new, code, unrelated, input, param, environment, expired, unknown; ``sentence`` says it to people.
     ``changes``: the statements that are not what they were. ``stands_for``: the key whose stored result may be accepted.
-    ``upstream``: the labels of those whose results it is given.
+    ``upstream``: the labels of those whose results it is given. ``hit_of``: the run that made the result of a hit.
     """
 
     label: str
@@ -33,6 +33,7 @@ class Item:
     changes: tuple[Change, ...] = ()
     stands_for: str | None = None
     upstream: tuple[str, ...] = ()
+    hit_of: str | None = None
 
     @property
     def is_hit(self) -> bool:
@@ -132,4 +133,5 @@ def _item(outlook: Outlook, forecast: Forecast) -> Item:
         changes=tuple(outlook.changes(forecast.node, forecast.parts)) if forecast.parts and not forecast.hit else (),
         stands_for=before.get("key") if is_unrelated and before else None,
         upstream=tuple(upstream_of(outlook.arguments_of(forecast.node).values())),
+        hit_of=forecast.hit.run_id if forecast.hit else None,
     )

@@ -8,6 +8,7 @@ import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
 import { CurveTools, useCurveLook } from "../parts/curvetools.tsx";
 import { FileTree } from "../parts/filetree.tsx";
+import { Jobs } from "../parts/jobs.tsx";
 import { LogLines } from "../parts/loglines.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -85,6 +86,7 @@ export function RunPage({ id }: { id: string }) {
           {failure && <ErrorNote error={new Error(failure)} what="This run failed." />}
           {isPipeline && data && <Resumable run={data} />}
           {graph && !isRunning && !failure && <Told graph={graph} />}
+          {isPipeline && <Jobs subject={`run:${id}`} />}
           {isPipeline && <Reproduced run={id} />}
           <SourceWarnings warnings={data?.warnings} />
         </>

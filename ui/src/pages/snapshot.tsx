@@ -130,6 +130,7 @@ function Keeping({ id, snapshot }: { id: string; snapshot: Snapshot }) {
       path={at("/api/snapshots", id, word)}
       cli={`mainstay datasets ${word} ${id} -m "…"`}
       tone={snapshot.dropped_at ? "plain" : "danger"}
+      disabled={snapshot.dropped_at ? undefined : (snapshot.why_kept ?? undefined)}
       preview={
         <p>
           {snapshot.dropped_at

@@ -109,7 +109,7 @@ function Step({ name, steps }: { name: string; steps: StepPair[] }) {
   return run ? <a href={`/runs/${run}`}>{name}</a> : <>{name}</>;
 }
 
-function Lines({ text }: { text: string }) {
+export function Lines({ text }: { text: string }) {
   const files = parseDiff(text).map((file) => ({ ...file, name: file.name.replace(/ (before|after)$/, "") }));
   return files.length ? <DiffView files={files} /> : <pre class="file-text">{text}</pre>;
 }
