@@ -58,7 +58,7 @@ function columnsOf(runs: Run[], schedules: Schedule[]): Column<Pipeline>[] {
       value: (one) => lastRun(one)?.state,
       cell: (one) => <RunStrip runs={runs.filter((run) => run.name === one.name).slice(0, STRIP)} />,
     },
-    { key: "runs", label: "Runs", value: (one) => one.runs, right: true },
+    { key: "runs", roomy: true, label: "Runs", value: (one) => one.runs, right: true },
     {
       key: "state",
       label: "Newest",

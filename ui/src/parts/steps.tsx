@@ -66,8 +66,9 @@ export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: nu
       head={<ProgressLine nodes={graph.nodes} isRunning={run.state === "running"} />}
       said={saidOf}
       last={(box) => {
-        const seconds = secondsOf(box.calls);
-        return stateOf(box.calls) === "cached" ? "nothing computed" : isNumber(seconds) ? duration(seconds) : "–";
+        const [state, seconds] = [stateOf(box.calls), secondsOf(box.calls)];
+        if (state === "given") return "";
+        return state === "cached" ? "nothing computed" : isNumber(seconds) ? duration(seconds) : "–";
       }}
       panel={(box) => <BoxPanel run={run} box={box} />}
     >

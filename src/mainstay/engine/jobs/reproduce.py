@@ -27,18 +27,17 @@ def carry_out(
     """``subject``, and what else `mainstay.engine.repeating.reproduction.reproduce` takes: ``env``, ``tolerance``.
 
     Raises:
-        Unavailable: the job was not wanted any more when the next step began or ended.
+        Unavailable: the job was not wanted any more when the next step ended.
     """
     done: set[str] = set()
-    now: set[str] = set()
 
     def notify(notice: Notice) -> None:
         if not is_wanted():
             raise Unavailable("the job was given up: its worker is stopping or has lost its lease.")
-        if notice.what in ("done", "hit", "failed"):
+        if notice.what == "done":
             done.add(notice.label)
-        (now.add if notice.what == "start" else now.discard)(notice.label)
-        tell({"done": len(done), "total": notice.total, "now": sorted(now)})
+        if notice.total is not None:
+            tell({"done": len(done), "total": notice.total})
 
     found = reproduction.reproduce(
         str(body["subject"]),
