@@ -27,7 +27,9 @@ NIGHT_PAGES = [
     "/compare?runs=FIRST,MORE", "/datasets/readings", "/datasets/readings?tab=columns", "/datasets/readings?tab=contract",
     "/datasets/readings?tab=used", "/snapshots/readings@2", "/snapshots/readings@1/diff/readings@2?key=number",
     "/pipelines", "/pipelines/night", "/schedules", "/schedules/nightly", "/backfills", "/backfills/BACKFILL", "/features",
-    "/pipelines/night?tab=plan&step=night.priced", "/jobs", "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays", "/snapshots/yard@2?file=labels.csv",
+    "/pipelines/night?tab=plan&step=night.priced", "/jobs",
+    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays",
+    "/snapshots/yard@2?file=labels.csv",
     "/snapshots/yard@1/diff/yard@2", "/snapshots/towns@1", "/datasets/meters?tab=refusals", "/monitors/lines?tab=quality",
     "/predictions/PREDICTION", "/schedules/office",
 ]  # fmt: skip
