@@ -71,6 +71,11 @@ def get(view: View, identity: str) -> Job:
     return Job(**row._mapping)
 
 
+def unfinished(view: View) -> list[Job]:
+    """Jobs that wait, or are under way."""
+    return [Job(**row._mapping) for row in view.rows(select(jobs).where(jobs.c.state.in_(("queued", "leased"))))]
+
+
 def listed(view: View, *, state: str | None = None, limit: int = 100) -> Sequence[Job]:
     """Jobs, newest first."""
     query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
