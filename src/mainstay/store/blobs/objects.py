@@ -14,13 +14,15 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from mainstay.domain.digests import is_digest
 from mainstay.store.blobs import Collected, arriving, readings, sweeping
 from mainstay.store.blobs.buckets import MOST_DELETED, Bucket
+from mainstay.store.blobs.digest_sets import DigestSet
 from mainstay.store.blobs.packing import Packing
 from mainstay.store.blobs.packs import Catalogue
 from mainstay.store.blobs.readings import WholeFiles, corrupt, unknown
@@ -198,8 +200,14 @@ class ObjectBlobs:
                 yield key.rpartition("/")[2]
         yield from sweeping.packed(self.catalogue, since)
 
-    def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
+    def beginning(self, among: DigestSet, first: bytes) -> Iterator[str]:
+        """See `Blobs.beginning`."""
+        with ThreadPoolExecutor(_AT_ONCE, "mainstay-objects") as pool:
+            yield from sweeping.beginning(self.catalogue, among, first, lambda digests: pool.map(self.begin, digests))
+
+    def collect(self, live: Collection[str], *, before: float, delete: bool) -> Collected:
         """See `Blobs.collect`."""
+        live = DigestSet.of(live)
         counted, held, dead = sweeping.Counted(), self._bucket.held(), list[str]()
         for key, size, age in self._bucket.listed():
             if not _is_loose(key):
@@ -332,4 +340,4 @@ def _is_now(at: float, within_s: float) -> bool:
 
 
 def _is_loose(key: str) -> bool:
-    return len(key) == 67 and key[2] == "/"
+    return len(key) == 67 and key[2] == "/" and is_digest(key[3:])
