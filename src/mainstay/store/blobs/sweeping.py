@@ -193,7 +193,7 @@ def beginning(
 ) -> Iterator[str]:
     """See `Blobs.beginning`. ``begin``: the first bytes of such as do not stand in a pack in one piece."""
     is_seen = np.zeros(len(among), bool)
-    for name, index in catalogue.everything():
+    for name, index in catalogue.everything(is_seen=True):
         places = among.places(_words(index))
         is_new = (places >= 0) & (index["kind"] != RECIPE)
         is_new[is_new] = ~is_seen[places[is_new]]
