@@ -28,10 +28,9 @@ def lost(session: Session, folder: Path) -> list[str]:
     a kill."""
     missing = []
     for file in sorted((folder / "answers").glob("*.ndjson")):
-        answers = [json.loads(line)["id"] for line in file.read_text().splitlines()]
-        over_http = [json.loads(line)["id"] for line in file.read_text().splitlines() if "variant" in json.loads(line)]
-        asked = over_http if file.stem in KILLED else answers[::500]
-        lines = "\n".join(json.dumps({"id": identity, "label": 0}) for identity in asked)
+        answers = [json.loads(line) for line in file.read_text().splitlines()]
+        asked = [one for one in answers if "variant" in one] if file.stem in KILLED else answers[::500]
+        lines = "\n".join(json.dumps({"id": one["id"], "label": 0}) for one in asked)
         told = session.post_bytes("/feedback", lines.encode(), content_type="application/x-ndjson")
         missing += [one["id"] for one in told["refused"]]
     return missing
