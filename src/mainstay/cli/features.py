@@ -141,8 +141,8 @@ def replay(session: Session, as_json: bool, view: str, deployment: str, limit: i
     loaded = project.load(view)
     if not isinstance(loaded, Refresh):
         raise Invalid(f"{view!r} is a pipeline; name a feature view, a function marked @feature_view.")
-    asked = Replay(loaded.view, deployment, limit)
     with progress.Steps() as steps:
+        asked = Replay(loaded.view, deployment, limit, steps.tell if not as_json else None)
         execution.execute(asked, session, notify=steps.tell if not as_json else None)
     printing.answer(asked.report.to_json(), as_json, _show_report)
     return 1 if asked.report.different else 0

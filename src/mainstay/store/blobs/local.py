@@ -18,7 +18,7 @@ from pathlib import Path
 from mainstay.domain.digests import sha256_of_file
 from mainstay.store.blobs import Collected, arriving, readings, sweeping
 from mainstay.store.blobs.packing import Packing
-from mainstay.store.blobs.packs import BYTES, Catalogue
+from mainstay.store.blobs.packs import RECIPE, Catalogue
 from mainstay.store.blobs.readings import WholeFiles, corrupt, unknown
 
 _ABANDONED_AFTER_S = 24 * 3600
@@ -137,7 +137,7 @@ class LocalBlobs:
 
         def stays(digest: str) -> bool:
             place = packed.get(digest)
-            if place and place.kind == BYTES and touched[place.pack] and place[:2] not in self.catalogue.damaged:
+            if place and place.kind != RECIPE and touched[place.pack] and place[:2] not in self.catalogue.damaged:
                 return True  # of most there is nothing more to ask
             return self._stays(digest) and not self._is_damaged(digest)
 
