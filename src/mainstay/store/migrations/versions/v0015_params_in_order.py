@@ -13,6 +13,4 @@ down_revision = "0014"
 def upgrade() -> None:
     """Put the text behind the number."""
     op.drop_index("ix_run_params_experiment_key_number", "run_params")
-    op.create_index(
-        "ix_run_params_experiment_key_number_value", "run_params", ["experiment", "key", "number", "value"]
-    )
+    op.create_index("ix_run_params_experiment_key_number_value", "run_params", ["experiment", "key", "number", "value"])
