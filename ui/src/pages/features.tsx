@@ -4,6 +4,7 @@
 import { at, query, useGet, useGets } from "../api.ts";
 import { bytes, count, isNumber, plural } from "../format.ts";
 import { Act } from "../parts/act.tsx";
+import { Jobs } from "../parts/jobs.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Command, Empty, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -167,13 +168,15 @@ export function FeaturePage({ name }: { name: string }) {
         )
       }
       above={
-        newest &&
-        !newest.online && (
-          <div class="next-steps">
-            <span>Nothing of it is materialised: no model that needs it can be released.</span>
-            <Command text={`mainstay features materialise ${entry}`} />
-          </div>
-        )
+        <>
+          <Jobs subject={`pipeline:${entry.split(":").at(-1) ?? name}`} />
+          {newest && !newest.online && (
+            <div class="next-steps">
+              <span>Nothing of it is materialised: no model that needs it can be released.</span>
+              <Command text={`mainstay features materialise ${entry}`} />
+            </div>
+          )}
+        </>
       }
       tabs={[
         { id: "definition", label: "Definition", body: () => newest && <Definition version={newest} /> },

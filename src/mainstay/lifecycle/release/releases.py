@@ -255,7 +255,8 @@ def _enqueue(
         "champion": loadable(loaded, champion.manifest) if loaded and champion else None,
         "evaluation_blob": candidate.evaluation_blob,
     }
-    return jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=change.because).id
+    about = f"release:{target.deployment}#{number}"
+    return jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=change.because, subject=about).id
 
 
 def loadable(version: Version, manifest: dict[str, Any]) -> dict[str, Any]:
