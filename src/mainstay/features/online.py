@@ -53,6 +53,16 @@ def latest(definition: Definition, table: pa.Table, *, watermark: datetime) -> p
     return table.take(pa.array(np.sort(chosen[chosen >= 0])))
 
 
+def answered(definition: Definition, table: pa.Table, asked: pa.Table, *, known_up_to: str, time: str) -> asof.Ints:
+    """For each question the number of the row that an online table answers it with; −1: none.
+
+    As `latest` at the watermark in column ``known_up_to``, and then a look-up at ``time``, where every question has its own.
+    """
+    rule: dict[str, Any] = {"event_time": definition.time, "delay_us": definition.delay_us, "ttl_us": definition.ttl_us}
+    chosen = asof.places(asked, table, entity=definition.entity, label_time=known_up_to, **rule)
+    return asof.counting(chosen, asked, table, label_time=time, **rule)
+
+
 class Lifetime(NamedTuple):
     """From when on after its time a row counts, and until when, in microseconds; a ``ttl_us`` of None never ends."""
 

@@ -218,7 +218,8 @@ class Gateway:
         except Exception as error:
             logger.exception("release %s#%d (%s) failed", variant.deployment, variant.release, variant.name)
             who = f"release {variant.deployment}#{variant.release} ({variant.name})"
-            told = errors.Unavailable(f"{who} failed on these rows with {type(error).__name__}; they are logged.")
+            why = error.message.rstrip(".") if isinstance(error, errors.MainstayError) else type(error).__name__
+            told = errors.Unavailable(f"{who} failed on these rows, which are logged: {why}.")
             return Judged.failed("model_error", told, request, loaded.schema)
         finally:
             loaded.leave()

@@ -112,7 +112,7 @@ run_params = Table(
     Column("is_text", Boolean, nullable=False),
     Column("number", Double),
     Index(None, "experiment", "key", "value"),
-    Index(None, "experiment", "key", "number"),
+    Index(None, "experiment", "key", "number", "value"),
     info={"of": "run:{run}"},
     sqlite_with_rowid=False,
 )
