@@ -225,8 +225,8 @@ class Lookups:
 
 def _nothing(field: Field) -> Invalid:
     return Invalid(
-        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; let the transform say "
-        f"what then holds, or register a model that may miss it: nullable=[{field.name!r}].",
+        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; let the transform "
+        f"say what then holds, or register a model that may miss it: nullable=[{field.name!r}].",
         input=field.name,
     )
 
