@@ -180,3 +180,16 @@ def test_questions_with_a_watermark_each_are_answered_as_from_a_table_of_each(
         rows = online.latest(known, table, watermark=START + timedelta(hours=until))
         (wanted,) = training.joined(asked([(who, at)]), [(known, rows)], time="asked")["amount"].to_pylist()
         assert (None if found[place] < 0 else table["amount"][int(found[place])].as_py()) == wanted
+
+
+def test_times_finer_than_a_request_can_bring_find_the_same_row_in_training_and_in_serving() -> None:
+    moments = pa.array([1_000_000_999, 3_000_000_500, None], pa.timestamp("ns"))
+    table = pa.table({"id": [1, 1, 1], "at": moments, "amount": [1.0, 2.0, 3.0], "since": moments})
+    asked = pa.array([1_000_000, 3_000_000], UTC_US)
+
+    learnt = training.joined(pa.table({"id": [1, 1], "asked": asked}), [(view(), table)], time="asked")
+    serving = in_memory(view(), online.latest(view(), table, watermark=START))
+
+    assert learnt["amount"].to_pylist() == [1.0, 2.0]
+    assert learnt.schema.field("since").type == pa.timestamp("us")
+    assert serving.row((1,), 3_000_000) == ((2.0,), None) and serving.row((1,), 2_999_999)[1] == "early"

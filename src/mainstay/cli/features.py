@@ -34,6 +34,7 @@ VERSIONS = (
     Column("seen", lambda version: words.ago(version["created_at"])),
     Column("known up to", lambda version: _known(version)),
     Column("entities", lambda version: _rows(version), "number"),
+    Column("rows kept", lambda version: words.count(version["kept_rows"]), "number"),
     Column("code", lambda version: version["entry"]),
     Column("digest", lambda version: printing.digest(version["digest"])),
 )

@@ -217,15 +217,16 @@ class Lookups:
         said = {"unknown": "has no row", "stale": "has only a row that is too old", "early": "has only a later row"}
         return Invalid(
             f"view {_name(online)!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
-            f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
+            f"{field.name!r} may not be null; materialise the view, or register a model that may miss it: "
+            f"nullable=[{field.name!r}].",
             input=field.name,
         )
 
 
 def _nothing(field: Field) -> Invalid:
     return Invalid(
-        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; allow null when "
-        "the model is registered, or let the transform say what then holds.",
+        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; let the transform "
+        f"say what then holds, or register a model that may miss it: nullable=[{field.name!r}].",
         input=field.name,
     )
 

@@ -2,15 +2,13 @@
 // Jobs: work for workers. What waits and what is under way, with how far it is; below, all of them.
 import { query } from "../api.ts";
 import { Empty } from "../parts/notice.tsx";
-import { aboutOf, Asker, isOpen, jobHref, JobNote, useJobs, workName } from "../parts/jobs.tsx";
+import { aboutOf, Asker, isOpen, jobHref, JobNotes, useJobs, workName } from "../parts/jobs.tsx";
 import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Subject, When } from "../parts/words.tsx";
 import type { Job } from "../types.ts";
 import { PLACES } from "./pipelines.tsx";
-
-const MOST_OPEN = 12;
 
 const COLUMNS: Column<Job>[] = [
   { key: "kind", label: "Job", value: (job) => workName(job.kind) },
@@ -20,9 +18,10 @@ const COLUMNS: Column<Job>[] = [
     label: "About",
     value: aboutOf,
     cell: (job) => (aboutOf(job) ? <Subject subject={aboutOf(job)} /> : "–"),
+    wide: true,
   },
   { key: "asked", label: "Asked", value: (job) => job.created_at, cell: (job) => <When at={job.created_at} /> },
-  { key: "by", label: "By", value: (job) => job.created_by, cell: (job) => <Asker job={job} /> },
+  { key: "by", label: "By", value: (job) => job.created_by, cell: (job) => <Asker job={job} />, wide: true },
   { key: "worker", roomy: true, label: "Worker", value: (job) => job.worker ?? "–" },
   {
     key: "ended",
@@ -36,7 +35,6 @@ const COLUMNS: Column<Job>[] = [
 
 export function JobsPage() {
   const { jobs, error } = useJobs(query("/api/jobs", { limit: LIST_LIMIT }));
-  const open = (jobs ?? []).filter(isOpen);
   return (
     <ListPage
       title="Jobs"
@@ -53,16 +51,7 @@ export function JobsPage() {
         </Empty>
       }
     >
-      {open.length > 0 && (
-        <div class="jobs" role="status" aria-label="Work that was asked for">
-          {open
-            .slice(-MOST_OPEN)
-            .reverse()
-            .map((job) => (
-              <JobNote key={job.id} job={job} />
-            ))}
-        </div>
-      )}
+      <JobNotes open={(jobs ?? []).filter(isOpen)} isApart />
       <Table name="" label="jobs" rows={jobs ?? []} columns={COLUMNS} href={jobHref} />
     </ListPage>
   );

@@ -229,6 +229,13 @@ def put_away(view: View, before: datetime) -> tuple[list[str], list[tuple[str, s
     return [row.id for row in view.rows(gone)], [(row.id, row.parent) for row in view.rows(steps)]
 
 
+def params_with(view: View, text: str) -> list[tuple[str, Any]]:
+    """Parameters of runs in which ``text`` stands, each with its run."""
+    c = run_params.c
+    found = view.rows(select(c.run, c.value, c.more, c.is_text).where(c.value.contains(text) | c.more.contains(text)))
+    return [(row.run, _param_value(row.value, row.more, row.is_text)) for row in found]
+
+
 def restore_runs_of(change: Change, experiment: int, at: datetime) -> int:
     """Those that were put away at the very moment ``at``: with the experiment, not before it."""
     gone = (runs.c.experiment == experiment) & (runs.c.deleted_at == at)

@@ -196,10 +196,13 @@ class Catalogue:
                     self._remember(name, self._packs[name])
             self._is_read = True
 
-    def everything(self) -> Iterator[tuple[str, NDArray[np.void]]]:
-        """Every pack with its index."""
+    def everything(self, *, is_seen: bool = False) -> Iterator[tuple[str, NDArray[np.void]]]:
+        """Every pack with its index. ``is_seen``: those that were there a moment ago will do."""
         with self._lock:
-            self.refresh()
+            if is_seen:
+                self.look()
+            else:
+                self.refresh()
             packs = list(self._packs.items())
         yield from packs
 
