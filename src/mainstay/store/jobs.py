@@ -88,6 +88,11 @@ def get(view: View, identity: str) -> Job:
     return Job(**row._mapping)
 
 
+def unfinished(view: View) -> list[Job]:
+    """Jobs that wait, or are under way."""
+    return [Job(**row._mapping) for row in view.rows(select(jobs).where(jobs.c.state.in_(("queued", "leased"))))]
+
+
 def listed(
     view: View,
     *,

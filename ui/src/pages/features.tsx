@@ -20,7 +20,7 @@ function newestOf(view: FeatureView | undefined): ViewVersion | undefined {
 
 const COLUMNS: Column<FeatureView>[] = [
   { key: "name", label: "View", value: (view) => view.name },
-  { key: "version", label: "Version", value: (view) => newestOf(view)?.id },
+  { key: "version", label: "Version", value: (view) => newestOf(view)?.number, right: true },
   {
     key: "entity",
     label: "Entity",
@@ -50,6 +50,7 @@ const COLUMNS: Column<FeatureView>[] = [
     label: "Code",
     value: (view) => newestOf(view)?.entry,
     cell: (view) => <code>{newestOf(view)?.entry ?? "unknown"}</code>,
+    wide: true,
   },
 ];
 
@@ -92,7 +93,7 @@ const VERSIONS: Column<ViewVersion>[] = [
     cell: (one) => (isNumber(one.online?.rows) ? count(one.online?.rows) : "–"),
     right: true,
   },
-  { key: "entry", label: "Code", value: (one) => one.entry, cell: (one) => <code>{one.entry}</code> },
+  { key: "entry", label: "Code", value: (one) => one.entry, cell: (one) => <code>{one.entry}</code>, wide: true },
   { key: "digest", label: "Digest", value: (one) => one.digest, cell: (one) => <Id id={one.digest} label="digest" /> },
   { key: "by", roomy: true, label: "By", value: (one) => one.created_by, cell: (one) => <Person name={one.created_by} /> },
   { key: "seen", label: "Seen", value: (one) => one.created_at, cell: (one) => <When at={one.created_at} /> },

@@ -2,15 +2,15 @@
 // Jobs: work for workers. What waits and what is under way, with how far it is; below, all of them.
 import { query } from "../api.ts";
 import { Empty } from "../parts/notice.tsx";
-import { aboutOf, Asker, isOpen, jobHref, JobNote, useJobs, workName } from "../parts/jobs.tsx";
-import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
+import { aboutOf, Asker, isOpen, jobHref, JobNotes, useJobs, workName } from "../parts/jobs.tsx";
+import { ListPage } from "../parts/listpage.tsx";
 import { Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Subject, When } from "../parts/words.tsx";
 import type { Job } from "../types.ts";
 import { PLACES } from "./pipelines.tsx";
 
-const MOST_OPEN = 12;
+const MOST = 200; // they are asked for again and again while one is open
 
 const COLUMNS: Column<Job>[] = [
   { key: "kind", label: "Job", value: (job) => workName(job.kind) },
@@ -20,9 +20,10 @@ const COLUMNS: Column<Job>[] = [
     label: "About",
     value: aboutOf,
     cell: (job) => (aboutOf(job) ? <Subject subject={aboutOf(job)} /> : "–"),
+    wide: true,
   },
   { key: "asked", label: "Asked", value: (job) => job.created_at, cell: (job) => <When at={job.created_at} /> },
-  { key: "by", label: "By", value: (job) => job.created_by, cell: (job) => <Asker job={job} /> },
+  { key: "by", label: "By", value: (job) => job.created_by, cell: (job) => <Asker job={job} />, wide: true },
   { key: "worker", roomy: true, label: "Worker", value: (job) => job.worker ?? "–" },
   {
     key: "ended",
@@ -35,8 +36,7 @@ const COLUMNS: Column<Job>[] = [
 ];
 
 export function JobsPage() {
-  const { jobs, error } = useJobs(query("/api/jobs", { limit: LIST_LIMIT }));
-  const open = (jobs ?? []).filter(isOpen);
+  const { jobs, error } = useJobs(query("/api/jobs", { limit: MOST }));
   return (
     <ListPage
       title="Jobs"
@@ -53,16 +53,7 @@ export function JobsPage() {
         </Empty>
       }
     >
-      {open.length > 0 && (
-        <div class="jobs" role="status" aria-label="Work that was asked for">
-          {open
-            .slice(-MOST_OPEN)
-            .reverse()
-            .map((job) => (
-              <JobNote key={job.id} job={job} />
-            ))}
-        </div>
-      )}
+      <JobNotes open={(jobs ?? []).filter(isOpen)} isApart />
       <Table name="" label="jobs" rows={jobs ?? []} columns={COLUMNS} href={jobHref} />
     </ListPage>
   );

@@ -48,6 +48,7 @@ function columnsOf(runs: Run[], schedules: Schedule[]): Column<Pipeline>[] {
       key: "entry",
       roomy: true,
       label: "Entry",
+      wide: true,
       value: (one) => one.entry,
       cell: (one) => <code>{one.entry ?? "unknown"}</code>,
     },

@@ -4,7 +4,7 @@
 import type { ComponentChildren } from "preact";
 import { useRef } from "preact/hooks";
 import { at, query, useGet } from "../api.ts";
-import { absolute, count, isNumber, moment, plural, subjectHref } from "../format.ts";
+import { absolute, count, isNumber, moment, plain, plural, subjectHref } from "../format.ts";
 import type { Job, JobProgress, Maybe } from "../types.ts";
 import { Act } from "./act.tsx";
 import { Command, ErrorNote } from "./notice.tsx";
@@ -41,7 +41,11 @@ export function jobsOf(subject: string): string {
   return query("/api/jobs", { subject, limit: 20 });
 }
 
-/** What is asked for about a subject: what is open, what ended while somebody looked, and the newest of a kind if it has just failed. */
+const MOST_OPEN = 6;
+const MOST_ENDED = 3;
+
+/** What is asked for about a subject: what is open, what ended while somebody looked, and the newest of a kind if it has just
+ * failed. `by`: only what is open, and only if that asked for it; a page of its own tells what came of it. */
 export function Jobs({ subject, by }: { subject: string; by?: string }) {
   const seen = useRef(new Set<string>());
   const jobs = (useJobs(jobsOf(subject)).jobs ?? []).filter((job) => !by || job.created_by === by);
@@ -50,18 +54,35 @@ export function Jobs({ subject, by }: { subject: string; by?: string }) {
   for (const job of jobs) if (!newest.has(job.kind)) newest.set(job.kind, job.id);
   const isNews = (job: Job) =>
     job.state === "failed" && newest.get(job.kind) === job.id && Date.now() - moment(job.finished_at) < FRESH_MS;
-  const shown = jobs.filter((job) => seen.current.has(job.id) || isNews(job));
-  if (!shown.length) return null;
+  const open = jobs.filter(isOpen);
+  const ended = by ? [] : jobs.filter((job) => !isOpen(job) && (seen.current.has(job.id) || isNews(job))).slice(0, MOST_ENDED);
+  return <JobNotes open={open} ended={ended} />;
+}
+
+/** Those that are open, the next to be ended first. `isApart`: away from what they are about. */
+export function JobNotes({ open, ended = [], isApart = false }: { open: Job[]; ended?: Job[]; isApart?: boolean }) {
+  if (!open.length && !ended.length) return null;
+  const next = [...open].reverse();
   return (
     <div class="jobs" role="status" aria-label="Work that was asked for">
-      {shown.map((job) => (
-        <JobNote key={job.id} job={job} />
+      {[...next.slice(0, MOST_OPEN), ...ended].map((job) => (
+        <JobNote key={job.id} job={job} isApart={isApart} />
       ))}
+      {next.length > MOST_OPEN && (
+        <p>
+          <a href="/jobs">{plural(next.length - MOST_OPEN, "more job")}</a> {next.length > MOST_OPEN + 1 ? "wait" : "waits"} behind.
+        </p>
+      )}
     </div>
   );
 }
 
-export function JobNote({ job }: { job: Job }) {
+interface Shown {
+  job: Job;
+  isApart: boolean;
+}
+
+function JobNote({ job, isApart }: Shown) {
   if (job.state === "failed")
     return (
       <ErrorNote
@@ -73,7 +94,13 @@ export function JobNote({ job }: { job: Job }) {
     <div class="job">
       <Sign tone={job.state === "done" ? "ok" : job.state === "leased" ? "accent" : "plain"} label={job.state} />
       <div>
-        {job.state === "queued" ? <Waits job={job} /> : job.state === "leased" ? <UnderWay job={job} /> : <Ended job={job} />}
+        {job.state === "queued" ? (
+          <Waits job={job} isApart={isApart} />
+        ) : job.state === "leased" ? (
+          <UnderWay job={job} isApart={isApart} />
+        ) : (
+          <Ended job={job} isApart={isApart} />
+        )}
       </div>
       {isOpen(job) && (
         <Act
@@ -95,20 +122,33 @@ export function Asker({ job }: { job: Job }) {
   return job.created_by?.includes(":") ? <Subject subject={job.created_by} /> : <Person name={job.created_by} />;
 }
 
-function Head({ job, children }: { job: Job; children: ComponentChildren }) {
+const MOST_SAID = 60; // letters of the parameters
+
+function Head({ job, isApart, children }: Shown & { children: ComponentChildren }) {
+  const about = isApart ? aboutOf(job) : null;
+  const params = Object.entries(job.body?.params ?? {})
+    .map(([name, value]) => `${name} ${plain(value)}`)
+    .join(", ");
   return (
     <p>
-      <b>{workName(job.kind)}</b> {children}
+      <b>{workName(job.kind)}</b>{" "}
+      {about && (
+        <>
+          of <Subject subject={about} />{" "}
+        </>
+      )}
+      {params && <span class="quiet">with {params.length > MOST_SAID ? `${params.slice(0, MOST_SAID)} …` : params} </span>}
+      {children}
     </p>
   );
 }
 
-function Waits({ job }: { job: Job }) {
+function Waits({ job, isApart }: Shown) {
   const others = job.busy?.length ?? 0;
   const isLong = Date.now() - moment(job.created_at) > PATIENCE_MS;
   return (
     <>
-      <Head job={job}>
+      <Head job={job} isApart={isApart}>
         waits for a worker; asked <When at={job.created_at} /> by <Asker job={job} />
         {job.ahead ? `, ${plural(job.ahead, "job")} before it` : ""}
         {others > 0 && `. ${job.busy?.join(" and ")} ${others > 1 ? "are" : "is"} busy with another job`}.
@@ -123,11 +163,11 @@ function Waits({ job }: { job: Job }) {
   );
 }
 
-function UnderWay({ job }: { job: Job }) {
+function UnderWay({ job, isApart }: Shown) {
   const run = job.progress?.run_id;
   return (
     <>
-      <Head job={job}>
+      <Head job={job} isApart={isApart}>
         is under way, taken <When at={job.leased_at} /> by <span class="job-worker">{job.worker}</span>
         {isNumber(job.attempt) && job.attempt > 1 && `, attempt ${job.attempt}`}
         {run && (
@@ -167,11 +207,11 @@ function Far({ progress }: { progress: Maybe<JobProgress> }) {
   );
 }
 
-function Ended({ job }: { job: Job }) {
+function Ended({ job, isApart }: Shown) {
   const { run_id: run, summary, sentence, skipped } = (job.result ?? {}) as Record<string, string | undefined>;
   const said = skipped ?? summary ?? sentence;
   return (
-    <Head job={job}>
+    <Head job={job} isApart={isApart}>
       ended <When at={job.finished_at} />
       {said && `: ${said}`}
       {run && (

@@ -60,6 +60,10 @@ class Shelf(Protocol):
         """Differs when there may be packs that were not there before; None if that cannot be told cheaply."""
         ...
 
+    def indexes(self, names: Sequence[str]) -> Iterable[NDArray[np.void]]:
+        """What stands in each of some packs; see `read_index`."""
+        ...
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Some bytes of a pack; FileNotFoundError if it is gone."""
         ...
@@ -187,8 +191,7 @@ class Catalogue:
             for name in gone:
                 del self._packs[name]
             came = sorted((name for name in there if name not in self._packs), key=lambda name: there[name])
-            for name in came:
-                self._packs[name] = read_index(self.shelf, name)
+            self._packs.update(zip(came, self.shelf.indexes(came), strict=True))
             if gone or not self._is_read or len(came) > 100:
                 self._arrange()
             else:
@@ -196,10 +199,13 @@ class Catalogue:
                     self._remember(name, self._packs[name])
             self._is_read = True
 
-    def everything(self) -> Iterator[tuple[str, NDArray[np.void]]]:
-        """Every pack with its index."""
+    def everything(self, *, is_seen: bool = False) -> Iterator[tuple[str, NDArray[np.void]]]:
+        """Every pack with its index. ``is_seen``: those that were there a moment ago will do."""
         with self._lock:
-            self.refresh()
+            if is_seen:
+                self.look()
+            else:
+                self.refresh()
             packs = list(self._packs.items())
         yield from packs
 
@@ -238,6 +244,11 @@ class Catalogue:
         order = np.lexsort((-packs, keys))
         self._keys = keys[order]
         self._sorted = np.column_stack((packs[order], rows[order]))
+
+
+def known_index(raw: bytes, name: str) -> NDArray[np.void] | None:
+    """An index that was kept apart from its pack; None if it is not the one of that name."""
+    return np.frombuffer(raw, INDEX) if hashlib.sha256(raw).hexdigest() == name else None
 
 
 def read_index(shelf: Shelf, name: str) -> NDArray[np.void]:
