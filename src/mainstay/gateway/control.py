@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -26,8 +26,8 @@ T = TypeVar("T")
 LONGEST_POLL_S = 25.0
 # Callers whose connection to the control plane is kept open.
 _CALLERS = 32
-# Keys stand in an address, which has to stay short.
-_KEYS_AT_ONCE, _CHARACTERS_AT_ONCE = 100, 8_000
+# No more than one request may have rows: it is one question.
+_KEYS_AT_ONCE = 5_000
 
 
 async def ask(call: Callable[[], T]) -> T:
@@ -134,10 +134,14 @@ class WireControl:
 
     def rows(self, view: str, version: int, sequence: int, keys: Sequence[str]) -> list[tuple[int, str] | None]:
         found: list[tuple[int, str] | None] = []
-        for some in _groups(keys):
-            params = {"version": version, "sequence": sequence, "keys": f"[{','.join(some)}]"}
-            reply = self._wire.ask("GET", f"/api/features/{quote(view, safe='')}/rows", params=params, timeout=10)
-            found += reply.json()["items"]
+        path = f"/api/features/{quote(view, safe='')}/rows/known"
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            # The keys are JSON already.
+            some = ",".join(keys[start : start + _KEYS_AT_ONCE])
+            body = f'{{"version":{version},"sequence":{sequence},"keys":[{some}]}}'.encode()
+            found += self._wire.ask("POST", path, content=body, content_type="application/json", timeout=10).json()[
+                "items"
+            ]
         return found
 
     def changed(self, view: str, version: int, after: int, until: int) -> list[str] | None:
@@ -185,17 +189,3 @@ class WireControl:
             if len(self._callers) > _CALLERS:
                 self._callers.popitem(last=False)
             return wire
-
-
-def _groups(keys: Sequence[str]) -> Iterator[list[str]]:
-    """Keys in as few questions as they fit into."""
-    group: list[str] = []
-    size = 0
-    for key in keys:
-        if group and (len(group) == _KEYS_AT_ONCE or size + len(key) > _CHARACTERS_AT_ONCE):
-            yield group
-            group, size = [], 0
-        group.append(key)
-        size += len(key)
-    if group:
-        yield group

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.features import OnlineTable, ViewVersion
 from mainstay.features.rows import Row, key_text
 from mainstay.lifecycle.data.features import leftovers, online_rows, views
 from mainstay.lifecycle.pipelines import work
-from mainstay.server.routes import Body, Routes, convert
+from mainstay.server.routes import Body, Routes
 from mainstay.store import Change, Ingest, View, jobs
 
 routes = Routes("features")
@@ -46,6 +45,12 @@ class RowsIn(Body):
 
 class RefreshIn(Body):
     as_of: str | None = None
+
+
+class KeysIn(Body):
+    version: int
+    sequence: int
+    keys: list[list[Any]]
 
 
 class VersionOut(msgspec.Struct, kw_only=True):
@@ -145,11 +150,10 @@ def write_rows(ingest: Ingest, name: str, body: RowsIn) -> Written:
     return Written(online_rows.put(ingest, view=name, version=body.version, new=new, sequence=body.sequence))
 
 
-@routes.get("/features/{name}/rows", permission="read")
-def read_rows(view: View, name: str, version: int, sequence: int, keys: str) -> Rows:
-    """The rows of some entities as of one table. ``keys``: a JSON list of keys, each a JSON list of the entity's parts."""
-    wanted = convert(strict_json.loads(keys.encode()), list[list[Any]], what="keys")
-    found = online_rows.as_of(view, name, version, [key_text(each) for each in wanted], sequence)
+@routes.ask("/features/{name}/rows/known", permission="read")
+def read_rows(view: View, name: str, body: KeysIn) -> Rows:
+    """The rows of some entities as of one table, for thousands of keys at once; a key is a list of the entity's parts."""
+    found = online_rows.as_of(view, name, body.version, [key_text(each) for each in body.keys], body.sequence)
     return Rows(items=[row and [row.at_us, row.cells] for row in found])  # type: ignore[list-item]
 
 

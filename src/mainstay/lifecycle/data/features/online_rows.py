@@ -26,7 +26,7 @@ from mainstay.lifecycle.data.features import leftovers, tables, views
 from mainstay.store import Ingest, View
 
 MOST_ROWS = 10_000
-MOST_KEYS = 200
+MOST_KEYS = 5_000
 MOST_CHANGED = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
