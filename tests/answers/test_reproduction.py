@@ -15,6 +15,7 @@ import pytest
 
 from mainstay.domain.errors import Conflict, Invalid, Unavailable
 from mainstay.engine import environment, project
+from mainstay.engine.jobs import reproduce as job
 from mainstay.engine.repeating.reproduction import reproduce
 from mainstay.engine.worker import Worker, work_once
 
@@ -110,6 +111,21 @@ def test_a_worker_makes_a_version_and_its_snapshots_again_and_leaves_nothing_but
     (event,) = workspace.session.get("/events", kind="run.reproduced")["items"]
     assert event["subject"] == f"run:{run}"
     assert event["body"]["verdict"] == "identical"
+
+
+def test_a_reproduction_that_is_called_off_stops_and_leaves_no_verdict(workspace: Any) -> None:
+    run = workspace.run()
+    told: list[Any] = []
+
+    def is_wanted() -> bool:
+        return len(told) < 2
+
+    with pytest.raises(Unavailable, match="given up"):
+        job.carry_out(workspace.session, {"subject": run}, is_wanted=is_wanted, tell=told.append)
+
+    steps = len(workspace.session.get(f"/runs/{run}")["steps"])
+    assert told == [{"done": 0, "total": steps}, {"done": 1, "total": steps}]
+    assert workspace.session.get("/events", kind="run.reproduced", subject=f"run:{run}")["items"] == []
 
 
 def test_numbers_within_the_tolerance_are_equivalent(workspace: Any) -> None:
