@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.convertors import Convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import mainstay
@@ -71,31 +74,57 @@ def make_app(
     )
     spoken = protocols.spoken()
     mounts = [mount for protocol in spoken for mount in _mount_protocol(app, protocol, store)]
-    _mount(app, store, instance)
+    own = _mount(app, store, instance)
     app.add_exception_handler(HTTPException, _unknown_path)
     prefixes = {prefix: protocol.answer for protocol in spoken for prefix in protocol.PREFIXES}
     public = [mount.path for mount in mounts if mount.permission is None]
-    return Guard(Direct(app, mounts), store, hosts=hosts, prefixes=prefixes, public=public, trusted=trusted)
+    return Guard(Direct(app, [*mounts, *own]), store, hosts=hosts, prefixes=prefixes, public=public, trusted=trusted)
 
 
 class Direct:
-    """The short way to an address without places to fill in: found at once, where the framework tries one after the other.
+    """The short way to an address: found by how its path begins, where the framework tries one route after the other.
 
-    What other tools log metric by metric comes this way; of a call's time the framework would take the larger part.
+    What is logged metric by metric, and what a step puts on record, comes this way; of a call's time the framework would take
+    the larger part. An address that is not found here is answered by the framework.
     """
 
     def __init__(self, app: ASGIApp, mounts: Iterable[protocols.Mount]) -> None:
         self.app = app
-        fixed = (mount for mount in mounts if "{" not in mount.path)
-        self._endpoints: dict[Any, Any] = {(mount.method, mount.path): mount.endpoint for mount in fixed}
+        self._fixed: dict[Any, Any] = {}
+        self._by_beginning: dict[Any, list[tuple[re.Pattern[str], dict[str, Convertor[Any]], Any]]] = {}
+        for mount in mounts:
+            if "{" not in mount.path:
+                self._fixed.setdefault((mount.method, mount.path), mount.endpoint)
+            elif "{" not in (beginning := _beginning(mount.path)):
+                pattern, _, convertors = compile_path(mount.path)
+                self._by_beginning.setdefault((mount.method, beginning), []).append(
+                    (pattern, convertors, mount.endpoint)
+                )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoints.get((scope.get("method"), scope.get("path")))
+        endpoint = self._find(scope) if scope["type"] == "http" else None
         if endpoint is None:
             await self.app(scope, receive, send)
             return
         response = await endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
+
+    def _find(self, scope: Scope) -> Any:
+        method, path = scope["method"], scope["path"]
+        if endpoint := self._fixed.get((method, path)):
+            return endpoint
+        for pattern, convertors, endpoint in self._by_beginning.get((method, _beginning(path)), ()):
+            if found := pattern.match(path):
+                scope["path_params"] = {
+                    name: convertors[name].convert(text) for name, text in found.groupdict().items()
+                }
+                return endpoint
+        return None
+
+
+def _beginning(path: str) -> str:
+    """The first two words of a path, such as ``/api/runs``."""
+    return "/".join(path.split("/", 3)[:3])
 
 
 def _mount_protocol(app: FastAPI, protocol: protocols.Spoken, store: Store) -> list[protocols.Mount]:
@@ -112,13 +141,21 @@ def _mount_protocol(app: FastAPI, protocol: protocols.Spoken, store: Store) -> l
     return mounts
 
 
-def _mount(app: FastAPI, store: Store, instance: str | None) -> None:
+def _mount(app: FastAPI, store: Store, instance: str | None) -> list[protocols.Mount]:
     routes = all_routes()
     described = Described(routes)
+    mounts = []
     for route in routes:
-        app.add_api_route(
+        mount = protocols.Mount(
+            route.method,
             "/api" + route.path.replace(":int}", ":whole}"),
+            route.permission,
             faults.caught(endpoint(route, store), store),
+        )
+        mounts.append(mount)
+        app.add_api_route(
+            mount.path,
+            mount.endpoint,
             methods=[route.method],
             status_code=route.status,
             operation_id=route.name,
@@ -132,6 +169,7 @@ def _mount(app: FastAPI, store: Store, instance: str | None) -> None:
     app.add_api_route("/login", faults.caught(login.endpoint(store)), methods=["GET"], include_in_schema=False)
     app.add_api_route("/{path:page}", faults.caught(ui.page), methods=["GET", "HEAD"], include_in_schema=False)
     _describe(app, described.components)
+    return mounts
 
 
 def _describe(app: FastAPI, components: dict[str, Any]) -> None:

@@ -400,6 +400,11 @@ def get_active(view: View, identity: str) -> Run:
     return found
 
 
+def newest(view: View, *, kind: str, name: str, besides: str | None = None, limit: int) -> list[Run]:
+    """The newest runs of a kind that have this name and are not put away; ``besides`` is one to leave out."""
+    return tables.newest(view, kind, name, besides or "", limit)
+
+
 def children(view: View, parent: str) -> list[Run]:
     """The runs inside ``parent``, in the order in which they began."""
     return tables.children(view, parent)

@@ -301,6 +301,24 @@ _FOOTING = Prepared(
 )
 
 
+def newest(view: View, kind: str, name: str, besides: str, limit: int) -> list[Run]:
+    rows = view.rows(_NEWEST, {"kind": kind, "name": name, "besides": besides, "most": limit})
+    return [Run(**row._mapping) for row in rows]
+
+
+_NEWEST = (
+    select(runs)
+    .where(
+        runs.c.kind == bindparam("kind"),
+        runs.c.name == bindparam("name"),
+        runs.c.id != bindparam("besides"),
+        runs.c.deleted_at.is_(None),
+    )
+    .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
 def children(view: View, parent: str) -> list[Run]:
     return [Run(**row._mapping) for row in view.rows(select(runs).where(runs.c.parent == parent).order_by(runs.c.id))]
 
@@ -322,7 +340,7 @@ def amended_before(view: View, moment: datetime) -> list[str]:
 
 
 def put_run(change: Change, new: Run) -> None:
-    change.insert(runs, **asdict(new))
+    change.insert(runs, **vars(new))
 
 
 def put_runs(change: Change, new: Sequence[Run]) -> None:
@@ -412,13 +430,13 @@ def links_of_runs(view: View, identities: Sequence[str]) -> dict[str, list[Link]
 
 def put_links(ingest: Ingest, identity: str, links: Sequence[Link]) -> None:
     first = ingest.scalar(select(func.count()).select_from(run_links).where(run_links.c.run == identity))
-    rows = ({"run": identity, "place": first + n, **asdict(link)} for n, link in enumerate(links))
+    rows = ({"run": identity, "place": first + n, **vars(link)} for n, link in enumerate(links))
     ingest.bulk_append(run_links, rows)
 
 
 def put_links_of_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
     rows = [
-        {"run": run, "place": place, **asdict(link)}
+        {"run": run, "place": place, **vars(link)}
         for run, links in links_by_run.items()
         for place, link in enumerate(links)
     ]
