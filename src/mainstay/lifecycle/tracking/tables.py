@@ -266,8 +266,11 @@ def restore_runs_of(change: Change, experiment: int, at: datetime) -> int:
 
 
 def run(view: View, identity: str) -> Run | None:
-    row = view.first(select(runs).where(runs.c.id == identity))
+    row = view.first(_RUN, {"wanted": identity})
     return row and Run(**row._mapping)
+
+
+_RUN = select(runs).where(runs.c.id == bindparam("wanted"))
 
 
 class Footing(NamedTuple):
@@ -357,7 +360,7 @@ def environment(view: View, digest: str) -> dict[str, Any] | None:
 
 
 def put_environment(change: Change, digest: str, content: Mapping[str, Any]) -> None:
-    if environment(change, digest) is None:
+    if change.scalar(select(environments.c.digest).where(environments.c.digest == digest)) is None:
         change.insert(environments, digest=digest, content=content)
 
 

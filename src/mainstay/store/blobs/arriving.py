@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -52,12 +52,17 @@ def begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]
 
 def at_once(act: Callable[[_T], object], each: Collection[_T]) -> None:
     """``act`` on a few small things at once: a file system or an object store lets them wait together."""
-    if len(each) < 2:
-        for one in each:
+
+    def act_on(some: Sequence[_T]) -> None:
+        for one in some:
             act(one)
+
+    things, count = list(each), min(_AT_ONCE, len(each))
+    if count < 2:
+        act_on(things)
         return
-    with ThreadPoolExecutor(min(_AT_ONCE, len(each)), "mainstay-blobs") as pool:
-        list(pool.map(act, each))
+    with ThreadPoolExecutor(count, "mainstay-blobs") as pool:
+        list(pool.map(act_on, [things[place::count] for place in range(count)]))
 
 
 def put_large(
