@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mainstay.client import capture
 from mainstay.domain.errors import MainstayError
 from mainstay.engine import environment
 from mainstay.engine.calls import step_calls
@@ -57,7 +58,7 @@ def begin(
     tags: Mapping[str, str] | None = None,
 ) -> str:
     """Open the run, leased to ``worker``; its id. What its record names goes along, in one request."""
-    packages, nearby = environment.lock(), Nearby(platform)
+    packages, nearby = capture.packages(), Nearby(platform)
     lock = nearby.put_blob(environment.lock_text(packages))
     body: dict[str, Any] = {
         "name": pipeline.name,

@@ -451,7 +451,8 @@ def _digest(logged: dict[str, Any] | list[Any]) -> str:
     return digest_of(logged) if logged else _OF_NOTHING[type(logged)]
 
 
-_OF_NOTHING = {kind: digest_of(kind()) for kind in (dict, list)}  # most steps log nothing but links
+# Most steps log nothing but links.
+_OF_NOTHING: dict[type, str] = {kind: digest_of(kind()) for kind in (dict, list)}
 
 
 def check_record(what: str, value: Any) -> None:
