@@ -122,6 +122,19 @@ def on_record(platform):
     return [step["name"] for step in run["steps"]]
 
 
+def test_a_run_of_short_steps_is_five_requests(platform, project):
+    execution.execute(project.load("flows.py:chain"), platform)
+
+    (run,) = [run["id"] for run in platform.runs.values() if run["kind"] == "pipeline"]
+    assert platform.asked == [
+        ("POST", "/runs"),
+        ("GET", "/pipelines/chain/history"),
+        ("POST", "/steps/lookup"),
+        ("POST", "/steps/commit-all"),
+        ("POST", f"/runs/{run}/finish"),
+    ]
+
+
 def labels(step, n):
     return [f"flows.{step}", *(f"flows.{step} ({place})" for place in range(2, n + 1))]
 
