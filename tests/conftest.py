@@ -6,10 +6,8 @@ Property tests have no deadline (the machine may be busy) and, in CI, no dice: t
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from . import databases, objects
+from . import databases, objects, years
 
 for name in [name for name in os.environ if name.startswith("MAINSTAY_")]:
     del os.environ[name]
@@ -73,12 +71,17 @@ LONG = frozenset({"journeys", "conformance", "browser"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests of the other database to the run on that one, and begin with long ones, so that none is idle at the end."""
+    """Leave tests of the other database to the run on that one, and begin with long ones, so that none is idle at the end;
+    of those with the year that is the longest, so that no other worker waits for it."""
     others = [item for item in items if not databases.is_meant(item)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if databases.is_meant(item)]
-    items.sort(key=lambda item: not LONG & set(item.path.parts))
+    items.sort(key=lambda item: (not LONG & set(item.path.parts), "disturbed_year" not in _fixtures(item)))
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 @pytest.fixture(scope="session")
@@ -95,24 +98,25 @@ def bucket(object_store: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def year(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which ``mainstay demo --exit`` has run to its end; its output is in ``said.txt``.
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of one test run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    Workers of one test run share it: the first to come lives the year, the others wait for it.
+
+@pytest.fixture(scope="session")
+def year(request: pytest.FixtureRequest, shared: Path) -> Path:
+    """A folder in which ``mainstay demo --exit`` has run to its end; its output is beside it in ``said.txt``.
+
+    On PostgreSQL it is the year with the kills, of which all the same must be true: one lived there is enough.
     """
-    shared = tmp_path_factory.getbasetemp().parent / "year"
-    shared.mkdir(exist_ok=True)
-    folder, said = shared / "demo", shared / "said.txt"
-    with open(shared / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
-            command = [sys.executable, "-m", "mainstay", "demo", "--exit", "--folder", str(folder)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=540, env=plain(), check=False)
-            assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-            said.write_text(done.stdout)
-    return folder
+    if databases.CHOSEN == "postgres":
+        found: Path = request.getfixturevalue("disturbed_year")
+        return found
+    return years.lived(shared / "year", years.undisturbed)
 
 
-def plain() -> dict[str, str]:
-    """An environment without colours, for a program whose words are read."""
-    return {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
+@pytest.fixture(scope="session")
+def disturbed_year(shared: Path) -> Path:
+    """The same, of a year in which a server, a gateway and a worker were killed."""
+    return years.lived(shared / "disturbed", years.disturbed)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The object store of the tests: moto's, on this machine, or the one that ``S3_TEST_ENDPOINT`` names.
+"""The object store of the tests: moto's, on this machine, or the one that ``S3_TEST_ENDPOINT``, ``AZURE_TEST_ENDPOINT`` or
+``GCS_TEST_ENDPOINT`` names: a real one, or an emulator.
 
-For a real one ``S3_TEST_BUCKET`` is a bucket that is there, and the usual variables hold a key for it; the tests write below
-prefixes of their own and leave them behind.
+There ``S3_TEST_BUCKET`` (``AZURE_…``, ``GCS_…``) is a bucket that is there, and the usual variables hold a key for it; the tests
+write below prefixes of their own and leave them behind.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ from collections.abc import Iterator
 
 import httpx
 
+#: The scheme of each kind of store, and the variable that tells a program where it is.
+STORES = {
+    "S3": ("s3", "AWS_ENDPOINT_URL"),
+    "AZURE": ("az", "AZURE_STORAGE_ENDPOINT"),
+    "GCS": ("gs", "GOOGLE_BASE_URL"),
+}
+
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
     """The address of a bucket, while its store is up and the environment says how to reach it."""
-    if endpoint := os.environ.get("S3_TEST_ENDPOINT"):
-        with _environment({"AWS_ENDPOINT_URL": endpoint}):
-            yield f"s3://{os.environ.get('S3_TEST_BUCKET', 'mainstay-tests')}"
-        return
+    for store, (scheme, variable) in STORES.items():
+        if endpoint := os.environ.get(f"{store}_TEST_ENDPOINT"):
+            with _environment({variable: endpoint}):
+                yield f"{scheme}://{os.environ.get(f'{store}_TEST_BUCKET', 'mainstay-tests')}"
+            return
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -129,7 +129,15 @@ SETTINGS = (
         default=250_000,
         least=5_000,  # no fewer than one request may ask for
         most=100_000_000,
-        sentence="How many rows of one online table a gateway holds; a larger table is asked for key by key.",
+        sentence="How many rows of one online table a gateway holds in memory; a larger table stands on its disk.",
+    ),
+    Setting(
+        name="online_disk_rows",
+        kind=int,
+        default=5_000_000,
+        least=0,
+        most=1_000_000_000,
+        sentence="How many rows of one online table a gateway holds on its disk; a larger table is asked for key by key.",
     ),
     Setting(
         name="feature_sources",

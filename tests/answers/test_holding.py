@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ from mainstay.domain.digests import canonical_json, digest_of
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.domain.pipelines import Input, Output
 from mainstay.domain.tracking import Artifact
+from mainstay.domain.triggers import Trigger
 from mainstay.lifecycle.answers import holding, why
 from mainstay.lifecycle.data import datasets, drops, snapshots
-from mainstay.lifecycle.pipelines import executions, results
+from mainstay.lifecycle.governance import people
+from mainstay.lifecycle.pipelines import executions, results, work
+from mainstay.lifecycle.pipelines.scheduling import schedules
 from mainstay.lifecycle.registry import models, versions
 from mainstay.lifecycle.tracking import logs, runs
-from mainstay.store import Store, collecting, open_store
+from mainstay.lifecycle.triggers import tables as triggers
+from mainstay.store import Change, Store, collecting, open_store
 from mainstay.store.blobs.local import LocalBlobs
 from mainstay.store.collecting import Outcome
 
@@ -42,6 +46,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
     opened = open_store(shutil.copytree(empty, tmp_path / "workspace"))
     with opened.change(actor="ana") as change:
+        people.add(change, name="ana", roles=["admin"])
         datasets.create(change, name="flights", owner="ana")
     yield opened
     opened.close()
@@ -193,6 +198,56 @@ def test_a_dropped_snapshot_stays_while_a_run_needs_it_and_is_told_of_when_it_we
         with pytest.raises(NotFound, match="damaged"):
             snapshots.verify(view, old)
     assert chain.verified is None and any("freed by gc" in str(fact.value) for fact in chain.facts)
+
+
+def a_trigger(params: dict[str, Any]) -> Trigger:
+    facts = {"deployment": "flights", "condition": "stale", "pipeline": "p:late", "mode": "auto", "cooldown": "3d"}
+    return Trigger(name="late", params=params, owner="ana", created_at=datetime.now(UTC), created_by="ana", **facts)
+
+
+ORDERS: dict[str, Callable[[Change, dict[str, Any]], object]] = {
+    "a schedule": lambda change, params: schedules.declare(
+        change, name="late", pipeline="p.py:late", params=params, every="1d"
+    ),
+    "a trigger": lambda change, params: triggers.put_trigger(change, a_trigger(params)),
+    "a job": lambda change, params: work.ask(change, kind="run_pipeline", body={"entry": "p:late", "params": params}),
+    "a run": lambda change, params: executions.start(change, name="late", kind="pipeline", params=params),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("value", ["flights@1", "snapshot:flights@1", ["x", {"data": "flights@1"}]])
+def test_a_dropped_snapshot_stays_while_a_parameter_names_it(
+    store: Store, gc: Callable[..., Outcome], order: str, value: Any
+) -> None:
+    old = taken(store, b"a,b\n1,x\n2,y\n")
+    taken(store, b"a,b\n1,x\n2,z\n")
+    with store.change(actor="ana") as change:
+        drops.drop(change, old.id)
+        ORDERS[order](change, {"data": value, "other": "flights@"})
+
+    assert gc().found.objects == 0
+
+    with store.view() as view:
+        snapshots.verify(view, old)
+
+
+def test_a_parameter_that_names_another_snapshot_or_a_schedule_that_is_gone_holds_nothing(
+    store: Store, gc: Callable[..., Outcome]
+) -> None:
+    old = taken(store, b"a,b\n1,x\n2,y\n")
+    taken(store, b"a,b\n1,x\n2,z\n")
+    with store.change(actor="ana") as change:
+        drops.drop(change, old.id)
+        ORDERS["a schedule"](change, {"data": "flights@1"})
+        ORDERS["a trigger"](change, {"data": "flights@2", "text": "see flights@1", "mail": "ana@1x"})
+    with store.change(actor="ana") as change:
+        schedules.remove(change, "late")
+
+    gc()
+
+    with store.view() as view, pytest.raises(NotFound, match="damaged"):
+        snapshots.verify(view, old)
 
 
 def test_what_was_freed_comes_back_when_the_same_content_is_taken_in_again(

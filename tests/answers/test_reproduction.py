@@ -95,7 +95,10 @@ def test_a_worker_makes_a_version_and_its_snapshots_again_and_leaves_nothing_but
     job = workspace.session.post("/jobs", {"kind": "reproduce", "body": {"subject": "late/1"}})
     assert work_once(Worker(platform=workspace.session, folder=workspace.folder))
 
-    told = workspace.session.get(f"/jobs/{job['id']}")["result"]
+    found = workspace.session.get(f"/jobs/{job['id']}")
+    told = found["result"]
+    assert found["subject"] == "version:late/1"
+    assert (found["progress"]["total"], 0 < found["progress"]["done"] <= 4) == (4, True)
     assert told["steps"][-1] == {"name": "register late", "verdict": "identical", "sentence": "the same bytes"}
     assert told["sentence"].startswith("identical: ")
     after = (

@@ -125,7 +125,10 @@ def test_a_dataset_goes_back_to_an_earlier_snapshot_with_a_reason(piped: Served,
 
 
 def test_a_snapshot_that_nobody_wants_is_dropped_and_brought_back(piped: Served, nights: Night, open_page: Any) -> None:
-    page = open_page(piped, "/snapshots/yard@1")
+    page = open_page(piped, "/snapshots/yard@2")
+    expect(page.get_by_role("button", name="Drop")).to_be_disabled()
+    expect(page.get_by_title("snapshot yard@2 is yard@current and cannot be dropped")).to_be_visible()
+    piped.visit(page, "/snapshots/yard@1")
 
     def done(word: str) -> None:
         page.get_by_role("button", name=word).click()

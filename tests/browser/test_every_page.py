@@ -27,7 +27,9 @@ NIGHT_PAGES = [
     "/compare?runs=FIRST,MORE", "/datasets/readings", "/datasets/readings?tab=columns", "/datasets/readings?tab=contract",
     "/datasets/readings?tab=used", "/snapshots/readings@2", "/snapshots/readings@1/diff/readings@2?key=number",
     "/pipelines", "/pipelines/night", "/schedules", "/schedules/nightly", "/backfills", "/backfills/BACKFILL", "/features",
-    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays", "/snapshots/yard@2?file=labels.csv",
+    "/pipelines/night?tab=plan&step=night.priced", "/jobs",
+    "/features/usage", "/features/usage?tab=pinned", "/features/usage?tab=replays",
+    "/snapshots/yard@2?file=labels.csv",
     "/snapshots/yard@1/diff/yard@2", "/snapshots/towns@1", "/datasets/meters?tab=refusals", "/monitors/lines?tab=quality",
     "/predictions/PREDICTION", "/schedules/office",
 ]  # fmt: skip
@@ -106,6 +108,8 @@ def serious(page: Any, asked: dict[str, Any]) -> list[Any]:
 
 def too_wide(page: Any) -> list[str]:
     main = page.locator("main").bounding_box()
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        return ["the whole page scrolls sideways"]
     found: list[str] = page.locator("main *:visible").evaluate_all(
         """(elements, edge) => elements.filter((one) => {
              for (let at = one; at; at = at.parentElement) {

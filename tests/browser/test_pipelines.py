@@ -8,6 +8,8 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from mainstay.engine import worker
+from mainstay.engine.worker import Worker
 from tests.browser import night
 from tests.browser.conftest import Served, until
 from tests.browser.night import HOURS, Night
@@ -101,7 +103,8 @@ def test_a_run_is_asked_to_be_carried_out_again_and_says_what_came_of_it(
     page = open_page(piped, f"/runs/{nights.first}")
     page.get_by_role("button", name="Reproduce").click()
     page.get_by_role("dialog").get_by_role("button", name="Reproduce").click()
-    asked = until(page, lambda: ask.get("/jobs", state="queued")["items"], "a worker was asked")
+    about = f"run:{nights.first}"
+    asked = until(page, lambda: ask.get("/jobs", subject=about, state="queued")["items"], "a worker was asked")
     assert (asked[0]["kind"], asked[0]["body"]) == ("reproduce", {"subject": nights.first})
 
     apart = {"name": "night.priced", "verdict": "different", "sentence": "1 of 200 cells differs"}
@@ -111,6 +114,115 @@ def test_a_run_is_asked_to_be_carried_out_again_and_says_what_came_of_it(
     told = page.locator(".lead").filter(has_text="Carried out again from its record")
     expect(told).to_contain_text("alert")
     expect(told).to_contain_text("night.priced different: 1 of 200 cells differs")
+
+
+def plan(piped: Served, nights: Night, page: Any, monkeypatch: Any, **params: str) -> Any:
+    """Ask for a plan on the page, and be the worker that makes it; the plan's own part of the page."""
+    monkeypatch.setattr(worker, "KINDS", ("plan",))  # what else waits here is for nobody
+    piped.visit(page, "/pipelines/night")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    sheet = page.get_by_role("dialog")
+    for name, text in params.items():
+        sheet.get_by_label(name, exact=True).fill(text)
+    sheet.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Plan waits for a worker; asked")).to_be_visible()
+    here = {"MAINSTAY_WORKSPACE": str(piped.workspace)}
+    assert worker.work_once(Worker(platform=nights.session, folder=nights.folder, environment=here))
+    return page.get_by_role("tabpanel", name="Plan")
+
+
+def test_a_plan_is_made_by_a_worker_and_drawn_as_runs_are(
+    piped: Served, nights: Night, open_page: Any, monkeypatch: Any
+) -> None:
+    ask, page = nights.session, open_page(piped)
+    runs = len(ask.get("/runs", kind="pipeline")["items"])
+
+    made = plan(piped, nights, page, monkeypatch, gate="", rows="200")
+
+    graph = page.get_by_role("group", name="Steps of this plan")
+    expect(graph.get_by_role("button")).to_have_count(6)
+    expect(graph.get_by_text(f"× {HOURS}")).to_be_visible()
+    for step in ("snapshot readings", "priced", "report"):
+        expect(graph.get_by_role("button", name=f"hit {step}")).to_contain_text("nothing to compute")
+    row = made.get_by_role("table", name="steps").get_by_role("row", name=re.compile("^readings"))
+    expect(row).to_contain_text("made before by")
+    assert len(ask.get("/runs", kind="pipeline")["items"]) == runs
+
+
+def test_a_plan_says_which_lines_have_changed_and_what_depends_on_them(
+    piped: Served, nights: Night, open_page: Any, monkeypatch: Any
+) -> None:
+    rates = nights.folder / "rates.py"
+    before = rates.read_text()
+    rates.write_text(night.RATES.format(rate=3.0))
+    try:
+        made = plan(piped, nights, open_page(piped), monkeypatch, gate="", rows="200")
+    finally:
+        rates.write_text(before)
+    newest = nights.session.get("/jobs", kind="plan", limit=1)["items"][0]["id"]
+    document = nights.session.get(f"/jobs/{newest}")["result"]
+    told = {item["label"]: item["sentence"] for item in document["items"]}
+
+    expect(made.get_by_text(document["summary"])).to_be_visible()
+    graph = made.get_by_role("group", name="Steps of this plan")
+    expect(graph.get_by_role("button", name="not known yet priced")).to_be_visible()
+    readings = graph.get_by_role("button", name="would run readings")
+    expect(readings).to_contain_text(told["night.readings"])
+    readings.click()
+    panel = made.get_by_role("region", name="night.readings")
+    expect(panel.get_by_role("table", name=re.compile("Changes of rates"))).to_contain_text("RATE = 3.0")
+    expect(panel.get_by_role("button", name="--accept")).to_be_visible()
+
+
+def test_what_cannot_be_planned_says_why_where_it_was_asked(
+    piped: Served, nights: Night, open_page: Any, monkeypatch: Any
+) -> None:
+    page = open_page(piped)
+
+    plan(piped, nights, page, monkeypatch, rows="many")
+
+    expect(page.get_by_role("alert")).to_contain_text("parameter rows is 'many'; a whole number is expected.")
+
+
+def test_work_that_waits_says_for_what_and_is_called_off_where_it_was_asked(
+    piped: Served, nights: Night, open_page: Any
+) -> None:
+    ask = nights.session
+    page = open_page(piped, "/pipelines/night")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
+    asked = until(page, lambda: ask.get("/jobs", subject="pipeline:night", limit=1)["items"], "it was asked for")[0]
+    mine = page.locator(".job").first
+    expect(mine).to_contain_text(re.compile(r"Run waits for a worker; asked .* by root, \d+ jobs? before it"))
+
+    mine.get_by_role("button", name="Call it off").click()
+    page.get_by_role("dialog").get_by_role("button", name="Call it off").click()
+
+    until(page, lambda: ask.get(f"/jobs/{asked['id']}")["state"] == "failed", "it is called off")
+    expect(page.get_by_role("alert").filter(has_text="called off by")).to_be_visible()
+    piped.visit(page, "/jobs")
+    expect(page.get_by_text("No worker has taken it.").first).to_be_visible()
+    expect(page.get_by_role("table", name="jobs")).to_contain_text("called off by")
+
+
+def test_how_far_a_job_is_stands_where_it_was_asked(piped: Served, nights: Night, open_page: Any) -> None:
+    ask = nights.session
+    body = {"kind": "reproduce", "body": {"subject": nights.dearer}}
+    job = ask.post("/jobs", body)["id"]
+    page = open_page(piped, f"/runs/{nights.dearer}")
+    expect(page.locator(".job")).to_contain_text("Reproduction waits for a worker")
+
+    until(
+        page, lambda: ask.post("/jobs/lease", {"worker": "w", "kinds": ["reproduce"]})["job"]["id"] == job, "it is ours"
+    )
+    ask.post(
+        f"/jobs/{job}/heartbeat", {"worker": "w", "progress": {"done": 3, "total": 18, "now": ["night.hourly [2]"]}}
+    )
+    expect(page.locator(".job")).to_contain_text("is under way, taken")
+    expect(page.locator(".job")).to_contain_text("3 of 18 steps done · night.hourly [2]")
+
+    ask.post(f"/jobs/{job}/finish", {"worker": "w", "ok": True, "result": {"sentence": "identical: 18 steps"}})
+    expect(page.locator(".job")).to_contain_text(re.compile("ended .*: identical: 18 steps"))
 
 
 def test_a_log_is_that_of_the_step_that_is_chosen(piped: Served, nights: Night, open_page: Any) -> None:

@@ -209,17 +209,32 @@ def test_nothing_and_an_empty_folder_are_refused(session: Session, tmp_path: Pat
 def test_a_file_that_changes_while_it_is_read_is_noticed(
     session: Session, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    read, file = os.read, folder / name
+    read, pread, preadv, file = os.read, os.pread, os.preadv, folder / name
 
-    def meanwhile(handle: int, size: int) -> bytes:
+    def append(handle: int, at: int) -> None:
         """Somebody appends a byte each time the file is begun."""
-        is_begun = os.fstat(handle).st_ino == file.stat().st_ino and os.lseek(handle, 0, os.SEEK_CUR) == 0
-        data = read(handle, size)
-        if is_begun:
+        if os.fstat(handle).st_ino == file.stat().st_ino and at == 0:
             file.write_bytes(file.read_bytes() + b"!")
+
+    def read_meanwhile(handle: int, size: int) -> bytes:
+        at = os.lseek(handle, 0, os.SEEK_CUR)
+        data = read(handle, size)
+        append(handle, at)
         return data
 
-    monkeypatch.setattr(os, "read", meanwhile)
+    def pread_meanwhile(handle: int, size: int, at: int) -> bytes:
+        data = pread(handle, size, at)
+        append(handle, at)
+        return data
+
+    def preadv_meanwhile(handle: int, into: Any, at: int) -> int:
+        size = preadv(handle, into, at)
+        append(handle, at)
+        return size
+
+    monkeypatch.setattr(os, "read", read_meanwhile)
+    monkeypatch.setattr(os, "pread", pread_meanwhile)
+    monkeypatch.setattr(os, "preadv", preadv_meanwhile)
     with pytest.raises(Conflict, match=f"file '{name}' changes while it is read"):
         folders.bring(session, folder)
 

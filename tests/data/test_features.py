@@ -279,7 +279,8 @@ def test_views_over_http(web) -> None:
 
     assert (made.status_code, made.json()["id"], made.json()["online"]) == (201, "spend/1", None)
     assert web.post("/features", json=body).status_code == 409
-    assert web.get("/features/spend").json()["versions"] == [made.json()]
+    assert web.get("/features/spend").json()["versions"] == [made.json() | {"kept_rows": 0}]
+    assert web.get("/features").json()["items"][0]["versions"] == [made.json()]
     assert web.get("/features/unheard").status_code == web.get("/features/unheard/online").status_code == 404
     assert web.post("/features/spend/lookup", json={"entity": {"id": 1}}).status_code == 409
     job = web.post("/features/spend/materialise", json={"as_of": "2024-01-01", "reason": "fresh"}).json()

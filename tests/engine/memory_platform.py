@@ -203,7 +203,11 @@ class MemoryPlatform:
             case ["jobs", "lease"]:
                 return self._lease(body)
             case ["jobs", identity, "heartbeat"]:
-                self._known(self.jobs, identity, "job")["beats"] += 1
+                job = self._known(self.jobs, identity, "job")
+                job |= {
+                    "beats": job["beats"] + 1,
+                    "told": [*job.get("told", []), *([body["progress"]] if "progress" in body else [])],
+                }
                 return {}
             case ["jobs", identity, "finish"]:
                 job = self._known(self.jobs, identity, "job")

@@ -6,9 +6,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from memory_platform import MemoryPlatform
 
+from mainstay.domain.clock import from_wire
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.engine import execution
 from mainstay.engine.refreshes import Refresh
@@ -54,12 +57,39 @@ class Control(MemoryPlatform):
             if not self.versions:
                 raise NotFound("no such view.")
             return {"name": "spend", "versions": self.versions[::-1]}
-        if path == "/predictions":
-            return {"items": self.served, "next": None}
+        if path == "/deployments/d/log":
+            return self._log(params["before"])
         if path.startswith("/models/"):
             digest = self.versions[self.pinned - 1]["digest"]
-            return {"signature": {"views": [{"view": "spend", "digest": digest}], "transforms": self.transforms}}
+            pin = {"view": "spend", "digest": digest, "columns": ["total"]}
+            return {"signature": {"views": [pin], "transforms": self.transforms}}
         return super().get(path, **params)
+
+    def _log(self, before: str | None) -> dict[str, Any]:
+        """The log in pieces of two predictions, the last one first, one at a time."""
+        starts = list(range(0, len(self.served), 2))[::-1]
+        number = 0 if before is None else int(before)
+        if not starts:
+            return {"items": [], "next": None}
+        rows = self.served[starts[number] : starts[number] + 2]
+        moments = {
+            name: pa.array([from_wire(each[name]) for each in rows], pa.timestamp("us", "UTC"))
+            for name in ("at", "logged_at")
+        }
+        table = pa.table(
+            {"_id": [each["id"] for each in rows], "_at": moments["at"], "_logged_at": moments["logged_at"]}
+            | {"_flags": pa.array([each["flags"] for each in rows], pa.list_(pa.string()))}
+            | {name: [each["row"][name] for each in rows] for name in rows[0]["row"]}
+        )
+        table = table.set_column(4, "who", table["who"].cast(pa.int64()))
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.set_column(5, "total", table["total"].cast(pa.float64())), sink)
+        blob = self.put_blob(sink.getvalue().to_pybytes())
+        more = str(number + 1) if number + 1 < len(starts) else None
+        return {
+            "items": [{"model": "m", "version": 1, "blob": blob, "sealed_at": moments["logged_at"][0].as_py()}],
+            "next": more,
+        }
 
     def post(self, path: str, body: Any = None) -> Any:
         if path == "/features":
@@ -79,10 +109,10 @@ class Control(MemoryPlatform):
         return super().post(path, body)
 
 
-def served(who: int, total: float | None, **more: Any) -> dict[str, Any]:
+def served(who: int, total: float | None, *flags: str, **more: Any) -> dict[str, Any]:
     return {
         "id": f"{who:032x}",
-        "version": "m/1",
+        "flags": list(flags),
         "at": "2024-01-06T00:00:00Z",
         "logged_at": "2024-01-06T00:00:00Z",
         "row": {"who": who, "total": total} | more,
@@ -133,7 +163,7 @@ def test_a_cell_that_was_served_otherwise_is_skew_and_shown(project, control) ->
     (kept,) = [each for run in control.runs.values() for each in run["artifacts"] if each["path"] == REPORT]
     told = json.loads(control.get_blob(kept["digest"]))
     assert told["columns"][0]["first"] == [{"row": 1, "served": 2.5, "rebuilt": 2.0}]
-    assert told["predictions"] == {"1": {"id": f"{2:032x}", "at": "2024-01-06T00:00:00Z", "entity": {"who": 2}}}
+    assert told["predictions"] == {"1": {"id": f"{2:032x}", "at": "2024-01-06T00:00:00.000000Z", "entity": {"who": 2}}}
 
 
 def test_what_transforms_made_is_made_again_of_the_request_and_of_the_rebuilt_features(project, control) -> None:
@@ -180,6 +210,32 @@ def test_what_was_served_while_a_gateway_took_a_new_table_up_may_be_of_the_one_b
     report = replayed(project, control)
 
     assert (report.different, report.behind) == (different, 1 - different)
+
+
+def test_what_a_gateway_served_that_was_cut_off_is_asked_of_the_table_that_it_had(project, control) -> None:
+    later = [{"made_at": "2024-01-05T12:00:00Z", "watermark": "2024-01-04T00:00:00Z"}]
+    control.watermark, control.later = "2024-01-02T12:00:00Z", [each | {"version": 1, "sequence": 2} for each in later]
+    control.served = [
+        served(1, 1.0, "as_of:other@2024-01-02T12:00:00Z"),
+        served(1, 1.0, "as_of:spend@2024-01-02T12:00:00Z"),
+    ]
+
+    report = replayed(project, control)
+
+    assert (report.rows, report.different, report.behind) == (2, 1, 1)
+    assert report.columns[0].first[0].row == 0
+
+
+def test_no_more_is_replayed_than_was_asked_for_and_the_newest_first(project, control) -> None:
+    control.served = [served(n, None) for n in range(3, 8)]
+    heard: list[str] = []
+    asked = Replay(project.load("shop.py:spend").view, "d", 4, lambda notice: heard.append(notice.text))
+
+    execution.execute(asked, control)
+
+    assert (asked.report.rows, asked.report.different) == (4, 0)
+    assert heard == ["4 predictions are compared"]
+    assert replayed(project, control).rows == 5
 
 
 def test_another_version_and_an_empty_log_are_told(project, control) -> None:

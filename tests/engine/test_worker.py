@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from http_platform import served
 
-from mainstay.domain.errors import Conflict, Unavailable
+from mainstay.domain.errors import Conflict, MainstayError, Unavailable
+from mainstay.engine import project
+from mainstay.engine.jobs import plan_pipeline
 from mainstay.engine.jobs.nursery import CAN_SERVE
 from mainstay.engine.worker import Worker, work, work_once
 
@@ -142,6 +145,72 @@ def test_a_job_without_what_it_needs_ends_failed_with_one_sentence(platform, wor
     work_once(worker)
 
     assert platform.jobs[job["id"]]["error"].startswith("no blob 000")
+
+
+def test_a_worker_plans_as_the_command_does_and_carries_nothing_out(platform, worker, make_project):
+    run_job(platform, worker)
+    source = worker.folder / "flights.py"
+    source.write_text(source.read_text().replace("x + 1", "x + 10"))
+    runs = len(platform.runs)
+
+    job = ask(platform, "plan", {"entry": "flights.py:flow", "params": {"x": "1"}})
+    assert work_once(worker)
+
+    told = platform.jobs[job["id"]]["result"]
+    here = project.load("flights.py:flow", folder=worker.folder).plan(platform, x=1).document()
+    assert told == json.loads(json.dumps(here))
+    (item,) = told["items"]
+    assert (item["label"], item["why"], "-    return x + 1" in item["changes"][0]["diff"]) == (
+        "flights.add",
+        "code",
+        True,
+    )
+    assert len(platform.runs) == runs
+
+
+@pytest.mark.parametrize(
+    ("source", "params", "words"),
+    [
+        ("raise RuntimeError('no bread')", {}, "flights.py cannot be imported: RuntimeError: no bread"),
+        (None, {}, "pipeline flow needs x; give --x."),
+        (None, {"x": "1", "y": "2"}, "pipeline flow has no parameter 'y'"),
+        ("import sys; sys.exit(3)", {}, "flights.py cannot be imported: SystemExit: 3"),
+    ],
+)
+def test_what_cannot_be_planned_says_why_in_one_sentence(platform, worker, source, params, words):
+    if source is not None:
+        (worker.folder / "flights.py").write_text(source)
+
+    with pytest.raises(MainstayError, match=words) as told:
+        plan_pipeline.plan(platform, {"entry": "flights.py:flow", "params": params}, worker.folder)
+
+    assert "\n" not in told.value.message
+
+
+def test_a_plan_whose_differences_are_very_long_is_told_without_them(monkeypatch):
+    monkeypatch.setattr(plan_pipeline, "LARGEST", 300)
+    change = {"name": "flights.add", "lines": 1, "diff": "-x\n" * 200}
+    document = {"items": [{"label": "flights.add", "changes": [change]}], "remarks": []}
+
+    told = plan_pipeline._fitting(document)
+
+    assert told["items"][0]["changes"] == [{"name": "flights.add", "lines": 1, "diff": ""}]
+    assert "mainstay plan --diff" in told["remarks"][0]
+
+
+def test_the_run_behind_a_job_is_told_while_it_goes_on(platform, worker):
+    def lingering():
+        _wait_for(lambda: any(job.get("told") for job in platform.jobs.values()))
+        worker.stopping.set()
+
+    watch = threading.Thread(target=lingering)
+    watch.start()
+
+    job = run_job(platform, worker, params={"x": "1", "what": "linger"})
+
+    watch.join()
+    (run,) = [run for run in platform.runs.values() if run["kind"] == "pipeline"]
+    assert job["told"] == [{"run_id": run["id"]}]
 
 
 def test_a_lost_lease_stops_the_pipeline_and_is_not_answered(platform, worker):

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mainstay.features import parity
 
@@ -35,9 +37,34 @@ def test_cells_agree_only_where_they_are_the_same(one, other, same) -> None:
     assert parity.agrees(one, other) is parity.agrees(other, one) is same
 
 
+SIDES = st.sampled_from(
+    [
+        [None, 1, 2, 2**53 + 1, -(2**60)],
+        [None, 1.0, 1.0 + 1e-12, 1.1, math.nan, math.inf, 2.0**53],
+        ["", "a", "A", None, "2024-01-01T00:00:00Z"],
+        [True, False, None],
+        [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC), None],
+        [datetime(2024, 1, 1), None],
+    ]
+)
+
+
+@given(st.data())
+def test_two_columns_are_compared_as_their_cells_are_one_by_one(data) -> None:
+    one, other = (data.draw(SIDES.flatmap(lambda side: st.lists(st.sampled_from(side), min_size=4, max_size=4)))
+                  for _ in range(2))  # fmt: skip
+    left, right = pa.table({"n": pa.array(one)}), pa.table({"n": pa.array(other)})
+
+    (found,) = parity.compare(left, right, ["n"])
+
+    wanted = [row for row in range(4) if not parity.agrees(one[row], other[row])]
+    assert [cell.row for cell in found.first] == parity.differing(left, right, ["n"]) == wanted
+    assert found.different == len(wanted)
+
+
 def test_the_first_cells_that_differ_are_shown_with_both_sides() -> None:
     rows = parity.KEPT + 10
-    served = [{"n": n, "name": "a"} for n in range(rows)]
+    served = pa.table({"n": pa.array(range(rows), pa.int32()), "name": pa.array(["a"] * rows).dictionary_encode()})
     rebuilt = pa.table({"n": [n if n < 3 else -n for n in range(rows)], "name": ["a"] * rows})
 
     n, name = parity.compare(served, rebuilt, ["n", "name"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.domain.errors import Invalid
+from mainstay.domain.errors import Corrupt, Invalid
 from mainstay.features import definitions, rows
+from mainstay.features.on_disk import OnDisk
 from mainstay.features.online import Cached, Online
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -57,6 +59,11 @@ CELLS = st.tuples(
 TABLES = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 1)), CELLS, max_size=6)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tables")
+
+
 @given(before=TABLES, after=TABLES)
 def test_what_changed_makes_the_new_table_of_the_old_one(before, after) -> None:
     kept = {row.key: row for row in rows.changed(VIEW, None, made(before), NAMES)}
@@ -67,6 +74,55 @@ def test_what_changed_makes_the_new_table_of_the_old_one(before, after) -> None:
 
     wanted = {row.key: row for row in rows.changed(VIEW, None, made(after), NAMES)}
     assert {key: row for key, row in kept.items() if row.cells is not None} == wanted
+
+
+@given(found=TABLES, hour=st.integers(0, 40))
+def test_a_table_on_the_disk_answers_as_one_in_memory_does(folder, found, hour) -> None:
+    pq.write_table(made(found), folder / "table")
+    columns = ["shop", "total", "since", "n", "is_new"]
+    whole = Online(VIEW, (folder / "table").read_bytes(), columns)
+    held = OnDisk(VIEW, folder / "table", columns)
+    at_us = rows.plain(START + timedelta(hours=hour))
+
+    assert len(held) == len(whole)
+    for key in ((who, rows.plain(date(2024, 1, day))) for who in range(-1, 5) for day in (1, 2, 3)):
+        assert held.row(key, at_us) == whole.row(key, at_us)
+    assert held.row((None, None), at_us) == whole.row((None, None), at_us)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "others"),
+    [
+        (pa.string(), ["", "é", "z", "\U0001f600", "\uffff", "ab", "a"], ["0", "b", "zz"]),
+        (pa.large_string(), ["b", "a"], ["", "c"]),
+        (pa.int8(), [3, -7, 0], [2**70, -1]),
+        (pa.uint64(), [2**63 + 5, 1], [0, 2**63]),
+        (pa.bool_(), [True], [False]),
+    ],
+)
+def test_keys_of_every_type_are_found_on_the_disk_and_others_are_not(folder, kind, keys, others) -> None:
+    known = definitions.make("spend", entity="who", time="at")
+    at = pa.array([START] * len(keys), pa.timestamp("us", "UTC"))
+    table = pa.table({"who": pa.array(keys, kind), "at": at, "n": list(range(len(keys)))})
+    pq.write_table(table, folder / "table", row_group_size=2)
+
+    held = OnDisk(known, folder / "table", ["n"])
+
+    assert [held.row((key,), rows.plain(START))[0] for key in keys] == [(n,) for n in range(len(keys))]
+    assert [held.row((key,), rows.plain(START))[1] for key in [*others, None]] == ["unknown"] * (len(others) + 1)
+
+
+def test_a_table_on_the_disk_leaves_no_file_behind_and_a_damaged_one_is_refused(tmp_path) -> None:
+    pq.write_table(made({(1, 0): (0, 1.0, 1, "x", True, None)}), tmp_path / "table")
+
+    held = OnDisk(VIEW, tmp_path / "table", ["n"])
+
+    assert [each.name for each in tmp_path.iterdir()] == ["table"]
+    (tmp_path / "table").unlink()
+    assert held.row((1, rows.plain(date(2024, 1, 1))), rows.plain(START + timedelta(hours=2))) == ((1,), None)
+    (tmp_path / "table").write_bytes(b"PAR1 no")
+    with pytest.raises(Corrupt, match="online table of view 'spend' cannot be read"):
+        OnDisk(VIEW, tmp_path / "table", ["n"])
 
 
 @given(found=TABLES, hour=st.integers(0, 40))

@@ -157,3 +157,39 @@ def test_a_definition_comes_back_as_it_was_written() -> None:
     assert definitions.from_json(definition.to_json()) == definition
     with pytest.raises(Invalid):
         definitions.from_json({"name": "spend"})
+
+
+@given(
+    events=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), max_size=8),
+    questions=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=6),
+    delay=st.sampled_from(["0s", "1h", "3h"]),
+    ttl=st.sampled_from([None, "2h", "5h"]),
+    kind=st.sampled_from([UTC_US, pa.timestamp("ns"), pa.timestamp("s", "Europe/Berlin")]),
+)
+def test_questions_with_a_watermark_each_are_answered_as_from_a_table_of_each(
+    events, questions, delay, ttl, kind
+) -> None:
+    known = view(available_after=delay, ttl=ttl)
+    table = made([(*event, float(n)) for n, event in enumerate(events)], kind)
+    whole = asked([(who, at) for who, at, _ in questions])
+    marks = pa.array([START + timedelta(hours=until) for *_, until in questions], UTC_US)
+
+    found = online.answered(known, table, whole.append_column("until", marks), known_up_to="until", time="asked")
+
+    for place, (who, at, until) in enumerate(questions):
+        rows = online.latest(known, table, watermark=START + timedelta(hours=until))
+        (wanted,) = training.joined(asked([(who, at)]), [(known, rows)], time="asked")["amount"].to_pylist()
+        assert (None if found[place] < 0 else table["amount"][int(found[place])].as_py()) == wanted
+
+
+def test_times_finer_than_a_request_can_bring_find_the_same_row_in_training_and_in_serving() -> None:
+    moments = pa.array([1_000_000_999, 3_000_000_500, None], pa.timestamp("ns"))
+    table = pa.table({"id": [1, 1, 1], "at": moments, "amount": [1.0, 2.0, 3.0], "since": moments})
+    asked = pa.array([1_000_000, 3_000_000], UTC_US)
+
+    learnt = training.joined(pa.table({"id": [1, 1], "asked": asked}), [(view(), table)], time="asked")
+    serving = in_memory(view(), online.latest(view(), table, watermark=START))
+
+    assert learnt["amount"].to_pylist() == [1.0, 2.0]
+    assert learnt.schema.field("since").type == pa.timestamp("us")
+    assert serving.row((1,), 3_000_000) == ((2.0,), None) and serving.row((1,), 2_999_999)[1] == "early"

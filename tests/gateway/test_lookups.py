@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
@@ -250,11 +251,11 @@ def micro(moment: datetime) -> int:
 def large(world: World) -> Any:
     """A table of more rows than the gateway holds: the deployment of each of its numbers, and whom it asks."""
     kept = Kept()
-    world.shelf = Shelf(lambda digest: world.folder / "never", kept, most=2)  # type: ignore[arg-type]
+    world.shelf = Shelf(lambda digest: world.folder / "never", kept, most=2, most_on_disk=2)  # type: ignore[arg-type]
     columns = [{"name": "total", "type": "float"}, {"name": "n", "type": "int"}]
 
     def deployment(sequence: int) -> Any:
-        told = {"blob": "b", "rows": 3, "sequence": sequence, "by_key": True, "columns": columns}
+        told = {"blob": "b", "rows": 3, "sequence": sequence, "by_key": True, "columns": columns, "watermark": ""}
         table, faults = world.table(world.variant(1, told))
         assert faults == []
         return table.deployments["d"]
@@ -310,6 +311,67 @@ def test_a_control_plane_that_is_away_fails_only_who_asks_for_what_is_not_held(l
     assert looked_up(deployment, {"who": 1}) == [(7.5, 3)]
     with pytest.raises(Unavailable, match="view 'spend' cannot be looked up now: the control plane does not answer"):
         looked_up(deployment, {"who": 2})
+
+
+@pytest.fixture
+def middling(world: World) -> Any:
+    """A table of more rows than memory shall hold, though not the disk; and whom a gateway could ask."""
+    kept = Kept()
+    world.shelf = Shelf(lambda digest: world.folder / digest, kept, most=1, most_on_disk=2)  # type: ignore[arg-type]
+    columns = [{"name": "total", "type": "float"}, {"name": "n", "type": "int"}]
+
+    def deployment() -> Any:
+        told = world.online(7.5) | {"by_key": True, "columns": columns, "watermark": "2024-05-31T12:00:00Z"}
+        table, faults = world.table(world.variant(1, told))
+        assert faults == []
+        return table.deployments["d"]
+
+    return deployment, kept
+
+
+def test_a_table_that_memory_does_not_hold_stands_on_the_disk_and_needs_nobody(middling) -> None:
+    deployment, kept = middling[0](), middling[1]
+    kept.is_away = True
+
+    assert deployment.champion.lookups.described() == [{"name": "spend", "held": "on disk", "rows": 2}]
+    assert looked_up(deployment, {"who": 1}, {"who": 9}) == [(7.5, 3), (None, None), "unknown:spend"]
+    # So many are looked up beside the event loop.
+    assert looked_up(deployment, *[{"who": 1}, {"who": 2}] * 300) == [(7.5, 3), (None, 4)] * 300
+
+
+def test_where_the_disk_has_no_room_it_is_asked_by_key(middling, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mainstay.gateway.shelf.OnDisk", full)
+    deployment = middling[0]()
+
+    assert deployment.champion.lookups.described()[0]["held"] == "by key"
+    assert looked_up(deployment, {"who": 1}) == [(7.5, 3)]
+
+
+def test_a_damaged_table_is_not_taken_to_the_disk(world: World, middling) -> None:
+    told = world.online(7.5) | {"by_key": True, "columns": [], "watermark": ""}
+    (world.folder / told["blob"]).write_bytes(b"no")
+
+    _, (fault,) = world.table(world.variant(1, told))
+
+    assert "other bytes than its digest" in fault.sentence
+
+
+def test_what_may_be_behind_is_marked_with_the_moment_it_was_known_up_to(middling) -> None:
+    lookups = middling[0]().champion.lookups
+    body = {"rows": [{"shop": "x", "basket": 0, "who": who} for who in (1, 9)], "at": NOW.isoformat()}
+
+    async def notes(is_behind: bool) -> Any:
+        request = middling[0]().schema.decode(json.dumps(body).encode())
+        end = asyncio.get_running_loop().time() + 5
+        return (await lookups.completed(request, end, is_behind=is_behind)).notes
+
+    as_of = "as_of:spend@2024-05-31T12:00:00Z"
+    assert asyncio.run(notes(False)) == [[], ["unknown:spend"]]
+    assert asyncio.run(notes(True)) == [[as_of], ["unknown:spend", as_of]]
+    assert lookups.headers == ((b"known-up-to", b"spend=2024-05-31T12:00:00Z"),)
 
 
 HOUR = transforms.make(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import resource
@@ -11,13 +12,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from mainstay.features import definitions
+from mainstay.gateway.follower import Follower
+
+from .conftest import SIGNATURE
 
 ROW = {"carrier": "UA", "distance": 1400.5, "wind_speed": 12.0, "weekday": 3}
 OWNER, VIEWER = "mst_1_owner", "mst_2_viewer"
@@ -160,6 +171,70 @@ def test_a_gateway_restarts_and_answers_while_the_control_plane_is_away(
     assert reply.json()["release"] == 5
     stranger = again.predict(headers={"Authorization": "Bearer mst_9_other"})
     assert stranger.status_code == 503
+
+
+def wind(control: Any, folder: Path, speed: float, rows: int = 6_000) -> dict[str, Any]:
+    """A view of the wind as the routing table tells it; its table is larger than these gateways hold in memory."""
+    at = pa.array([datetime(2013, 1, 1, tzinfo=UTC)] * rows, pa.timestamp("us", "UTC"))
+    station = pa.array([f"K{n}" for n in range(rows)])
+    pq.write_table(pa.table({"station": station, "at": at, "wind_speed": np.full(rows, speed)}), folder / "wind")
+    data = (folder / "wind").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    control.blobs[digest] = data
+    known = definitions.make("wind", entity="station", time="at").to_json()
+    pin = {"view": "wind", "version": 1, "digest": "w", "definition": known, "columns": ["wind_speed"]}
+    online = {"blob": digest, "rows": rows, "watermark": f"2013-01-0{int(speed)}T00:00:00Z", "sequence": int(speed)}
+    online |= {"by_key": True, "columns": [{"name": "wind_speed", "type": "float"}]}
+    return pin | {"entity": [{"name": "station", "type": "str"}], "online": online, "fault": None}
+
+
+def test_a_gateway_looks_up_whom_nobody_asked_for_while_the_control_plane_is_away_also_after_a_kill(
+    tmp_path: Path, start: Callable[..., Any], models: list[Any], control: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAINSTAY_ONLINE_ROWS", "5000")
+
+    def publish(speed: float) -> dict[str, Any]:
+        routed = wind(control, tmp_path, speed)
+        signature = {**SIGNATURE, "views": [{key: routed[key] for key in routed if key not in ("online", "fault")}]}
+        control.publish(control.variant(models[0], 5, signature=signature, views=[routed]), signature=signature)
+        return routed
+
+    def row(station: str) -> dict[str, Any]:
+        return {name: ROW[name] for name in ROW if name != "wind_speed"} | {"station": station}
+
+    publish(3)
+    first = start().ready()
+    near = first.predict(row("K1"))
+    first.stop(signal.SIGKILL)
+    (tmp_path / "token").write_text(OWNER)
+    control.port, away = 1, control.port
+    again = start().ready()
+    far = again.predict(row("K5999"), row("nobody"))
+    control.port = away
+
+    assert near.headers["known-up-to"] == far.headers["known-up-to"] == "wind=2013-01-03T00:00:00Z"
+    assert again.http.get("/deployments/flights").json()["variants"][0]["features"][0]["held"] == "on disk"
+    known, unknown = far.json()["predictions"]
+    assert known["value"] == near.json()["predictions"][0]["value"] != unknown["value"]
+    assert "as_of:wind@2013-01-03T00:00:00Z" in known["flags"] and "unknown:wind" in unknown["flags"]
+    assert near.json()["predictions"][0].get("flags", []) == []
+
+
+def test_the_files_of_online_tables_that_nothing_names_any_more_go_after_a_while(tmp_path: Path) -> None:
+    forgotten: list[str] = []
+    gone = SimpleNamespace(blob=lambda digest: tmp_path / digest, forget=forgotten.append)
+
+    def naming(*blobs: str) -> dict[str, Any]:
+        views = [{"online": {"blob": blob}} for blob in blobs] + [{"online": None}]
+        return {"generation": 1, "deployments": [{"variants": [{"views": views}, {}]}]}
+
+    follower = Follower(None, gone, kept=tmp_path / "table.json", left_for_s=-1.0)  # type: ignore[arg-type]
+    for blobs in (["a", "b"], ["a", "c"], ["c"]):
+        follower._keep(naming(*blobs))
+    patient = Follower(None, gone, kept=tmp_path / "table.json")  # type: ignore[arg-type]
+    patient._keep(naming("d"))
+
+    assert forgotten == ["b", "a"]
 
 
 def test_a_version_that_fails_its_self_check_is_refused_and_the_old_one_serves_on(

@@ -135,7 +135,10 @@ def test_a_request_brings_the_entity_and_is_answered_by_what_is_known_of_it(hous
     without = house.ask("payers", [{"basket": 9.5, "day_of_month": 3}])
     unknown = house.ask("payers", [{"customer": 4711, "basket": 9.5, "day_of_month": 3}])
 
-    assert first == strange != second
+    typed = house.say(
+        "predict", "payers", *(f"--row={each}" for each in ("customer=7", "basket=9.5", "day_of_month=3")), "--json"
+    )
+    assert json.loads(typed)["predictions"][0]["value"] == first == strange != second
     assert asked_for_too_much.status_code == without.status_code == 422
     assert "has no row for customer 4711, and input 'total' may not be null" in unknown.json()["error"]["message"]
     logged = until(lambda: [each for each in served(house) if each["row"]["customer"] == 7])[0]

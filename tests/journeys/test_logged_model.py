@@ -11,51 +11,26 @@ import json
 import os
 import pickle
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import yaml
 
-from mainstay.client.session import Session, connect
+from mainstay.client.session import Session
+
+from .conftest import House, until
 
 NAMES = ("de lay", "fare")
 ROWS = np.random.default_rng(5).normal(size=(60, 2))
+FIRST = [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]
 LABELS = np.digitize(ROWS[:, 0], [-0.5, 0.5])
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """``mainstay up``, as its owner sees it."""
-    folder = tmp_path_factory.mktemp("up") / ".mainstay"
-    command = [sys.executable, "-m", "mainstay", "up", "--workspace", str(folder), "--port", "0", "--gateway-port", "0"]
-    process = subprocess.Popen([*command, "--no-open"], stdout=subprocess.DEVNULL)
-    try:
-        until(
-            lambda: (
-                (folder / "server.json").exists() and json.loads((folder / "server.json").read_text())["gateway_url"]
-            )
-        )
-        session = connect(workspace=folder)
-        yield session
-        session.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def until(what: Callable[[], Any], within_s: float = 120) -> Any:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"not within {within_s} s")
+@pytest.fixture
+def up(house: House) -> Session:
+    return house.session
 
 
 def fitted() -> Any:
@@ -114,20 +89,7 @@ def _ended(up: Session, path: str) -> dict[str, Any] | None:
     return found if found["state"] not in ("judging", "approved", "rolling") else None
 
 
-def answers(up: Session, name: str, rows: list[dict[str, Any]] | None = None) -> list[Any]:
-    """What the gateway says of the first rows, once it has loaded the model."""
-    url = json.loads((up.workspace / "server.json").read_text())["gateway_url"]  # type: ignore[union-attr]
-    headers = {"Authorization": f"Bearer {(up.workspace / 'token').read_text().strip()}"}  # type: ignore[union-attr]
-    body = {"rows": rows or [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]}
-
-    def ask() -> Any:
-        reply = httpx.post(f"{url}/deployments/{name}/predict", json=body, headers=headers, trust_env=False)
-        return reply.json()["predictions"] if reply.status_code == 200 else None
-
-    return [one["value"] for one in until(ask)]
-
-
-def test_a_logged_folder_answers_as_the_model_did(up: Session) -> None:
+def test_a_logged_folder_answers_as_the_model_did(house: House, up: Session) -> None:
     made = registered(up, "iris", folder_of(fitted(), pickled=False))
     assert (made["format"], made["needs_pickle"], made["metrics"]) == ("sklearn", False, {"training score": 0.93})
 
@@ -137,7 +99,7 @@ def test_a_logged_folder_answers_as_the_model_did(up: Session) -> None:
     assert [gate["verdict"] for gate in release["gates"]] == ["pass"] * 3
     assert "metrics.training score is 0.93" in release["gates"][1]["sentence"]
     assert "permission" not in release["manifest"]
-    assert answers(up, "iris") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
+    assert house.predict("iris", FIRST) == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
 
 
 def labelled(row: Any) -> Any:
@@ -145,7 +107,7 @@ def labelled(row: Any) -> Any:
     return int(np.argmax(row))
 
 
-def test_what_must_be_unpickled_takes_an_admins_word(up: Session) -> None:
+def test_what_must_be_unpickled_takes_an_admins_word(house: House, up: Session) -> None:
     made = registered(up, "pickled", folder_of(fitted(), pickled=True))
     assert (made["format"], made["needs_pickle"]) == ("pickle", True)
     with pytest.raises(Exception, match="can only be loaded by unpickling"):
@@ -159,7 +121,7 @@ def test_what_must_be_unpickled_takes_an_admins_word(up: Session) -> None:
     assert "our own nightly training" in release["gates"][0]["sentence"]
     facts = [fact for step in up.get("/why/release:pickled%231")["steps"] for fact in step["facts"]]
     assert any(fact["name"] == "allow_pickle" and "our own nightly training" in fact["value"] for fact in facts)
-    assert answers(up, "pickled") == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
+    assert house.predict("pickled", FIRST) == [labelled(row) for row in fitted().predict_proba(ROWS[:5])]
 
 
 def test_a_comparison_without_rows_is_insufficient(up: Session) -> None:
@@ -210,9 +172,11 @@ print(json.dumps({"columns": list(X.columns), "rows": X[:150:30].values.tolist()
 
 
 @pytest.mark.parametrize(("kind", "client"), [("sklearn", "mlflow"), ("xgboost", "mlflow"), ("lightgbm", "mlflow")])
-def test_an_unmodified_script_is_trained_registered_released_and_answers(up: Session, kind: str, client: str) -> None:
+def test_an_unmodified_script_is_trained_registered_released_and_answers(
+    house: House, up: Session, kind: str, client: str
+) -> None:
     name = f"auto {kind}"
-    told = script(up, client, kind, name)
+    told = script(house, client, kind, name)
     version = up.get(f"/models/{name}/versions/1")
     owner = up.get("/me")["actor"]
     gates = ["metrics.training_score > 0.9"] if kind == "sklearn" else []
@@ -227,16 +191,15 @@ def test_an_unmodified_script_is_trained_registered_released_and_answers(up: Ses
 
     assert release["state"] == "live", release["gates"]
     rows = [dict(zip(told["columns"], row, strict=True)) for row in told["rows"]]
-    assert answers(up, kind, rows) == told["labels"]
+    assert house.predict(kind, rows) == told["labels"]
     assert [step["kind"] for step in up.get(f"/why/release:{kind}%231")["steps"]][:3] == ["release", "version", "run"]
 
 
-def script(up: Session, client: str, *arguments: str) -> dict[str, Any]:
+def script(house: House, client: str, *arguments: str) -> dict[str, Any]:
     """What the script says at the end, run by an unmodified client that knows nothing but the address."""
     python = Path(__file__).parents[2] / ".clients" / client / "bin" / "python"
     assert python.exists(), f"{python} is missing; `make test` makes the environments of the clients"
-    url = json.loads((up.workspace / "server.json").read_text())["url"]  # type: ignore[union-attr]
-    told = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "MLFLOW_TRACKING_URI": url}
+    told = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "MLFLOW_TRACKING_URI": house.url}
     told |= {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "GIT_PYTHON_REFRESH": "quiet",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,16 +14,9 @@ from scipy import stats
 from sklearn import metrics
 
 from mainstay.domain.errors import Invalid
-from mainstay.measures import performance, regression
-from mainstay.measures.performance import PairedTest
+from mainstay.measures import paired, performance, regression
 
-
-def draw(n: int, seed: int, *, edge: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities that rank them with some skill; ties on purpose."""
-    random = np.random.default_rng(seed)
-    y = random.random(n) < 0.3
-    z = random.standard_normal(n) + edge * y
-    return y, np.round(1 / (1 + np.exp(-z)), 2)
+from .drawn import draw
 
 
 def delong_slow(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -40,9 +32,9 @@ def delong_slow(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, flo
 def test_auc_equals_sklearn_and_delong_by_all_pairs(n: int, seed: int) -> None:
     y, a = draw(n, seed)
     _, b = draw(n, seed + 1)
-    found, paired = performance.auc(y, a), performance.paired_auc(y, a, b)
+    found, test = performance.auc(y, a), paired.auc(y, a, b)
     if min(y.sum(), (~y).sum()) < 10:
-        assert found.is_insufficient and paired.is_insufficient
+        assert found.is_insufficient and test.is_insufficient
         return
 
     difference, variance, own = delong_slow(y, a, b)
@@ -50,9 +42,9 @@ def test_auc_equals_sklearn_and_delong_by_all_pairs(n: int, seed: int) -> None:
     assert found.value == pytest.approx(value, abs=1e-12)
     half = 1.959963984540054 * math.sqrt(own) / (value * (1 - value))
     assert found.hi == pytest.approx(1 / (1 + math.exp(-math.log(value / (1 - value)) - half)), abs=1e-9)
-    assert paired.difference == pytest.approx(difference, abs=1e-12)
-    assert paired.p == pytest.approx(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)), rel=1e-6)
-    assert paired.hi - paired.lo == pytest.approx(2 * 1.959963984540054 * math.sqrt(variance), rel=1e-9)
+    assert test.difference == pytest.approx(difference, abs=1e-12)
+    assert test.p == pytest.approx(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)), rel=1e-6)
+    assert test.hi - test.lo == pytest.approx(2 * 1.959963984540054 * math.sqrt(variance), rel=1e-9)
 
 
 def test_the_auc_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -65,90 +57,6 @@ def test_the_auc_interval_covers_the_truth_as_often_as_it_says() -> None:
         covered += figure.lo <= truth <= figure.hi
 
     assert 0.93 <= covered / 500 <= 0.975
-
-
-def test_the_paired_test_is_falsely_sure_as_often_as_it_says() -> None:
-    random = np.random.default_rng(1)
-    p_values = []
-    for _ in range(500):
-        y = random.random(300) < 0.4
-        signal = random.standard_normal(300) + y
-        a, b = (signal + 0.5 * random.standard_normal(300) for _ in range(2))
-        p_values.append(performance.paired_auc(y, a, b).p)
-
-    assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.07
-
-
-def draw_days(random: np.random.Generator, days: int = 40, a_day: int = 40) -> tuple[np.ndarray, ...]:
-    """Rows of days that each have their own luck: of how many are positive, and of how well either model does."""
-    day = np.repeat(np.arange(days), a_day)
-    y = random.random(len(day)) < 1 / (1 + np.exp(1 - random.standard_normal(days)))[day]
-    signal = y + random.standard_normal(len(day))
-    a, b = (signal + random.standard_normal(days)[day] * 0.7 for _ in range(2))
-    return day, y, a, b
-
-
-def test_each_row_a_cluster_of_its_own_is_the_plain_paired_test() -> None:
-    _, y, a, b = draw_days(np.random.default_rng(0))
-
-    plain = performance.paired_auc(y, a, b)
-    alone = performance.paired_auc(y, a, b, clusters=np.arange(len(y)))
-
-    assert (alone.difference, alone.n, alone.clusters) == (plain.difference, plain.n, len(y))
-    assert alone.hi - alone.lo == pytest.approx(plain.hi - plain.lo, rel=1e-3)  # Student's t with 1,599 degrees
-    assert alone.p == pytest.approx(plain.p, rel=0.05)
-
-
-@pytest.mark.parametrize("test", [performance.paired_auc, performance.paired_brier])
-def test_the_clustered_interval_is_as_wide_as_drawing_whole_days_again_says(test: Callable[..., PairedTest]) -> None:
-    random = np.random.default_rng(5)
-    day, y, a, b = draw_days(random)
-    a, b = (1 / (1 + np.exp(-score)) for score in (a, b))
-    rows_of = [np.flatnonzero(day == each) for each in range(40)]
-
-    drawn = []
-    for _ in range(400):
-        rows = np.concatenate([rows_of[each] for each in random.integers(0, 40, 40)])
-        drawn.append(test(y[rows], a[rows], b[rows]).difference)
-    found, plain = test(y, a, b, clusters=day), test(y, a, b)
-
-    spread = (found.hi - found.lo) / (2 * 2.0227)  # Student's t with 39 degrees
-    assert spread == pytest.approx(np.std(drawn), rel=0.15)
-    assert found.hi - found.lo > 2 * (plain.hi - plain.lo)
-
-
-def test_among_days_with_their_own_luck_only_the_clustered_test_is_as_sure_as_it_says() -> None:
-    random = np.random.default_rng(6)
-    plain, clustered = [], []
-    for _ in range(300):
-        day, y, a, b = draw_days(random, days=15, a_day=30)
-        plain.append(performance.paired_auc(y, a, b).p)
-        clustered.append(performance.paired_auc(y, a, b, clusters=day).p)
-
-    assert np.mean(np.array(plain) < 0.05) > 0.3
-    assert np.mean(np.array(clustered) < 0.05) < 0.1
-
-
-def test_few_clusters_say_nothing() -> None:
-    day, y, a, b = draw_days(np.random.default_rng(7), days=9)
-
-    found = performance.paired_auc(y, a, b, clusters=day)
-
-    assert found.is_insufficient
-    assert found.reason == "9 clusters with positives and as many with negatives; at least 10 are needed"
-    with pytest.raises(Invalid, match="one cluster for every row"):
-        performance.paired_auc(y, a, b, clusters=day[:-1])
-
-
-def test_a_better_ranking_is_found_better_and_the_same_one_is_not() -> None:
-    y, good = draw(2000, 3, edge=2.0)
-    _, bad = draw(2000, 4)
-
-    assert performance.paired_auc(y, good, bad).lo > 0
-    assert performance.paired_auc(y, bad, good).hi < 0
-    same = performance.paired_auc(y, good, good)
-    assert (same.difference, same.lo, same.hi, same.p) == (0.0, 0.0, 0.0, 1.0)
-    assert (same.n, same.n_pos) == (2000, int(y.sum()))
 
 
 def test_a_perfect_ranking_is_not_certain() -> None:
@@ -203,11 +111,11 @@ def test_the_brier_interval_is_the_means_and_pairs_are_sharper_than_two_interval
     assert (figure.lo, figure.hi) == (pytest.approx(low), pytest.approx(high))
 
     worse = np.clip(p + 0.05, 0, 1)
-    paired = performance.paired_brier(y, p, worse)
+    test = paired.brier(y, p, worse)
     d = losses - (worse - y) ** 2
-    assert paired.difference == pytest.approx(d.mean())
-    assert paired.p == pytest.approx(2 * stats.norm.sf(abs(d.mean()) / stats.sem(d)), rel=1e-9)
-    assert paired.hi - paired.lo < figure.hi - figure.lo
+    assert test.difference == pytest.approx(d.mean())
+    assert test.p == pytest.approx(2 * stats.norm.sf(abs(d.mean()) / stats.sem(d)), rel=1e-9)
+    assert test.hi - test.lo < figure.hi - figure.lo
 
 
 def test_a_calibrated_model_has_little_calibration_error_and_its_bins_hold_the_truth() -> None:
@@ -228,7 +136,7 @@ def test_too_few_rows_give_none_and_a_reason_never_a_number() -> None:
 
     assert performance.auc(y, p).value is None
     assert performance.auc(y, p).reason == "9 positives and 500 negatives; at least 10 of each are needed"
-    assert performance.paired_auc(y, p, p).p is None
+    assert paired.auc(y, p, p).p is None
     few = performance.evaluate_binary([1, 0], [0.5, 0.5])
     assert all(figure.value is None and figure.reason for figure in few.values())
     assert performance.auc([], []).is_insufficient

@@ -142,7 +142,84 @@ def test_a_job_can_fail_with_one_sentence(web: httpx.Client) -> None:
     assert web.post(f"/jobs/{asked['id']}/finish", json=end).status_code == 422
     failed = web.post(f"/jobs/{asked['id']}/finish", json=end | {"error": "no such column"}).json()
     assert (failed["state"], failed["error"]) == ("failed", "no such column")
-    assert failed in web.get("/jobs", params={"state": "failed"}).json()["items"]
+    assert failed | {"ahead": None, "busy": []} in web.get("/jobs", params={"state": "failed"}).json()["items"]
+
+
+def test_a_pipeline_is_asked_for_by_its_name_and_a_plan_of_it_is_no_event(web: httpx.Client) -> None:
+    begin(web, "asked")
+    params = {"params": {"depth": "8"}}
+
+    planned = web.post("/pipelines/asked/plan", json=params)
+    ran = web.post("/pipelines/asked/run", json=params | {"reason": "new data"}).json()
+
+    assert (planned.status_code, planned.json()["kind"], planned.json()["body"]) == (
+        201,
+        "plan",
+        {"entry": "flights.py:asked", "params": {"depth": "8"}},
+    )
+    assert (ran["kind"], ran["body"]) == ("run_pipeline", planned.json()["body"] | {"reason": "new data"})
+    about = web.get("/jobs", params={"subject": "pipeline:asked"}).json()["items"]
+    assert [each["id"] for each in about] == [ran["id"], planned.json()["id"]]
+    of_kind = web.get("/jobs", params={"subject": "pipeline:asked", "kind": "plan"}).json()["items"]
+    assert [each["id"] for each in of_kind] == [planned.json()["id"]]
+    events = web.get("/events", params={"kind": "job.asked"}).json()["items"]
+    assert [each["subject"] for each in events if planned.json()["id"] in each["subject"]] == []
+    for word in ("plan", "run"):
+        assert web.post(f"/pipelines/nobody/{word}", json={}).status_code == 404
+        assert web.post(f"/pipelines/asked/{word}", json={"parameters": {}}).status_code == 422
+        web.post(f"/jobs/{(planned.json() if word == 'plan' else ran)['id']}/cancel")
+
+
+def test_how_far_a_job_is_comes_from_its_worker_and_of_a_run_from_the_record(web: httpx.Client) -> None:
+    run = begin(web, "told")
+    outline = [{"name": name, "kind": "step", "upstream": []} for name in ("features", "train")]
+    web.post(f"/runs/{run}/alive", json={"worker": "w", "outline": outline})
+    asked = web.post("/jobs", json={"kind": "far", "body": {"entry": "flights.py:told"}}).json()
+    web.post("/jobs/lease", json={"worker": "w1", "kinds": ["far"]})
+
+    def told(progress: dict[str, Any]) -> Any:
+        body = {"worker": "w1", "progress": progress}
+        assert web.post(f"/jobs/{asked['id']}/heartbeat", json=body).status_code == 200
+        return web.get(f"/jobs/{asked['id']}").json()["progress"]
+
+    assert told({"done": 2, "total": 7, "now": ["b"]}) == {"run_id": None, "done": 2, "total": 7, "now": ["b"]}
+    web.post("/steps/commit", json=step(run, "told"))
+    on_record = told({"run_id": run})
+    assert (on_record["run_id"], on_record["done"]) == (run, 1)
+    assert web.post(f"/jobs/{asked['id']}/heartbeat", json={"worker": "w1"}).json()["progress"]["run_id"] == run
+    web.post(f"/jobs/{asked['id']}/cancel")
+
+
+def test_a_job_that_waits_says_what_it_waits_for(web: httpx.Client) -> None:
+    first, second = (web.post("/jobs", json={"kind": "wait", "body": {"n": n}}).json() for n in (1, 2))
+
+    def standing(job: dict[str, Any]) -> tuple[Any, ...]:
+        told = web.get(f"/jobs/{job['id']}").json()
+        return told["state"], told["ahead"], told["busy"]
+
+    assert (standing(first), standing(second)) == (("queued", 0, []), ("queued", 1, []))
+    leased = web.post("/jobs/lease", json={"worker": "w1", "kinds": ["wait"]}).json()["job"]
+    assert leased["leased_at"]
+    assert (standing(first), standing(second)) == (("leased", None, []), ("queued", 0, ["w1"]))
+    for job in (first, second):
+        web.post(f"/jobs/{job['id']}/cancel")
+
+
+def test_a_job_is_called_off_once_and_its_worker_loses_it(web: httpx.Client) -> None:
+    asked = web.post("/jobs", json={"kind": "off", "body": {}}).json()
+    web.post("/jobs/lease", json={"worker": "w1", "kinds": ["off"]})
+
+    called = web.post(f"/jobs/{asked['id']}/cancel", json={"reason": "a typing error"})
+
+    assert called.status_code == 200
+    assert (called.json()["state"], called.json()["error"]) == ("failed", f"called off by {asked['created_by']}")
+    assert web.post(f"/jobs/{asked['id']}/heartbeat", json={"worker": "w1"}).status_code == 409
+    assert web.post(f"/jobs/{asked['id']}/finish", json={"worker": "w1", "ok": True}).status_code == 409
+    again = web.post(f"/jobs/{asked['id']}/cancel")
+    assert (again.status_code, "is failed and cannot be called off" in again.text) == (409, True)
+    (event,) = web.get("/events", params={"kind": "job.cancelled"}).json()["items"][:1]
+    assert (event["subject"], event["reason"]) == (f"job:{asked['id']}", "a typing error")
+    assert web.post(f"/jobs/{'0' * 32}/cancel").status_code == 404
 
 
 def test_a_lease_has_a_sensible_length(web: httpx.Client) -> None:

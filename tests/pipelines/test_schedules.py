@@ -21,23 +21,18 @@ from mainstay.lifecycle.governance import people
 from mainstay.lifecycle.pipelines.scheduling import schedules, tables
 from mainstay.store import Store, jobs, ledger, open_store
 
+from ..clocks import HeldClock
+
 START = datetime(2024, 3, 30, 12, tzinfo=UTC)
 
 
-class Clock:
-    moment = START
-
-    def __call__(self) -> datetime:
-        return self.moment
+@pytest.fixture
+def clock() -> HeldClock:
+    return HeldClock(START)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def store(tmp_path: Path, clock: HeldClock) -> Iterator[Store]:
     opened = open_store(tmp_path / "workspace", clock=clock)
     with opened.change(actor="system") as change:
         people.add(change, name="ana", roles=["admin"])
@@ -61,7 +56,7 @@ def fired(store: Store, name: str = "nightly") -> list[str]:
         return [f"{firing.logical_time:%d %H:%M}" for firing, _ in reversed(schedules.firings(view, name, limit=1000))]
 
 
-def test_a_time_that_comes_asks_for_the_pipeline_once(store: Store, clock: Clock, declare) -> None:
+def test_a_time_that_comes_asks_for_the_pipeline_once(store: Store, clock: HeldClock, declare) -> None:
     made = declare(params={"until": "{date}", "depth": 6, "at": ["{logical_time}", "{since}|{until}"]})
     assert made.next_at == datetime(2024, 3, 31, 1, tzinfo=UTC)  # 03:00 is the moment after the gap
     assert not schedules.fire_due(store)
@@ -99,7 +94,7 @@ def test_a_time_that_comes_asks_for_the_pipeline_once(store: Store, clock: Clock
     ],
 )
 def test_times_that_went_by_are_made_up_for_as_the_policy_says(
-    store: Store, clock: Clock, declare, catch_up: str, expected: list[str], skipped: list[tuple[str, str]]
+    store: Store, clock: HeldClock, declare, catch_up: str, expected: list[str], skipped: list[tuple[str, str]]
 ) -> None:
     declare(catch_up=catch_up)
     clock.moment = datetime(2024, 4, 2, 20, tzinfo=UTC)
@@ -114,7 +109,7 @@ def test_times_that_went_by_are_made_up_for_as_the_policy_says(
     assert [(f"{from_wire(t['since']):%d %H:%M}", f"{from_wire(t['until']):%d %H:%M}") for t in told] == skipped
 
 
-def test_none_still_fires_what_is_fresh(store: Store, clock: Clock, declare) -> None:
+def test_none_still_fires_what_is_fresh(store: Store, clock: HeldClock, declare) -> None:
     made = declare(catch_up="none")
     clock.moment = made.next_at + timedelta(seconds=59)
 
@@ -122,7 +117,7 @@ def test_none_still_fires_what_is_fresh(store: Store, clock: Clock, declare) -> 
     assert fired(store) == ["31 01:00"]
 
 
-def test_many_missed_times_are_made_up_for_a_few_at_a_time(store: Store, clock: Clock, declare) -> None:
+def test_many_missed_times_are_made_up_for_a_few_at_a_time(store: Store, clock: HeldClock, declare) -> None:
     declare(cron=None, every="1m", catch_up="all")
     clock.moment = START + timedelta(minutes=120, seconds=5)
 
@@ -135,7 +130,7 @@ def test_many_missed_times_are_made_up_for_a_few_at_a_time(store: Store, clock: 
 
 
 def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_from_firing(
-    store: Store, clock: Clock, declare, caplog: pytest.LogCaptureFixture
+    store: Store, clock: HeldClock, declare, caplog: pytest.LogCaptureFixture
 ) -> None:
     declare(name="a")
     declare()
@@ -150,7 +145,7 @@ def test_a_schedule_that_cannot_be_read_any_more_keeps_no_other_from_firing(
     assert "schedule a could not fire" in caplog.text
 
 
-def test_a_paused_schedule_fires_nothing_and_does_not_make_up_for_it(store: Store, clock: Clock, declare) -> None:
+def test_a_paused_schedule_fires_nothing_and_does_not_make_up_for_it(store: Store, clock: HeldClock, declare) -> None:
     declare(catch_up="all")
     with store.change(actor="ana", reason="holidays") as change:
         assert schedules.pause(change, "nightly").next_at is None
@@ -168,7 +163,7 @@ def test_a_paused_schedule_fires_nothing_and_does_not_make_up_for_it(store: Stor
 
 
 def test_declaring_again_keeps_a_time_that_came_already_unless_the_timing_is_another(
-    store: Store, clock: Clock, declare
+    store: Store, clock: HeldClock, declare
 ) -> None:
     before = declare()
     clock.moment = datetime(2024, 4, 2, 20, tzinfo=UTC)
@@ -180,7 +175,7 @@ def test_declaring_again_keeps_a_time_that_came_already_unless_the_timing_is_ano
     assert (declare().state, declare().next_at) == ("paused", None)
 
 
-def test_a_removed_schedule_is_gone_and_its_times_do_not_fire_twice(store: Store, clock: Clock, declare) -> None:
+def test_a_removed_schedule_is_gone_and_its_times_do_not_fire_twice(store: Store, clock: HeldClock, declare) -> None:
     made = declare()
     clock.moment = made.next_at + timedelta(seconds=1)
     schedules.fire_due(store)
@@ -242,7 +237,7 @@ DIES = """
     "point", ["before the event", "after the event", "between job and firing", "before the commit", "after the commit"]
 )
 def test_a_server_that_is_killed_while_it_fires_neither_loses_the_time_nor_fires_it_twice(
-    store: Store, clock: Clock, declare, tmp_path: Path, point: str
+    store: Store, clock: HeldClock, declare, tmp_path: Path, point: str
 ) -> None:
     declare()
     store.close()
@@ -282,7 +277,7 @@ def test_what_cannot_be_is_refused(declare, facts: dict[str, Any], error: type[E
         declare(**facts)
 
 
-def test_a_template_reaches_into_nothing_but_its_words(store: Store, clock: Clock, declare) -> None:
+def test_a_template_reaches_into_nothing_but_its_words(store: Store, clock: HeldClock, declare) -> None:
     for text in ("{0.__class__}", "{date!r}", "{date.__class__}", "{{}}", "%s"):
         made = declare(name=f"n{len(text)}", params={"text": text})
         assert made.params == {"text": text}

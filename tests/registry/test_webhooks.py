@@ -15,22 +15,16 @@ from mainstay.lifecycle.registry import models
 from mainstay.lifecycle.registry.webhooks import deliveries, endpoints
 from mainstay.store import Store, View, ledger, open_store
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
+from ..clocks import HeldClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HeldClock:
+    return HeldClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def house(tmp_path: Path, clock: HeldClock) -> Iterator[Store]:
     opened = open_store(tmp_path / "workspace", clock=clock)
     yield opened
     opened.close()
@@ -81,21 +75,21 @@ def test_who_rests_or_asked_for_something_else_is_not_told(
 
 
 def test_a_delivery_is_leased_to_one_and_due_again_if_nobody_settles_it(
-    house: Store, hook: Webhook, clock: Clock
+    house: Store, hook: Webhook, clock: HeldClock
 ) -> None:
     make(house, "after")
     planned(house, hook)
 
     [(_, first)] = deliveries.lease(house, 4)
     assert deliveries.lease(house, 4) == []
-    clock.now += deliveries.LEASE
+    clock.moment += deliveries.LEASE
     [(_, second)] = deliveries.lease(house, 4)
 
     assert (first.id, first.attempts, second.attempts) == (second.id, 1, 2)
 
 
 def test_an_attempt_that_failed_is_repeated_later_and_later_and_then_given_up(
-    house: Store, hook: Webhook, clock: Clock
+    house: Store, hook: Webhook, clock: HeldClock
 ) -> None:
     make(house, "after")
     planned(house, hook)
@@ -107,8 +101,8 @@ def test_an_attempt_that_failed_is_repeated_later_and_later_and_then_given_up(
             deliveries.settle(ingest, taken, is_done=False, may_repeat=True, answer="status 503")
         with house.view() as view:
             found = deliveries.of(view, hook.id)[0]
-        waited.append(found.due_at - clock.now)
-        clock.now = max(found.due_at, clock.now)
+        waited.append(found.due_at - clock.moment)
+        clock.moment = max(found.due_at, clock.moment)
 
     assert waited == [*deliveries.WAITS, timedelta(0)]
     assert (found.state, found.attempts, found.answer) == ("failed", 6, "status 503")
@@ -117,7 +111,7 @@ def test_an_attempt_that_failed_is_repeated_later_and_later_and_then_given_up(
 
 @pytest.mark.parametrize(("is_done", "may_repeat", "state"), [(True, False, "done"), (False, False, "failed")])
 def test_what_is_settled_is_not_sent_again(
-    house: Store, hook: Webhook, clock: Clock, is_done: bool, may_repeat: bool, state: str
+    house: Store, hook: Webhook, clock: HeldClock, is_done: bool, may_repeat: bool, state: str
 ) -> None:
     make(house, "after")
     planned(house, hook)
@@ -126,7 +120,7 @@ def test_what_is_settled_is_not_sent_again(
     with house.ingest() as ingest:
         deliveries.settle(ingest, taken, is_done=is_done, may_repeat=may_repeat, answer="status 200")
 
-    clock.now += timedelta(days=1)
+    clock.moment += timedelta(days=1)
     assert deliveries.lease(house, 4) == []
     with house.view() as view:
         assert deliveries.of(view, hook.id)[0].state == state

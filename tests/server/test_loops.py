@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,19 @@ from mainstay.server import loops
 from mainstay.server.workspace import open_workspace
 from mainstay.store import Store, jobs, requests
 
-
-class Clock:
-    moment = datetime(2013, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.moment
+from ..clocks import HeldClock
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_workspace(tmp_path / "workspace", clock=Clock())
+    opened = open_workspace(tmp_path / "workspace", clock=HeldClock())
     yield opened
     opened.close()
 
 
 def test_the_house_is_kept_only_when_something_is_due(store: Store) -> None:
     clock = store.clock
-    assert isinstance(clock, Clock)
+    assert isinstance(clock, HeldClock)
     seen = requests.identify(actor="ana", route="POST /x", key="k", body=b"")
     with store.ingest() as ingest:
         jobs.enqueue(ingest, kind="run_pipeline", body={}, by="ana")
@@ -43,18 +37,18 @@ def test_the_house_is_kept_only_when_something_is_due(store: Store) -> None:
     assert leased is not None
     assert loops.keep_house(store) is False
 
-    clock.moment += timedelta(seconds=31)
+    clock.pass_(seconds=31)
     assert (loops.keep_house(store), loops.keep_house(store)) == (True, False)
     with store.view() as view:
         assert jobs.get(view, leased.id).state == "queued"
         assert tokens.any_stale(view) is False
 
-    clock.moment += timedelta(minutes=5)
+    clock.pass_(minutes=5)
     assert (loops.keep_house(store), loops.keep_house(store)) == (True, False)
     with store.view() as view:
         assert requests.recall(view, seen) is not None
 
-    clock.moment += timedelta(hours=48)
+    clock.pass_(hours=48)
     assert (loops.keep_house(store), loops.keep_house(store)) == (True, False)
     with store.view() as view:
         assert requests.recall(view, seen) is None

@@ -4,26 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mainstay.store import Store, open_store
 
-
-@dataclass
-class HeldClock:
-    """Says the same until it is moved."""
-
-    moment: datetime = field(default=datetime(2013, 1, 1, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def pass_(self, **units: float) -> None:
-        self.moment += timedelta(**units)
+from ..clocks import HeldClock
 
 
 @pytest.fixture

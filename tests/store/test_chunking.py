@@ -39,6 +39,31 @@ def test_ends_do_not_depend_on_how_the_stream_arrives(rule: Rule, piece: int) ->
     assert cut(BYTES, rule, piece) == cut(BYTES, rule)
 
 
+@pytest.mark.parametrize("rule", [SMALL, FINE, COARSE])
+@pytest.mark.parametrize("size", [0, 1, 100_000, len(BYTES)])
+def test_a_file_is_cut_where_a_stream_is_and_most_of_it_is_never_looked_at(rule: Rule, size: int) -> None:
+    data, looked = BYTES[:size], 0
+
+    def read(start: int, end: int) -> bytes:
+        nonlocal looked
+        looked += end - start
+        return data[start:end]
+
+    assert [data[start:end] for start, end in chunking.spans(read, size, rule)] == cut(data, rule)
+    assert rule is not COARSE or looked <= size / 3
+
+
+def test_a_file_that_became_shorter_still_ends() -> None:
+    spans = list(chunking.spans(lambda start, end: b"", 5 << 20, COARSE))
+
+    assert spans[-1][1] == 5 << 20
+
+
+def test_a_chunk_is_named_by_blake3() -> None:
+    """The first of the published test vectors: no bytes at all."""
+    assert chunking.name(b"") == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+
+
 def test_what_was_put_in_moves_the_ends_around_it_only() -> None:
     changed = BYTES[: 3 << 20] + b"a few bytes" + BYTES[3 << 20 :]
 

@@ -67,7 +67,7 @@ def test_it_is_counted_first_and_taken_away_only_when_asked(store: Store) -> Non
     age(store)
     taken = collecting.collect(store, actor="ana", reason="the disk is full", delete=True).found
 
-    assert (taken.objects, taken.gone) == (1, (taken.gone[0],)) and store.blobs.size(digest) is None
+    assert (taken.objects, len(taken.gone), taken.gone[0].digest) == (1, 1, digest) and store.blobs.size(digest) is None
     with store.view() as view:
         event = view.event(1)
     assert event is not None and (event.kind, event.actor, event.reason) == (

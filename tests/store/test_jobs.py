@@ -82,6 +82,35 @@ def test_a_finished_job_keeps_its_result(store: Store) -> None:
     assert lease(store) is None
 
 
+def test_a_list_leaves_out_what_is_long_and_its_job_tells_it(store: Store) -> None:
+    results = [{"plan": "x" * jobs.LONGEST_IN_A_LIST}, {"plan": "short"}]
+    for result in results:
+        identity = ask(store)
+        lease(store)
+        with store.ingest() as ingest:
+            jobs.finish(ingest, identity, worker="w1", result=result)
+
+    with store.view() as view:
+        listed = jobs.listed(view)
+        whole = [jobs.get(view, job.id).result for job in listed]
+
+    assert [job.result for job in listed] == [results[1], None]
+    assert whole == [results[1], results[0]]
+
+
+def test_a_job_that_went_back_is_not_as_far_as_the_worker_before_said(store: Store, clock: HeldClock) -> None:
+    identity = ask(store)
+    lease(store, "w1", seconds=30)
+    with store.ingest() as ingest:
+        jobs.renew(ingest, identity, worker="w1", seconds=30, progress={"done": 2})
+    assert (got(store, identity).progress, got(store, identity).leased_at) == ({"done": 2}, clock())
+
+    clock.pass_(seconds=31)
+    lease(store, "w2")
+
+    assert (got(store, identity).progress, got(store, identity).leased_at) == (None, clock())
+
+
 @pytest.mark.parametrize(
     "act", [lambda i, j: jobs.renew(i, j, worker="w2", seconds=9), lambda i, j: jobs.finish(i, j, worker="w2")]
 )

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +19,9 @@ from mainstay.client import checkouts, datasets
 from mainstay.client import session as sessions
 from mainstay.domain.errors import Conflict, Corrupt, Invalid, MainstayError, NotFound, Unavailable
 from mainstay.store import Store, open_store
+from mainstay.store.blobs.buckets import Bucket
 from mainstay.store.blobs.local import LocalBlobs
-from mainstay.store.blobs.objects import ObjectBlobs, Objects
+from mainstay.store.blobs.objects import ObjectBlobs
 
 DATA = b"carrier,late\nUA,1\n" * 100
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -33,7 +36,7 @@ def blobs(bucket: str, tmp_path: Path) -> ObjectBlobs:
 def test_a_damaged_object_is_never_served_and_putting_it_again_heals(blobs: ObjectBlobs, bucket: str) -> None:
     blobs.put(DATA)
     blobs.path(DIGEST)
-    Objects(bucket).replace(KEY, DATA[:-1] + b"!")
+    Bucket(bucket).replace(KEY, DATA[:-1] + b"!")
 
     with pytest.raises(Corrupt):
         blobs.read(DIGEST)
@@ -57,61 +60,68 @@ def test_a_file_that_was_fetched_does_not_outlive_its_object(blobs: ObjectBlobs)
 
 def aged(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     """Let this object have been written a day ago."""
-    look = Objects.look
+    look = Bucket.look
 
-    def looked(self: Objects, asked: str) -> tuple[int, float] | None:
+    def looked(self: Bucket, asked: str) -> tuple[int, float] | None:
         found = look(self, asked)
         return (found[0], found[1] - 86_400) if found and asked == key else found
 
-    monkeypatch.setattr(Objects, "look", looked)
+    monkeypatch.setattr(Bucket, "look", looked)
 
 
 def between(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
     """Do something right after something below ``name`` has been written."""
-    replace = Objects.replace
+    replace = Bucket.replace
 
-    def replaced(self: Objects, key: str, content: bytes | Path) -> None:
+    def replaced(self: Bucket, key: str, content: bytes | Path) -> None:
         replace(self, key, content)
         if key.startswith(name):
-            monkeypatch.setattr(Objects, "replace", replace)
+            monkeypatch.setattr(Bucket, "replace", replace)
             act()
 
-    monkeypatch.setattr(Objects, "replace", replaced)
+    monkeypatch.setattr(Bucket, "replace", replaced)
 
 
-def test_who_asked_first_keeps_an_old_object(blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def other(bucket: str, tmp_path: Path) -> ObjectBlobs:
+    """The same place, for another process: one that wrote nothing a moment ago."""
+    return ObjectBlobs(bucket, tmp_path / "other", most_whole=1 << 30)
+
+
+def test_who_asked_first_keeps_an_old_object(
+    blobs: ObjectBlobs, other: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blobs.put(DATA)
     aged(monkeypatch, KEY)
 
-    assert blobs.missing([DIGEST]) == []
-    assert not Objects(bucket).remove([KEY], time.time() - 3600)
+    assert other.missing([DIGEST]) == []
+    assert not Bucket(bucket).remove([KEY], time.time() - 3600)
     assert blobs.read(DIGEST) == DATA
 
 
 def test_who_asks_while_it_is_being_removed_is_told_that_it_is_gone_and_it_stays(
-    blobs: ObjectBlobs, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blobs: ObjectBlobs, other: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one had announced the removal, the other then says that it wants it: both give way."""
     blobs.put(DATA)
     aged(monkeypatch, KEY)
-    other = ObjectBlobs(bucket, tmp_path / "other", most_whole=1 << 30)
     told: list[list[str]] = []
     between(monkeypatch, "going/", lambda: told.append(other.missing([DIGEST])))
 
-    assert not Objects(bucket).remove([KEY], time.time() - 3600)
+    assert not Bucket(bucket).remove([KEY], time.time() - 3600)
 
     assert told == [[DIGEST]]
     assert blobs.read(DIGEST) == DATA
 
 
 def test_who_says_so_while_it_goes_finds_it_gone(
-    blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
+    blobs: ObjectBlobs, other: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blobs.put(DATA)
     aged(monkeypatch, KEY)
-    between(monkeypatch, f"held/{KEY}", lambda: Objects(bucket)._delete([KEY]))
+    between(monkeypatch, f"held/{KEY}", lambda: Bucket(bucket)._delete([KEY]))
 
-    assert blobs.missing([DIGEST]) == [DIGEST]
+    assert other.missing([DIGEST]) == [DIGEST]
 
 
 def test_many_go_in_few_requests_and_what_somebody_holds_stays(
@@ -127,15 +137,15 @@ def test_many_go_in_few_requests_and_what_somebody_holds_stays(
         monkeypatch.setattr(
             obstore, name, lambda *args, _real=real, _name=name, **f: asked.append(_name) or _real(*args, **f)
         )
-    listed = Objects.listed
+    listed = Bucket.listed
 
-    def old(self: Objects, prefix: str = "", offset: str | None = None) -> Iterator[tuple[str, int, float]]:
+    def old(self: Bucket, prefix: str = "", offset: str | None = None) -> Iterator[tuple[str, int, float]]:
         """Whatever is no word of somebody was written two days ago."""
         for found, size, written in listed(self, prefix, offset):
             yield found, size, written - 2 * 86_400 * (found[2] == "/")
 
-    monkeypatch.setattr(Objects, "listed", old)
-    between(monkeypatch, "going/", lambda: Objects(bucket).replace(f"held/{key}", b""))
+    monkeypatch.setattr(Bucket, "listed", old)
+    between(monkeypatch, "going/", lambda: Bucket(bucket).replace(f"held/{key}", b""))
 
     blobs.collect(live, before=time.time() - 3600, delete=True)
 
@@ -144,11 +154,93 @@ def test_many_go_in_few_requests_and_what_somebody_holds_stays(
 
 
 def test_words_of_a_collection_that_was_killed_do_not_stay_for_ever(blobs: ObjectBlobs, bucket: str) -> None:
-    Objects(bucket).replace("going/abandoned", KEY.encode())
+    Bucket(bucket).replace("going/abandoned", KEY.encode())
 
     blobs.collect(set(), before=time.time() + 60, delete=True)
 
-    assert list(Objects(bucket).listed("going")) == []
+    assert list(Bucket(bucket).listed("going")) == []
+
+
+# Requests
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of the store from now on."""
+    found: list[str] = []
+    for name in ("put", "head", "delete", "get", "get_range", "list"):
+        real = getattr(obstore, name)
+        monkeypatch.setattr(
+            obstore, name, lambda *args, _real=real, _name=name, **more: found.append(_name) or _real(*args, **more)
+        )
+    return found
+
+
+def test_what_was_written_a_moment_ago_is_not_asked_for_again(blobs: ObjectBlobs, asked: list[str]) -> None:
+    blobs.put(DATA)
+    assert asked == ["put"]
+
+    blobs.put(DATA)
+    assert blobs.size(DIGEST) == len(DATA) and blobs.missing([DIGEST]) == [] and blobs.read(DIGEST) == DATA
+    assert asked == ["put"]
+
+    assert blobs.read(DIGEST) == DATA  # whoever reads it again gets it from where it is kept
+    assert asked == ["put", "get"]
+
+
+def test_what_was_seen_is_verified_before_its_bytes_are_not_sent(
+    blobs: ObjectBlobs, other: ObjectBlobs, bucket: str, asked: list[str]
+) -> None:
+    blobs.put(DATA)
+    Bucket(bucket).replace(KEY, DATA[:-1] + b"!")
+    assert other.size(DIGEST) == len(DATA)
+    asked.clear()
+
+    other.put(DATA)
+
+    assert asked == ["get", "put"]
+    assert other.read(DIGEST) == DATA
+
+
+def test_a_memory_of_ten_minutes_ago_counts_for_nothing(
+    blobs: ObjectBlobs, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 601)
+    blobs.put(DATA)
+    Bucket(bucket)._delete([KEY])
+    assert blobs.size(DIGEST) == len(DATA)
+
+    monkeypatch.setattr(time, "time", lambda: now)
+
+    assert blobs.size(DIGEST) is None and blobs.missing([DIGEST]) == [DIGEST]
+
+
+def test_a_folder_of_many_files_takes_few_requests(blobs: ObjectBlobs, other: ObjectBlobs, asked: list[str]) -> None:
+    contents = [b"file %d" % n * 20 for n in range(300)]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+
+    assert len(blobs.missing(digests)) == 300
+    asked.clear()
+    with blobs.packing() as packing:
+        list(packing.add_all(contents))
+    assert blobs.missing(digests) == []
+    assert asked == ["list", "put"]
+
+    asked.clear()
+    assert [other.read(digest) for digest in digests] == contents
+    assert [other.begin(digest) for digest in digests] == [b"f"] * 300
+    assert asked == ["list", "get_range"]
+
+
+def test_where_a_store_takes_them_one_by_one_all_go_though_one_is_gone(bucket: str) -> None:
+    objects = Bucket(bucket)
+    for n in range(0, 600, 30):
+        objects.replace(f"x/{n:03}", b"x")
+
+    objects._delete([f"x/{n:03}" for n in range(600)])
+
+    assert list(objects.listed("x")) == []
 
 
 # What is said
@@ -165,12 +257,67 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_telling_it
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(object_store: str, tmp_path: Path) -> None:
-    blobs = ObjectBlobs("s3://no-such-bucket-of-ours", tmp_path, most_whole=1)
+    blobs = ObjectBlobs(f"{object_store.partition(':')[0]}://no-such-bucket-of-ours", tmp_path, most_whole=1)
 
     with pytest.raises(Unavailable, match="bucket") as refusal:
         blobs.put(DATA)
 
     assert "127.0.0.1" not in refusal.value.message
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence_for_whoever_reads(object_store: str, tmp_path: Path) -> None:
+    blobs = ObjectBlobs(f"{object_store.partition(':')[0]}://no-such-bucket-of-ours", tmp_path, most_whole=1)
+
+    for ask in (blobs.size, blobs.read, blobs.path, lambda digest: blobs.missing([digest])):
+        with pytest.raises(Unavailable, match="bucket of MAINSTAY_BLOBS is not there"):
+            ask(DIGEST)
+
+
+VARIABLES = ("AWS_ENDPOINT_URL", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No credentials, and all stores where nobody listens."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        place = f"http://127.0.0.1:{held.getsockname()[1]}"
+    for name in VARIABLES:
+        monkeypatch.setenv(name, place)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("url", "known", "sentence"),
+    [
+        ("az://bucket", {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "sesame!"}, "AZURE_STORAGE"),
+        ("az://bucket", {}, "set AZURE_STORAGE_ACCOUNT_NAME and"),
+        ("gs://bucket", {"GOOGLE_SERVICE_ACCOUNT_KEY": "{sesame"}, "set GOOGLE_APPLICATION_CREDENTIALS"),
+        ("gs://bucket", {"GOOGLE_APPLICATION_CREDENTIALS": "/sesame.json"}, "set GOOGLE_APPLICATION_CREDENTIALS"),
+        ("s3://bucket", {"AWS_ACCESS_KEY_ID": "sesame", "AWS_SECRET_ACCESS_KEY": "sesame"}, "check the network"),
+    ],
+)
+def test_what_is_wrong_with_the_way_to_a_store_is_said_without_telling_it(
+    url: str, known: dict[str, str], sentence: str, elsewhere: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in known.items():
+        elsewhere.setenv(name, value)
+
+    with pytest.raises(Unavailable, match=sentence) as refusal:
+        ObjectBlobs(url, tmp_path, most_whole=1).put(DATA)
+
+    assert "sesame" not in refusal.value.message and "127.0.0.1" not in refusal.value.message
+
+
+def test_an_endpoint_that_is_no_address_is_refused(elsewhere: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    elsewhere.setenv("AWS_ENDPOINT_URL", "sesame")
+
+    with pytest.raises(Invalid, match="AWS_ENDPOINT_URL is not the address") as refusal:
+        ObjectBlobs("s3://bucket", tmp_path, most_whole=1)
+
+    assert "sesame" not in refusal.value.message
 
 
 def test_without_the_extra_it_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +348,7 @@ def test_a_workspace_remembers_where_its_blobs_are(
     again.close()
 
     assert not (tmp_path / "workspace" / "blobs").exists()
-    with pytest.raises(Conflict, match="keeps its blobs in s3://"):
+    with pytest.raises(Conflict, match="keeps its blobs in "):
         opened(tmp_path / "workspace", monkeypatch, "s3://elsewhere")
 
 
@@ -224,7 +371,7 @@ def test_a_workspace_that_was_copied_there_goes_on(
     digest, _ = local.put(table)
     for file in local.folder.rglob("*"):
         if file.is_file():
-            Objects(bucket).replace(file.relative_to(local.folder).as_posix(), file.read_bytes())
+            Bucket(bucket).replace(file.relative_to(local.folder).as_posix(), file.read_bytes())
     local.folder.rename(tmp_path / "workspace" / "blobs-before")
 
     store = opened(tmp_path / "workspace", monkeypatch, bucket)

@@ -9,13 +9,16 @@ import os
 import random
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mainstay.domain.errors import Corrupt, StorageFull
+from mainstay.store import chunking
 from mainstay.store.blobs.arriving import LARGE_PARQUET
 from mainstay.store.blobs.local import FolderShelf, LocalBlobs
+from mainstay.store.chunking import COARSE
 
 TABLE = b"PAR1" + random.Random(3).randbytes(LARGE_PARQUET * 2)
 MANY = [b"%d" % n * 3000 for n in range(200)]
@@ -103,6 +106,96 @@ def test_a_disk_that_is_full_leaves_no_half_pack_and_is_told(
     assert list((blobs.folder / "incoming").iterdir()) == []
     if fail_at == "bytes":
         assert packs(blobs) == []
+
+
+FILE = random.Random(8).randbytes(40 << 20)
+
+
+@pytest.fixture
+def handle(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "file").write_bytes(FILE)
+    opened = os.open(tmp_path / "file", os.O_RDONLY)
+    yield opened
+    os.close(opened)
+
+
+def test_a_large_file_is_its_chunks_among_small_objects_and_both_are_read_back(blobs: LocalBlobs, handle: int) -> None:
+    with blobs.packing() as packing:
+        small = packing.add(b"before")
+        chunks = list(packing.add_file(handle, len(FILE), COARSE))
+        packing.add(b"after")
+
+    assert [each.digest for each in chunks] == [chunking.name(each) for each in chunking.split([FILE], COARSE)]
+    assert (blobs.read(small.digest), blobs.read(name(b"after"))) == (b"before", b"after")
+    assert b"".join(blobs.read(each.digest) for each in chunks) == FILE
+    assert b"".join(LocalBlobs(blobs.folder).read(each.digest) for each in chunks) == FILE
+
+
+def test_chunks_of_a_stream_and_of_a_file_are_the_same_objects(blobs: LocalBlobs, handle: int) -> None:
+    blobs.put(FILE)
+    with blobs.packing() as packing:
+        again = list(packing.add_file(handle, len(FILE), COARSE))
+
+    assert not any(each.is_new for each in again)
+
+
+def test_a_file_that_was_cut_short_is_fewer_bytes_and_no_error(blobs: LocalBlobs, handle: int) -> None:
+    with blobs.packing() as packing:
+        chunks = list(packing.add_file(handle, len(FILE) + (5 << 20), COARSE))
+
+    assert sum(each.size for each in chunks) == len(FILE)
+
+
+@pytest.mark.parametrize("at", [5, 10 << 20, 39 << 20])
+def test_one_flipped_bit_of_a_chunk_is_found_and_taking_the_file_again_heals(
+    blobs: LocalBlobs, handle: int, at: int
+) -> None:
+    def add() -> list[str]:
+        with blobs.packing() as packing:
+            return [each.digest for each in packing.add_file(handle, len(FILE), COARSE)]
+
+    digests = add()
+    (file,) = packs(blobs)
+    damage(file, at + 64)
+
+    bad = [digest for digest in digests if not _is_sound(blobs, digest)]
+    assert len(bad) == 1 and blobs.missing(digests) == bad
+    assert add() == digests and all(_is_sound(blobs, digest) for digest in digests)
+
+
+def _is_sound(blobs: LocalBlobs, digest: str) -> bool:
+    try:
+        return chunking.name(blobs.read(digest)) == digest
+    except Corrupt:
+        return False
+
+
+def test_a_full_disk_in_the_middle_of_a_large_file_leaves_nothing(
+    blobs: LocalBlobs, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def full(to: int, data: bytes, at: int) -> int:
+        if at > 20 << 20:
+            raise OSError(errno.ENOSPC, "no space")
+        return pwrite(to, data, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StorageFull, match="disk is full"), blobs.packing() as packing:
+        list(packing.add_file(handle, len(FILE), COARSE))
+
+    assert packs(blobs) == [] and list((blobs.folder / "incoming").iterdir()) == []
+
+
+def test_a_disk_that_takes_little_at_a_time_takes_all(
+    blobs: LocalBlobs, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda to, data, at: pwrite(to, data[:300_000], at))
+    with blobs.packing() as packing:
+        chunks = list(packing.add_file(handle, len(FILE), COARSE))
+
+    assert b"".join(blobs.read(each.digest) for each in chunks) == FILE
 
 
 def test_a_writer_that_fails_in_the_middle_leaves_nothing(blobs: LocalBlobs) -> None:

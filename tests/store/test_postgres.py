@@ -22,6 +22,7 @@ from mainstay.domain.events.governance import PersonAdded, WorkspaceMade
 from mainstay.store import Store, jobs, ledger, open_store, requests
 from mainstay.store.tables import cursors
 
+from .. import databases
 from ..databases import on_postgres, schema_of
 
 pytestmark = on_postgres
@@ -333,3 +334,16 @@ def test_two_processes_that_change_at_once_keep_one_chain(store: Store, other: S
     with store.view() as view:
         found = ledger.verify(view)
     assert (found.problems, found.events) == ((), 60)
+
+
+def test_a_schema_is_used_again_by_another_test_only_where_it_is_known_what_a_new_one_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that a test starts may make a workspace before this process has made one."""
+    databases.make(tmp_path / "first")
+    monkeypatch.setattr(databases, "_first_rows", {})
+    monkeypatch.setattr(databases, "_left", [])
+
+    databases.forget(tmp_path)
+
+    assert databases._left == []

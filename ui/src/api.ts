@@ -61,7 +61,7 @@ export async function post<T>(path: string, body: unknown, key: string = freshKe
     body: JSON.stringify(body),
   });
   const text = await answer.text();
-  freshen();
+  window.setTimeout(freshen); // after the sheet that asked is closed: its preview need not be asked about what is done
   return (text ? JSON.parse(text) : null) as T;
 }
 

@@ -25,6 +25,7 @@ const ROUTES: [string, () => Promise<AnyPage>][] = [
   ["/schedules/:name", () => import("./pages/schedules.tsx").then((file) => file.SchedulePage)],
   ["/backfills", () => import("./pages/backfills.tsx").then((file) => file.Backfills)],
   ["/backfills/:id", () => import("./pages/backfills.tsx").then((file) => file.BackfillPage)],
+  ["/jobs", () => import("./pages/jobs.tsx").then((file) => file.JobsPage)],
   ["/features", () => import("./pages/features.tsx").then((file) => file.Features)],
   ["/features/:name", () => import("./pages/features.tsx").then((file) => file.FeaturePage)],
   ["/runs", () => import("./pages/runs.tsx").then((file) => file.Runs)],

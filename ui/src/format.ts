@@ -282,6 +282,8 @@ const TONES: Record<string, Tone> = {
   judging: "accent",
   rolling: "accent",
   live: "accent",
+  leased: "accent",
+  done: "ok",
   waiting: "watch",
   open: "watch",
   held: "watch",

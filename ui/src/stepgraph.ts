@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The graph of a pipeline's run as it is drawn: calls of one step that stand side by side become one box with a count, so that
 // a fan-out of hundreds stays legible.
-import type { StepEdge, StepGraph, StepNode } from "./types.ts";
+import type { PlanDocument, PlanItem, StepEdge, StepGraph, StepNode } from "./types.ts";
 
 export const FEW = 3; // up to here each call has a box of its own
 
@@ -80,10 +80,37 @@ function depthsOf(nodes: StepNode[], edges: StepEdge[]): Map<string, number> {
 export function stateOf(calls: StepNode[]): string {
   if (calls.every(isGiven)) return "given";
   const states = new Set(calls.map((call) => call.state ?? "unknown"));
-  for (const state of ["failed", "running"]) if (states.has(state)) return state;
+  for (const state of ["failed", "running", "due", "open"]) if (states.has(state)) return state;
   if (states.has("waiting")) return states.size > 1 ? "running" : "waiting";
   if (states.size === 1) return [...states][0] ?? "unknown";
   return states.has("unknown") ? "unknown" : "succeeded";
+}
+
+const SNAPSHOT = /^[^ ]+@\d+$/;
+
+/** A plan as the same graph: what is a hit, what is due, and what only shows when that has run. */
+export function graphOf(plan: PlanDocument): Pick<StepGraph, "nodes" | "edges"> {
+  const edges = plan.items.flatMap((item) => (item.upstream ?? []).map((source) => ({ source, target: item.label })));
+  const labels = new Set(plan.items.map((item) => item.label));
+  const given = [...new Set(edges.map((edge) => edge.source))].filter((name) => !labels.has(name) && SNAPSHOT.test(name));
+  return {
+    nodes: [
+      ...given.map((name) => ({ name, kind: "existing", state: "succeeded" })),
+      ...plan.items.map((item) => ({
+        name: item.label,
+        kind: /^(snapshot|register) /.exec(item.label)?.[1] ?? "step",
+        state: plannedState(item),
+        why: item.why,
+        key: item.key ?? null,
+        hit_of: item.hit_of ?? null,
+      })),
+    ],
+    edges,
+  };
+}
+
+function plannedState(item: PlanItem): string {
+  return item.why === "hit" ? "cached" : item.why === "unknown" ? "open" : "due";
 }
 
 export interface Progress {

@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "webhooks": ("webhooks", "Webhooks: list, show, add, remove, test."),
     "import": ("imports", "Bring over what another tool has on record: mlflow, wandb."),
     "gc": ("gc", "Blobs that nothing refers to: count them, or take them away."),
-    "jobs": ("jobs", "Work for workers: list, show."),
+    "jobs": ("jobs", "Work for workers: list, show, cancel."),
     "server": ("processes", "Only the control plane (what `up` starts first)."),
     "gateway": ("processes", "Only a gateway (what `up` starts second)."),
     "worker": ("processes", "Only a worker (what `up` starts third)."),

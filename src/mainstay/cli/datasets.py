@@ -26,13 +26,13 @@ COLUMNS = (
     Column("dataset", lambda dataset: dataset["name"]),
     Column("owner", lambda dataset: dataset["owner"]),
     Column("snapshots", lambda dataset: words.count(len(dataset["snapshots"])), "number"),
-    Column("rows", lambda dataset: words.count(dataset["rows_total"]), "number"),
+    Column("rows", lambda dataset: _held(dataset)[1], "number"),
     Column("newest", lambda dataset: _newest(dataset["snapshots"])),
     Column("description", lambda dataset: dataset["description"], "prose"),
 )
 SNAPSHOTS = (
     Column("snapshot", lambda snapshot: snapshot["id"]),
-    Column("rows", lambda snapshot: words.count(snapshot["rows"]), "number"),
+    Column("rows", lambda snapshot: _amount(snapshot), "number"),
     Column("size", lambda snapshot: words.size(snapshot["size"]), "number"),
     Column("period", lambda snapshot: words.period(snapshot["period"])),
     Column("taken", lambda snapshot: words.ago(snapshot["created_at"])),
@@ -283,10 +283,8 @@ def _next_step(name: str, facts: dict[str, Any]) -> str:
 
 def _say_taken(snapshot: dict[str, Any]) -> None:
     known = " was there before: the very same content" if snapshot["is_known"] else ""
-    what = "files" if snapshot["kind"] == "files" else "rows"
-    printing.say(
-        f"snapshot {snapshot['id']}{known}: {words.count(snapshot['rows'])} {what}, digest {snapshot['digest']}"
-    )
+    amount = words.counted(snapshot["rows"], "file" if snapshot["kind"] == "files" else "row")
+    printing.say(f"snapshot {snapshot['id']}{known}: {amount}, digest {snapshot['digest']}")
     for warning in snapshot["warnings"]:
         printing.say(f"  {words.one_line(warning['sentence'])}", "yellow")
 
@@ -299,9 +297,9 @@ def _show(dataset: dict[str, Any]) -> None:
             ("owner", dataset["owner"]),
             ("about", dataset["description"] or "not described"),
             ("made", words.when(dataset["created_at"])),
-            ("rows", words.count(dataset["rows_total"])),
+            _held(dataset),
             ("names", words.value(dataset["refs"])),
-            ("contract", f"version {contract['version']}" if contract else "none yet: the first snapshot makes it"),
+            ("contract", f"version {contract['version']}" if contract else _no_contract(dataset)),
             *_whole(contract),
             ("used by", words.listed(dataset["used_by"])),
         ]
@@ -309,6 +307,26 @@ def _show(dataset: dict[str, Any]) -> None:
     printing.print_table(dataset["snapshots"], SNAPSHOTS, title="snapshots")
     printing.print_table(contract["columns"] if contract else [], CONTRACT, title="contract")
     printing.print_table(dataset["refusals"], REFUSALS, title="refused")
+
+
+def _held(dataset: dict[str, Any]) -> tuple[str, str]:
+    """What a dataset holds, and how much: the rows of all its snapshots, or the files of the newest."""
+    if _is_of_files(dataset):
+        return "files", _amount(dataset["snapshots"][0])
+    return "rows", words.count(dataset["rows_total"])
+
+
+def _amount(snapshot: dict[str, Any]) -> str:
+    rows = snapshot["rows"]
+    return words.counted(rows, "file") if snapshot["kind"] == "files" else words.count(rows)
+
+
+def _no_contract(dataset: dict[str, Any]) -> str:
+    return "none: files have no columns" if _is_of_files(dataset) else "none yet: the first snapshot makes it"
+
+
+def _is_of_files(dataset: dict[str, Any]) -> bool:
+    return bool(dataset["snapshots"]) and dataset["snapshots"][0]["kind"] == "files"
 
 
 def _whole(contract: dict[str, Any] | None) -> list[tuple[str, str]]:

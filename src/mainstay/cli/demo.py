@@ -31,7 +31,7 @@ def demo(folder: Path, exit_: bool, fresh: bool, port: int, gateway_port: int) -
     from mainstay.cli.up import running_tree, wait_for_end
     from mainstay.demo import folders, replay
     from mainstay.demo.telling import Teller
-    from mainstay.engine.jobs.run_pipeline import load_the_usual
+    from mainstay.engine.jobs.child import load_the_usual
 
     # What the replay will need anyway, loaded while the server starts.
     threading.Thread(target=load_the_usual, name="mainstay-load", daemon=True).start()

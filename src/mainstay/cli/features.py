@@ -34,6 +34,7 @@ VERSIONS = (
     Column("seen", lambda version: words.ago(version["created_at"])),
     Column("known up to", lambda version: _known(version)),
     Column("entities", lambda version: _rows(version), "number"),
+    Column("rows kept", lambda version: words.count(version["kept_rows"]), "number"),
     Column("code", lambda version: version["entry"]),
     Column("digest", lambda version: printing.digest(version["digest"])),
 )
@@ -141,8 +142,8 @@ def replay(session: Session, as_json: bool, view: str, deployment: str, limit: i
     loaded = project.load(view)
     if not isinstance(loaded, Refresh):
         raise Invalid(f"{view!r} is a pipeline; name a feature view, a function marked @feature_view.")
-    asked = Replay(loaded.view, deployment, limit)
     with progress.Steps() as steps:
+        asked = Replay(loaded.view, deployment, limit, steps.tell if not as_json else None)
         execution.execute(asked, session, notify=steps.tell if not as_json else None)
     printing.answer(asked.report.to_json(), as_json, _show_report)
     return 1 if asked.report.different else 0

@@ -6,7 +6,6 @@ With ``--accept`` somebody says that results still hold where only unrelated cod
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,14 +56,7 @@ def plan(
         made = pipeline.accept(session, _reason=require_reason(because)["reason"], **params)
     else:
         made = pipeline.plan(session, **params)
-    items = [asdict(item) for item in made.items]
-    document = {
-        "pipeline": made.pipeline,
-        "summary": made.summary(),
-        "items": items,
-        "remarks": list(made.remarks),
-    }
-    printing.answer(document, as_json, lambda told: _show(told, with_diff))
+    printing.answer(made.document(), as_json, lambda told: _show(told, with_diff))
 
 
 def _show(document: dict[str, Any], with_diff: bool) -> None:

@@ -148,12 +148,14 @@ def _read(text: str) -> list[dict[str, Any]]:
 
 def _typed(session: Session, deployment: str, given: dict[str, str]) -> dict[str, Any]:
     """Texts as values of the types that the live version's signature asks for; an empty text is a missing value."""
+    from mainstay.features import transforms
+
     live = session.get(references.path("deployments", deployment))
     if not live["version"]:
         raise Conflict(f"nothing is live on {deployment!r}; release a version to it first: `mainstay release`.")
     model, number = references.version(session, live["version"])
     signature = session.get(references.path("models", model, "versions", number))["signature"]
-    type_by_name = {column["name"]: column["type"] for column in signature["inputs"]}
+    type_by_name = transforms.carried(signature) | {column["name"]: column["type"] for column in signature["inputs"]}
     return {name: _value(name, text, type_by_name.get(name, "str")) for name, text in given.items()}
 
 

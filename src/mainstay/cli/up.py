@@ -199,36 +199,8 @@ def running_tree(
             Child("server", ["server", *where, *told], environment=dict, handed=(control.fileno(), said, lock))
             for _ in range(workers)
         ]
-        gateway = Child(
-            "gateway",
-            [
-                "gateway",
-                *where,
-                "--socket",
-                str(door.fileno()),
-                "--url",
-                url,
-                *(["--ahead"] if at_once else []),
-            ],
-            environment=lambda: _service(servers, folder, url, "gateway"),
-            handed=(door.fileno(),),
-            # What an earlier one could not hand over is waited for.
-            is_wanted=at_once or any((folder / "predictions").glob("*")),
-        )
-        worker = Child(
-            "worker",
-            [
-                "worker",
-                "--url",
-                url,
-                "--project",
-                str(project),
-                *([] if at_once else ["--leave-after", LEAVES_AFTER_S]),
-            ],
-            environment=lambda: _service(servers, folder, url, "worker"),
-            is_wanted=at_once,
-            may_leave=not at_once,
-        )
+        gateway = _gateway(servers, folder, url, where, door, at_once=at_once)
+        worker = _worker(servers, folder, url, project, at_once=at_once)
         tree = Tree(folder, url, gateway_url, servers, gateway, worker, door, heard)
         held.callback(presence.remove_server_file, folder)
         held.callback(tree.stop)
@@ -236,6 +208,29 @@ def running_tree(
         _wait_until_ready(servers[0], url)
         tree.start()
         yield tree
+
+
+def _gateway(
+    servers: list[Child], folder: Path, url: str, where: list[str], door: socket.socket, *, at_once: bool
+) -> Child:
+    return Child(
+        "gateway",
+        ["gateway", *where, "--socket", str(door.fileno()), "--url", url, *(["--ahead"] if at_once else [])],
+        environment=lambda: _service(servers, folder, url, "gateway"),
+        handed=(door.fileno(),),
+        # What an earlier one could not hand over is waited for.
+        is_wanted=at_once or any((folder / "predictions").glob("*")),
+    )
+
+
+def _worker(servers: list[Child], folder: Path, url: str, project: Path, *, at_once: bool) -> Child:
+    return Child(
+        "worker",
+        ["worker", "--url", url, "--project", str(project), *([] if at_once else ["--leave-after", LEAVES_AFTER_S])],
+        environment=lambda: _service(servers, folder, url, "worker"),
+        is_wanted=at_once,
+        may_leave=not at_once,
+    )
 
 
 def _service(servers: list[Child], folder: Path, url: str, name: str) -> dict[str, str]:

@@ -109,8 +109,8 @@ def size(count_of_bytes: float) -> str:
 def seconds(length: float | None) -> str:
     """How long something took.
 
-    >>> seconds(0.0042), seconds(12.34), seconds(125)
-    ('4 ms', '12.3 s', '2 min 5 s')
+    >>> seconds(0.0042), seconds(12.34), seconds(125), seconds(7_300), seconds(200_000)
+    ('4 ms', '12.3 s', '2 min 5 s', '2 h 1 min', '2 d 7 h')
     """
     if length is None:
         return UNKNOWN
@@ -118,8 +118,11 @@ def seconds(length: float | None) -> str:
         return f"{length * 1000:.0f} ms"
     if length < _MINUTE:
         return f"{length:.1f} s"
-    minutes, rest = divmod(round(length), _MINUTE)
-    return f"{minutes} min {rest} s"
+    for unit, name, smaller, rest in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min")):
+        if length >= 2 * unit:
+            return f"{length // unit:.0f} {name} {length % unit // smaller:.0f} {rest}"
+    minutes, left = divmod(round(length), _MINUTE)
+    return f"{minutes} min {left} s"
 
 
 def figure(measured: Mapping[str, Any] | None) -> str:

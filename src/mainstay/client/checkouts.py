@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import secrets
 import shutil
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mainstay.domain import folders
+from mainstay.domain.digests import sha256_of_file
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.folders import File
 
@@ -177,9 +177,13 @@ def _is_there(folder: Path, file: File, source: Source) -> bool:
 
 
 def _is_same(target: Path, file: File, source: Source) -> bool:
-    chunks = folders.read_chunks(_read(source, file.digest), file.size) if file.is_list else [(file.digest, file.size)]
+    from mainstay.client.packing import is_chunk
+
+    if not file.is_list:
+        return sha256_of_file(target) == file.digest
     with target.open("rb") as stream:
-        return all(hashlib.sha256(stream.read(size)).hexdigest() == digest for digest, size in chunks)
+        chunks = folders.read_chunks(_read(source, file.digest), file.size)
+        return all(is_chunk(stream.read(size), digest) for digest, size in chunks)
 
 
 def _in_the_way(path: str) -> Conflict:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from mainstay.client.packing import Sink
     from mainstay.client.session import Session
 
-_READ = 1 << 20
 # A file written this shortly before it was looked at may be written again without another time to show for it.
 _RACY_NS = 2_000_000_000
+_INDEX = 2  # the form of what is remembered
 
 Told = Callable[[int, int], None]
 
@@ -165,17 +165,12 @@ def _read(found: Found, sink: Sink) -> File | None:
                 data += more
             is_same = len(data) == size and _mark(os.fstat(handle)) == found.mark
             return File(path=found.path, digest=sink.add(data).digest, size=size) if is_same else None
-        chunks = [(each.digest, each.size) for each in sink.add_chunks(_pieces(handle))]
+        chunks = [(each.digest, each.size) for each in sink.add_file(handle, size)]
         if sum(length for _, length in chunks) != size or _mark(os.fstat(handle)) != found.mark:
             return None
         return File(path=found.path, digest=sink.add(folders.chunk_list(chunks)).digest, size=size, is_list=True)
     finally:
         os.close(handle)
-
-
-def _pieces(handle: int) -> Iterator[bytes]:
-    while piece := os.read(handle, _READ):
-        yield piece
 
 
 def _unreadable(path: str, error: OSError) -> Invalid:
@@ -190,7 +185,7 @@ class Index:
         self._known: dict[str, list[object]] = {}
         try:
             told = json.loads(self._file.read_bytes())
-            self._known = told["files"] if told["form"] == folders.FORM else {}
+            self._known = told["files"] if told["form"] == _INDEX else {}
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none yet, or one that was cut short: everything is read
 
@@ -214,7 +209,7 @@ class Index:
         }
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = self._file.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps({"form": folders.FORM, "files": told}))
+        aside.write_text(json.dumps({"form": _INDEX, "files": told}))
         aside.replace(self._file)
 
     def forget(self) -> None:

@@ -7,8 +7,9 @@ code, and whatever it leaves is verified when it is read. A server is never told
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -39,8 +40,8 @@ class Sink(Protocol):
         """Keep one object."""
         ...
 
-    def add_chunks(self, pieces: Iterable[bytes]) -> Iterator[Sent]:
-        """Keep a large file as chunks, in order."""
+    def add_file(self, handle: int, size: int) -> Iterator[Sent]:
+        """Keep a large open file as chunks, in order; together they are less than ``size`` if it was cut short meanwhile."""
         ...
 
 
@@ -70,6 +71,11 @@ def source_of(session: Session) -> Source:
     return FarSource(session)
 
 
+def is_chunk(data: bytes, digest: str) -> bool:
+    """Whether these are the bytes of that chunk."""
+    return chunking.name(data) == digest
+
+
 @contextmanager
 def _near(blobs: LocalBlobs) -> Iterator[Sink]:
     with blobs.packing() as packing:
@@ -93,9 +99,9 @@ class Near:
         """See `Sink.add`."""
         return Sent(*self._packing.add(data)[:2])
 
-    def add_chunks(self, pieces: Iterable[bytes]) -> Iterator[Sent]:
-        """See `Sink.add_chunks`."""
-        for written in self._packing.add_all(chunking.split(pieces, chunking.COARSE)):
+    def add_file(self, handle: int, size: int) -> Iterator[Sent]:
+        """See `Sink.add_file`."""
+        for written in self._packing.add_file(handle, size, chunking.COARSE):
             yield Sent(*written[:2])
 
 
@@ -104,23 +110,21 @@ class Far:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: dict[str, bytes] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._chunks: dict[str, bytes] = {}
         self._size = 0
 
     def add(self, data: bytes) -> Sent:
         """See `Sink.add`."""
-        digest = sha256_hex(data)
-        if digest not in self._waiting:
-            self._waiting[digest] = data
-            self._size += len(data)
-        if self._size >= _AT_ONCE:
-            self.send()
-        return Sent(digest, len(data))
+        return self._put(self._blobs, sha256_hex(data), data)
 
-    def add_chunks(self, pieces: Iterable[bytes]) -> Iterator[Sent]:
-        """See `Sink.add_chunks`."""
-        for chunk in chunking.split(pieces, chunking.COARSE):
-            yield self.add(bytes(chunk))
+    def add_file(self, handle: int, size: int) -> Iterator[Sent]:
+        """See `Sink.add_file`."""
+        for start, end in chunking.spans(
+            lambda start, end: os.pread(handle, end - start, start), size, chunking.COARSE
+        ):
+            chunk = os.pread(handle, end - start, start)
+            yield self._put(self._chunks, chunking.name(chunk), chunk)
 
     def send(self) -> None:
         """Send what waits.
@@ -128,18 +132,30 @@ class Far:
         Raises:
             Corrupt: something arrived as other bytes.
         """
-        waiting, self._waiting, self._size = self._waiting, {}, 0
+        blobs, chunks = self._blobs, self._chunks
+        self._blobs, self._chunks, self._size = {}, {}, 0
+        self._send(chunks, "/api/chunks")
+        self._send(blobs, "/api/blobs")
+
+    def _put(self, waiting: dict[str, bytes], digest: str, data: bytes) -> Sent:
+        if digest not in waiting:
+            waiting[digest] = data
+            self._size += len(data)
+        if self._size >= _AT_ONCE:
+            self.send()
+        return Sent(digest, len(data))
+
+    def _send(self, waiting: dict[str, bytes], to: str) -> None:
         if not waiting:
             return
-        lacking = self._session.wire.ask("POST", "/api/blobs/missing", json={"digests": list(waiting)}).json()[
-            "missing"
-        ]
+        wire = self._session.wire
+        lacking = wire.ask("POST", "/api/blobs/missing", json={"digests": list(waiting)}).json()["missing"]
         if not lacking:
             return
         body = b"".join(_LENGTH.pack(len(waiting[digest])) + waiting[digest] for digest in lacking)
-        kept = self._session.wire.ask(
-            "POST", "/api/blobs", content=body, content_type="application/octet-stream", timeout=600
-        ).json()["digests"]
+        kept = wire.ask("POST", to, content=body, content_type="application/octet-stream", timeout=600).json()[
+            "digests"
+        ]
         if kept != lacking:
             raise Corrupt("what was sent arrived damaged; repeat the command.")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,21 +74,13 @@ class Wire:
             headers["Idempotency-Key"] = key or secrets.token_hex(16)
         known = {name: value for name, value in (params or {}).items() if value is not None}
         extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-        for last in self._tries(retry_s):
-            try:
-                reply = self._http.request(
-                    method, path, params=known or None, json=json, content=content, headers=headers, **extra
-                )
-            except httpx.TransportError as error:
-                if last:
-                    raise errors.Unavailable(_away(self.url, error)) from error
-                continue
-            if reply.status_code in _PASSING and not last:
-                continue
-            if reply.status_code >= 400:
-                raise refusal(reply)
-            return reply
-        raise AssertionError("the last try returns or raises")
+
+        def send() -> httpx.Response:
+            return self._http.request(
+                method, path, params=known or None, json=json, content=content, headers=headers, **extra
+            )
+
+        return self._answered(send, retry_s)
 
     def stream_to(self, path: str, write: Any) -> None:
         """GET a large answer piece by piece into ``write``; asked again only while nothing of it has arrived."""
@@ -118,9 +110,17 @@ class Wire:
 
     def send_stream(self, path: str, make_chunks: Any, *, retry_s: float | None = None) -> httpx.Response:
         """PUT a body that is read piece by piece; ``make_chunks()`` begins anew for each try."""
+        return self._answered(lambda: self._http.put(path, content=_chunks(make_chunks())), retry_s)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
+    def _answered(self, send: Callable[[], httpx.Response], retry_s: float | None) -> httpx.Response:
+        """What the server says, once it says something that will not pass by itself."""
         for last in self._tries(retry_s):
             try:
-                reply = self._http.put(path, content=_chunks(make_chunks()))
+                reply = send()
             except httpx.TransportError as error:
                 if last:
                     raise errors.Unavailable(_away(self.url, error)) from error
@@ -131,10 +131,6 @@ class Wire:
                 raise refusal(reply)
             return reply
         raise AssertionError("the last try returns or raises")
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._http.close()
 
     def _tries(self, retry_s: float | None = None) -> Iterator[bool]:
         """Yield once a try: whether it is the last one. Pauses double up to two seconds, with a random part."""

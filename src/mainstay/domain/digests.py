@@ -12,7 +12,7 @@ from typing import Any
 _PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
-def sha256_hex(data: bytes) -> str:
+def sha256_hex(data: bytes | memoryview) -> str:
     """SHA-256 of ``data`` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 

@@ -3,7 +3,8 @@
 
 A folder is a blob of canonical JSON that names each file by the SHA-256 of its bytes and each folder inside by that of its own
 such blob. A large file is named by a *list of chunks*, which is a blob too: it can then be hashed on several cores, sent in
-parts, and share most of its bytes with the state before. The root says how many files and bytes there are below it.
+parts, and share most of its bytes with the state before; a chunk is named by its BLAKE3. The root says how many files and
+bytes there are below it.
 
 ::
 

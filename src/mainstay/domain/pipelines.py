@@ -14,6 +14,15 @@ STATES = ("succeeded", "cached", "failed")
 FAMILY_DIGITS = 16  # so many digits are shared by the keys of calls that differ in their inputs alone
 
 
+def subject_of(entry: str) -> str:
+    """What work on an entry is about.
+
+    >>> subject_of("flights.py:flights_late")
+    'pipeline:flights_late'
+    """
+    return f"pipeline:{entry.rpartition(':')[2]}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """A definition as it was last seen; ``entry`` is ``flights.py:flights_late``."""

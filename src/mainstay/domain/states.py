@@ -54,7 +54,7 @@ ALERT = _table(
     resolved="",
 )
 
-JOB = _table(queued="leased", leased="queued done failed", done="", failed="")
+JOB = _table(queued="leased failed", leased="queued done failed", done="", failed="")
 
 
 def check_move(table: StateTable, subject: str, before: str, after: str) -> str:

@@ -177,7 +177,7 @@ class _Order:
 
 def _carried_out(order: _Order, platform: Platform, executor: Executor, tell: Notify) -> Execution:
     began, run_id, name = time.monotonic(), order.run_id, order.pipeline.name
-    tell(Notice(what="run", label=name, text=f"run {run_id}"))
+    tell(Notice(what="run", label=name, text=f"run {run_id}", run_id=run_id))
     try:
         with _prepared(order, platform, executor, tell) as going:
             work.go(going)

@@ -12,12 +12,17 @@ from mainstay.engine.materialise import Artifact
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something happened, for whoever shows progress. ``what``: run, start, hit, done, failed, warning, end."""
+    """Something happened, for whoever shows progress. ``what``: run, start, hit, done, failed, warning, end.
+
+    ``run_id``: of a run that begins. ``total``: how many steps there are, where that is known beforehand.
+    """
 
     what: str
     label: str
     text: str
     seconds: float | None = None
+    run_id: str | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mainstay.domain.code import Change
@@ -12,7 +12,7 @@ from mainstay.domain.errors import Invalid
 from mainstay.engine import execution, history
 from mainstay.engine.definitions import Definition
 from mainstay.engine.hits import Hits
-from mainstay.engine.outlook import Forecast, Outlook
+from mainstay.engine.outlook import Forecast, Outlook, upstream_of
 from mainstay.engine.platform import Platform
 
 
@@ -22,6 +22,7 @@ class Item:
 
     ``why``: hit, new, code, unrelated, input, param, environment, expired, unknown; ``sentence`` says it to people.
     ``changes``: the statements that are not what they were. ``stands_for``: the key whose stored result may be accepted.
+    ``upstream``: the labels of those whose results it is given. ``hit_of``: the run that made the result of a hit.
     """
 
     label: str
@@ -31,6 +32,8 @@ class Item:
     assumes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     stands_for: str | None = None
+    upstream: tuple[str, ...] = ()
+    hit_of: str | None = None
 
     @property
     def is_hit(self) -> bool:
@@ -64,6 +67,15 @@ class Plan:
         told = ", ".join(f"{count} {word}" for count, word in parts if count)
         return f"{execution.counted(len(self.items), 'step')}: {told or 'nothing to do'}"
 
+    def document(self) -> dict[str, Any]:
+        """As ``mainstay plan --json`` prints it, and as a worker answers with it."""
+        return {
+            "pipeline": self.pipeline,
+            "summary": self.summary(),
+            "items": [asdict(item) for item in self.items],
+            "remarks": list(self.remarks),
+        }
+
 
 def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[str, Any]) -> Plan:
     """The plan of ``pipeline`` with ``params``.
@@ -84,7 +96,8 @@ def make(pipeline: Definition[..., Any], platform: Platform, *, params: Mapping[
     items = [_item(outlook, each) for each in outlook.foresee()]
     if trace.wanted is not None:
         told = f"unknown: the pipeline goes on by the value of {trace.wanted.label}"
-        items.append(Item(label="(the rest)", why="unknown", sentence=told, key=None))
+        upstream = (trace.wanted.node.label,)
+        items.append(Item(label="(the rest)", why="unknown", sentence=told, key=None, upstream=upstream))
     return Plan(pipeline=pipeline.name, items=tuple(items), remarks=tuple(outlook.remarks()))
 
 
@@ -119,4 +132,6 @@ def _item(outlook: Outlook, forecast: Forecast) -> Item:
         assumes=forecast.assumes,
         changes=tuple(outlook.changes(forecast.node, forecast.parts)) if forecast.parts and not forecast.hit else (),
         stands_for=before.get("key") if is_unrelated and before else None,
+        upstream=tuple(upstream_of(outlook.arguments_of(forecast.node).values())),
+        hit_of=forecast.hit.run_id if forecast.hit else None,
     )

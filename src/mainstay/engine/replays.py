@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mainstay.domain.clock import from_wire
-from mainstay.domain.errors import Conflict, NotFound
+from mainstay.domain.clock import from_wire, to_wire
+from mainstay.domain.errors import NotFound
 from mainstay.engine.arguments import WHOLE
-from mainstay.engine.features import view_versions
+from mainstay.engine.features import served, view_versions
+from mainstay.engine.features.served import Served
 from mainstay.engine.features.views import FeatureView
+from mainstay.engine.notices import Notice, Notify
 from mainstay.engine.pipelines import Pipeline
 from mainstay.engine.refs import StepNode
 
@@ -29,15 +31,15 @@ if TYPE_CHECKING:
 
     from mainstay.engine.outlook import Outlook
     from mainstay.engine.platform import Platform
+    from mainstay.features.definitions import Definition
     from mainstay.features.parity import Column
 
 #: The file of the run that holds the whole report.
 REPORT = "replay.json"
 #: A gateway answers from a new table moments after it is published, not at once.
 TAKEN_UP_WITHIN = timedelta(seconds=60)
-_PAGE = 500
 _TABLES = 1_000
-_ASKED = "__asked"
+_ASKED, _KNOWN = "__asked", "__known"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain, for a page or a file."""
-        return asdict(self)
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_text))
+        return found
 
 
 class Replay(Pipeline[..., Any]):
@@ -68,8 +71,9 @@ class Replay(Pipeline[..., Any]):
 
     report: Report
 
-    def __init__(self, view: FeatureView[..., Any], deployment: str, most: int) -> None:
-        self.view, self.deployment, self.most = view, deployment, most
+    def __init__(self, view: FeatureView[..., Any], deployment: str, most: int, notify: Notify | None = None) -> None:
+        """``notify`` hears how far it is, once the view was run."""
+        self.view, self.deployment, self.most, self.notify = view, deployment, most, notify
 
         def replay() -> Any:
             return view.bound().table
@@ -90,148 +94,130 @@ class Replay(Pipeline[..., Any]):
         figures = {"cells": self.report.cells, "different": self.report.different, "behind": self.report.behind}
         metrics = [{"key": f"replay.{name}", "value": float(value)} for name, value in figures.items()]
         platform.post(f"/runs/{run_id}/log", {"metrics": metrics})
-        data = json.dumps(self.report.to_json(), default=str).encode()
+        data = json.dumps(self.report.to_json()).encode()
         told = {"path": REPORT, "digest": platform.put_blob(data), "size": len(data), "media_type": "application/json"}
         platform.post(f"/runs/{run_id}/artifacts", told)
 
     def _compared(self, platform: Platform, version: Mapping[str, Any], table: pa.Table) -> Report:
-        from mainstay.features import parity
+        from mainstay.features import definitions
 
-        names = [column["name"] for column in version["columns"]]
-        logged = _logged(platform, self.deployment, version, self.most)
         tables = platform.get(f"/features/{version['view']}/online", limit=_TABLES)["items"]
         made = [each for each in tables if each["version"] == version["number"]]
-        if len(tables) == _TABLES:  # what was served before these is of a table that is not told any more
-            oldest = from_wire(tables[-1]["made_at"])
-            logged = [each for each in logged if from_wire(each["logged_at"]) >= oldest]
-            if not logged:
-                raise NotFound(
-                    f"what {self.deployment!r} served is older than the last {_TABLES} tables of {version['id']}."
-                )
-        served = [each["row"] for each in logged]
-        names = [name for name in names if name in served[0]]
-        rebuilt = _as_served(self.view, logged, table, made, names)
-        columns = [*parity.compare(served, rebuilt, names), *_transformed(logged, rebuilt)]
-        newest = _rebuilt(self.view, logged, table, [None] * len(logged))
-        ideal = parity.compare(rebuilt.to_pylist(), newest, names)
-        return Report(
-            view=version["id"],
-            deployment=self.deployment,
-            rows=len(logged),
-            cells=sum(column.cells for column in columns),
-            different=sum(column.different for column in columns),
-            behind=sum(column.different for column in ideal),
-            columns=tuple(columns),
-            predictions={cell.row: _told(logged[cell.row], version) for each in columns for cell in each.first},
-            since=logged[-1]["at"],
-            until=logged[0]["at"],
-        )
+        # What was served before these is of a table that is not told any more.
+        since = from_wire(tables[-1]["made_at"]) if len(tables) == _TABLES else None
+        table = definitions.checked(self.view.definition, table)
+        compared = [
+            _Compared(self.view.definition, table, made, each) for each in self._served(platform, version, since)
+        ]
+        return _report(version, self.deployment, compared)
+
+    def _served(self, platform: Platform, version: Mapping[str, Any], since: datetime | None) -> list[Served]:
+        try:
+            found = served.read(platform, self.deployment, version, self.most, since=since, tell=self._tell)
+        except NotFound as error:
+            if since is None:
+                raise
+            told = f"what {self.deployment!r} served is older than the last {_TABLES} tables of {version['id']}."
+            raise NotFound(told) from error
+        self._tell(sum(each.table.num_rows for each in found), "compared")
+        return found
+
+    def _tell(self, rows: int, done: str = "read") -> None:
+        if self.notify is not None:
+            self.notify(Notice(what="start", label=self.deployment, text=f"{rows:,} predictions are {done}"))
 
 
-def _logged(platform: Platform, deployment: str, version: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
-    """The newest predictions for which this version of the view was looked up.
+def _text(value: Any) -> str:
+    return to_wire(value) if isinstance(value, datetime) else str(value)
 
-    Raises:
-        NotFound: there are none. Conflict: there are, but they were served by another version.
-    """
+
+class _Compared:
+    """What one version of a model was served, beside what the training path makes; ``ideal``: beside what it makes now."""
+
+    def __init__(
+        self, definition: Definition, table: pa.Table, made: Sequence[Mapping[str, Any]], found: Served
+    ) -> None:
+        from mainstay.features import parity
+
+        self.found = found
+        rebuilt = _as_served(definition, table, made, found)
+        self.columns = [*parity.compare(found.table, rebuilt, found.names), *_transformed(found, rebuilt)]
+        now = _rebuilt(definition, table, found, found.table["_at"])
+        self.ideal = parity.compare(rebuilt, now, found.names)
+
+    def behind_by(self, rows: int) -> list[Column]:
+        """The columns as they stand where so many rows come before."""
+        return [
+            replace(each, first=tuple(replace(cell, row=cell.row + rows) for cell in each.first))
+            for each in self.columns
+        ]
+
+
+def _report(version: Mapping[str, Any], deployment: str, compared: Sequence[_Compared]) -> Report:
+    import pyarrow.compute as pc
+
+    from mainstay.features import parity
+
     entity = [each["name"] for each in version["entity"]]
-    found: list[dict[str, Any]] = []
-    others: set[str] = set()
-    pins: dict[str, str | None] = {}
-    transforms: dict[str, list[dict[str, Any]]] = {}
-    before = None
-    while len(found) < most:
-        page = platform.get("/predictions", deployment=deployment, before=before, limit=_PAGE)
-        for each in page["items"]:
-            name = each["version"]
-            if name not in pins:
-                pins[name], transforms[name] = _pinned(platform, name, version["view"])
-            if pins[name] == version["digest"] and all(each["row"].get(key) is not None for key in entity):
-                found.append(each | {"transforms": transforms[name]})
-            elif pins[name] is not None and pins[name] != version["digest"]:
-                others.add(name)
-        before = page["next"]
-        if before is None:
-            break
-    if not found and others:
-        raise Conflict(
-            f"what {deployment!r} served came from another version of view {version['view']!r} than {version['id']}, which "
-            f"this code is; check out the code of {sorted(others)[0]}, or release a model that was trained on this one."
-        )
-    if not found:
-        raise NotFound(
-            f"the log of {deployment!r} holds no prediction for which view {version['view']!r} was looked up."
-        )
-    return found[:most]
+    columns: list[Column] = []
+    told: dict[int, dict[str, Any]] = {}
+    rows = 0
+    for each in compared:
+        columns = parity.merged([*columns, *each.behind_by(rows)])
+        told |= {rows + cell.row: each.found.told(cell.row, entity) for column in each.columns for cell in column.first}
+        rows += each.found.table.num_rows
+    shown = {cell.row for column in columns for cell in column.first}
+    ends = [pc.min_max(each.found.table["_at"]).as_py() for each in compared]
+    return Report(
+        view=version["id"],
+        deployment=deployment,
+        rows=rows,
+        cells=sum(column.cells for column in columns),
+        different=sum(column.different for column in columns),
+        behind=sum(column.different for each in compared for column in each.ideal),
+        columns=tuple(columns),
+        predictions={row: each for row, each in told.items() if row in shown},
+        since=to_wire(min(each["min"] for each in ends)),
+        until=to_wire(max(each["max"] for each in ends)),
+    )
 
 
-def _pinned(platform: Platform, version: str, view: str) -> tuple[str | None, list[dict[str, Any]]]:
-    """The digest of the view that a model's version pins, if it does, and the transforms that it holds."""
-    model, _, number = version.rpartition("/")
-    signature = platform.get(f"/models/{model}/versions/{number}")["signature"]
-    digest = next((pin["digest"] for pin in signature.get("views", []) if pin["view"] == view), None)
-    return digest, signature.get("transforms", [])
-
-
-def _transformed(logged: Sequence[Mapping[str, Any]], rebuilt: pa.Table) -> list[Column]:
+def _transformed(found: Served, rebuilt: pa.Table) -> list[Column]:
     """What transforms made, beside what they make of the rebuilt features and of the rest of the logged request."""
-    import pyarrow as pa
-
     from mainstay.features import parity, transforms
 
-    found: list[Column] = []
-    for version in dict.fromkeys(each["version"] for each in logged):
-        places = [place for place, each in enumerate(logged) if each["version"] == version]
-        held = [transforms.from_json(each) for each in logged[places[0]]["transforms"]]
-        if not held:
-            continue
-        rows = [logged[place]["row"] for place in places]
-        table = rebuilt.take(pa.array(places, pa.int64()))
-        made = {each.name for each in held}
-        lacking = {name: kind for each in held for name, kind in each.columns if name not in made}
-        for name in [each for each in lacking if each not in table.column_names]:
-            table = table.append_column(name, transforms.column([row[name] for row in rows], lacking[name]))
-        table = transforms.added(
-            table.drop_columns([each for each in made if each in table.column_names]), held, time=_ASKED
-        )
-        for each in parity.compare(rows, table, [each.name for each in held]):
-            cells = [replace(cell, row=places[cell.row]) for cell in each.first]
-            found.append(replace(each, first=tuple(cells)))
-    return parity.merged(found)
+    held = [transforms.from_json(each) for each in found.transforms]
+    if not held:
+        return []
+    made = {each.name for each in held}
+    table = rebuilt.append_column(_ASKED, found.table["_at"])
+    lacking = {name: kind for each in held for name, kind in each.columns if name not in made}
+    for name in [each for each in lacking if each not in table.column_names]:
+        table = table.append_column(name, transforms.column(found.table[name].to_pylist(), lacking[name]))
+    table = transforms.added(table, held, time=_ASKED)
+    return parity.compare(found.table, table, [each.name for each in held])
 
 
-def _told(each: Mapping[str, Any], version: Mapping[str, Any]) -> dict[str, Any]:
-    whose = {column["name"]: each["row"][column["name"]] for column in version["entity"]}
-    return {"id": each.get("id"), "at": each["at"], "entity": whose}
-
-
-def _known_up_to(tables: Sequence[Mapping[str, Any]], logged_at: datetime) -> str | None:
-    """The watermark of the table that was there when a prediction was logged."""
-    there = [each for each in tables if from_wire(each["made_at"]) <= logged_at]
-    return max(there, key=lambda each: each["sequence"])["watermark"] if there else None
-
-
-def _as_served(
-    view: FeatureView[..., Any],
-    logged: Sequence[Mapping[str, Any]],
-    table: pa.Table,
-    made: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
-) -> pa.Table:
-    """The features of the logged rows by the training path, from the table that each was served from: the newest there was,
-    or, while gateways were taking that up, the one before."""
+def _as_served(definition: Definition, table: pa.Table, made: Sequence[Mapping[str, Any]], found: Served) -> pa.Table:
+    """The features of the logged rows by the training path, from the table that each was served from: the one that the row is
+    marked with, else the newest there was, or, while gateways were taking that up, the one before."""
     import pyarrow as pa
 
-    newest = [_known_up_to(made, from_wire(each["logged_at"])) for each in logged]
-    before = [_known_up_to(made, from_wire(each["logged_at"]) - TAKEN_UP_WITHIN) for each in logged]
-    rebuilt = _rebuilt(view, logged, table, newest)
-    differ = _different(logged, rebuilt, names)
-    late = [place for place in sorted(differ) if before[place] not in (None, newest[place])]
+    from mainstay.features import parity
+
+    marked = _marked(definition.name, found.table)
+    # Where there was no table nothing is cut off.
+    newest = _known_up_to(made, found.table, marked, timedelta(0), found.table["_at"])
+    before = _known_up_to(made, found.table, marked, TAKEN_UP_WITHIN, newest)
+    rebuilt = _rebuilt(definition, table, found, newest)
+    differ = parity.differing(found.table, rebuilt, found.names)
+    late = [place for place in differ if before[place] != newest[place]]
     if not late:
         return rebuilt
-    rows = [logged[place] for place in late]
-    again = _rebuilt(view, rows, table, [before[place] for place in late])
-    still = _different(rows, again, names)
+    picked = pa.array(late, pa.int64())
+    some = replace(found, table=found.table.take(picked))
+    again = _rebuilt(definition, table, some, before.take(picked))
+    still = set(parity.differing(some.table, again, found.names))
     chosen = list(range(rebuilt.num_rows))
     for number, place in enumerate(late):
         if number not in still:
@@ -239,41 +225,57 @@ def _as_served(
     return pa.concat_tables([rebuilt, again]).take(pa.array(chosen, pa.int64()))
 
 
-def _different(logged: Sequence[Mapping[str, Any]], rebuilt: pa.Table, names: Sequence[str]) -> set[int]:
-    """The rows of which a cell is another."""
-    from mainstay.features.parity import agrees
-
-    pairs = zip(logged, rebuilt.select(names).to_pylist(), strict=True)
-    return {place for place, (each, row) in enumerate(pairs) if not all(agrees(each["row"][n], row[n]) for n in names)}
-
-
-def _rebuilt(
-    view: FeatureView[..., Any], logged: Sequence[Mapping[str, Any]], table: pa.Table, moments: Sequence[str | None]
-) -> pa.Table:
-    """The features of the logged rows by the training path, from what was known up to each one's moment."""
+def _rebuilt(definition: Definition, table: pa.Table, found: Served, known_up_to: pa.ChunkedArray) -> pa.Table:
+    """The features of the logged rows by the training path, of what was known up to each one's moment."""
     import pyarrow as pa
 
-    from mainstay.features import online, training
+    from mainstay.features import asof, online
 
-    definition = view.definition
-    parts, order = [], []
-    for moment in dict.fromkeys(moments):
-        places = [place for place, each in enumerate(moments) if each == moment]
-        known = table if moment is None else online.latest(definition, table, watermark=from_wire(moment))
-        asked = [from_wire(logged[place]["at"]) for place in places]
-        labels = {name: _column([logged[p]["row"][name] for p in places], known, name) for name in definition.entity}
-        labels[_ASKED] = pa.array(asked, pa.timestamp("us", "UTC"))
-        parts.append(training.joined(pa.table(labels), [(definition, known)], time=_ASKED))
-        order += places
-    whole = pa.concat_tables(parts)
-    back = sorted(range(len(order)), key=order.__getitem__)
-    return whole.take(pa.array(back, pa.int64()))
+    asked = {name: _as_in(table, name, found.table[name]) for name in definition.entity}
+    questions = pa.table(asked | {_ASKED: found.table["_at"], _KNOWN: known_up_to})
+    chosen = online.answered(definition, table, questions, known_up_to=_KNOWN, time=_ASKED)
+    return pa.table(dict(zip(found.names, asof.take(table, found.names, chosen), strict=True)))
 
 
-def _column(values: list[Any], table: pa.Table, name: str) -> Any:
+def _known_up_to(
+    made: Sequence[Mapping[str, Any]],
+    table: pa.Table,
+    marked: Mapping[int, datetime],
+    earlier: timedelta,
+    otherwise: pa.ChunkedArray,
+) -> pa.ChunkedArray:
+    """The watermark of the table that was there so much before each prediction was logged."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = pa.timestamp("us", "UTC")
+    there = sorted((from_wire(each["made_at"]), from_wire(each["watermark"])) for each in made)
+    began = pa.array([each for each, _ in there], kind).cast(pa.int64()).to_numpy()
+    known = pa.array([each for _, each in there], kind).cast(pa.int64()).to_numpy()
+    logged = table["_logged_at"].cast(kind).cast(pa.int64()).to_numpy() - earlier // timedelta(microseconds=1)
+    found = np.array(otherwise.cast(kind).cast(pa.int64()).to_numpy())
+    place = np.searchsorted(began, logged, side="right") - 1
+    found[place >= 0] = known[place[place >= 0]]
+    for row, moment in marked.items():
+        found[row] = pa.scalar(moment, kind).value
+    return pa.chunked_array([pa.array(found).cast(kind)])
+
+
+def _marked(view: str, table: pa.Table) -> dict[int, datetime]:
+    """The rows that say of which table they were, because their gateway may have been behind."""
+    import pyarrow.compute as pc
+
+    start = f"as_of:{view}@"
+    column = table["_flags"].combine_chunks()
+    flags, rows = pc.list_flatten(column), pc.list_parent_indices(column)
+    ours = pc.starts_with(flags, start)
+    pairs = zip(rows.filter(ours).to_pylist(), flags.filter(ours).to_pylist(), strict=True)
+    return {row: from_wire(flag.removeprefix(start)) for row, flag in pairs}
+
+
+def _as_in(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Logged entities in the type that they have in the view's table."""
     import pyarrow as pa
 
     kind = table.schema.field(name).type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return pa.array([from_wire(value) for value in values], pa.timestamp("us", "UTC")).cast(kind)
-    return pa.array(values, kind)
+    return values.cast(kind.value_type if pa.types.is_dictionary(kind) else kind)

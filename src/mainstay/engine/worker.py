@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker: leases jobs from the control plane, carries them out one at a time, and answers.
 
-In: ``run_pipeline``, ``judge_release`` and ``reproduce`` jobs. Out: a result, or one sentence. While it works it renews its
-lease; a lease it has lost is somebody else's, so it stops and stays silent. A control plane that is away is waited for. On
-SIGTERM it stops the pipeline it is running and leaves the job to the next worker when the lease runs out.
+In: ``run_pipeline``, ``plan``, ``judge_release`` and ``reproduce`` jobs. Out: a result, or one sentence. While it works it
+renews its lease and says how far it is; a lease it has lost is somebody else's, so it stops and stays silent. A control plane
+that is away is waited for. On SIGTERM it stops the pipeline it is running and leaves the job to the next worker when the
+lease runs out.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import Any
 
 from mainstay.domain.errors import Conflict, Forbidden, Invalid, MainstayError, NotFound, Unavailable
 from mainstay.engine.calls import step_calls
-from mainstay.engine.jobs import judge_release, nursery, reproduce, run_pipeline
+from mainstay.engine.jobs import child, judge_release, nursery, plan_pipeline, reproduce, run_pipeline
 from mainstay.engine.jobs.nursery import Nursery
 from mainstay.engine.platform import Platform
 
-KINDS = ("run_pipeline", "judge_release", "reproduce")
+KINDS = ("run_pipeline", "plan", "judge_release", "reproduce")
+_TELLS_EVERY_S = 0.5
 log = logging.getLogger("mainstay.worker")
 
 
@@ -48,7 +50,7 @@ class Worker:
     models: Nursery = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pipelines = run_pipeline.nursery_of(self.folder, self.environment)
+        self.pipelines = child.nursery_of(self.folder, self.environment)
         self.models = judge_release.nursery(self.folder)
 
 
@@ -89,9 +91,9 @@ def work_once(worker: Worker) -> bool:
     if job is None:
         return False
     log.info("job %s: %s, attempt %s", job["id"], job["kind"], job.get("attempt", 1))
-    with _renewed(worker, job["id"]) as is_held:
-        answer = _carried_out(worker, job, is_held)
-    if answer is None or not is_held():
+    with _renewed(worker, job["id"]) as hold:
+        answer = _carried_out(worker, job, hold)
+    if answer is None or not hold.is_held():
         log.warning("job %s: given up", job["id"])
         return True
     log.info("job %s: %s", job["id"], answer.get("error") or "done")
@@ -99,14 +101,14 @@ def work_once(worker: Worker) -> bool:
     return True
 
 
-def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], bool]) -> dict[str, Any] | None:
+def _carried_out(worker: Worker, job: Mapping[str, Any], hold: Hold) -> dict[str, Any] | None:
     """What to answer; None: nothing, because the job is not ours to answer any more."""
 
     def is_wanted() -> bool:
-        return is_held() and not worker.stopping.is_set()
+        return hold.is_held() and not worker.stopping.is_set()
 
     try:
-        return {"ok": True, "result": _result(worker, job, is_wanted)}
+        return {"ok": True, "result": _result(worker, job, is_wanted, hold.tell)}
     except MainstayError as error:
         ran = {"run_id": error.facts["run_id"]} if "run_id" in error.facts else None
         return {"ok": False, "error": error.message, "result": ran} if is_wanted() else None
@@ -116,21 +118,18 @@ def _carried_out(worker: Worker, job: Mapping[str, Any], is_held: Callable[[], b
         return {"ok": False, "error": step_calls.sentence(error)}
 
 
-def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
+def _result(worker: Worker, job: Mapping[str, Any], is_wanted: Callable[[], bool], tell: child.Tell) -> dict[str, Any]:
     kind, body = job["kind"], job["body"]
+    place: dict[str, Any] = {"folder": worker.folder, "environment": worker.environment, "nursery": worker.pipelines}
     try:
         if kind == "run_pipeline":
-            return run_pipeline.carry_out(
-                body,
-                folder=worker.folder,
-                environment=worker.environment,
-                is_wanted=is_wanted,
-                nursery=worker.pipelines,
-            )
+            return run_pipeline.carry_out(body, is_wanted=is_wanted, tell=tell, **place)
+        if kind == "plan":
+            return plan_pipeline.carry_out(body, is_wanted=is_wanted, **place)
         if kind == "judge_release":
             return judge_release.carry_out(worker.platform, body, nursery=worker.models)
         if kind == "reproduce":
-            return reproduce.carry_out(worker.platform, body)
+            return reproduce.carry_out(worker.platform, body, is_wanted=is_wanted, tell=tell)
     except KeyError as error:
         raise Invalid(f"the {kind} job has no {error.args[0]!r} in its body; it cannot be carried out.") from error
     raise Invalid(f"this worker does not know jobs of kind {kind!r}; it knows {' and '.join(KINDS)}.")
@@ -151,28 +150,59 @@ def _finish(worker: Worker, identity: str, answer: Mapping[str, Any]) -> None:
             return
 
 
-@contextmanager
-def _renewed(worker: Worker, identity: str) -> Iterator[Callable[[], bool]]:
-    """Renew the lease in the background; the yielded function says whether it still holds."""
-    lost, done = threading.Event(), threading.Event()
+class Hold:
+    """The lease of the job in hand, renewed in the background; and what is to be told with it."""
 
-    def beat() -> None:
-        while not done.wait(worker.lease_s / 3):
+    def __init__(self, worker: Worker, identity: str) -> None:
+        self._worker, self._identity = worker, identity
+        self._progress: child.Progress | None = None
+        self._lost, self._done, self._news = threading.Event(), threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def is_held(self) -> bool:
+        """Whether the job is still ours."""
+        return not self._lost.is_set()
+
+    def tell(self, progress: child.Progress) -> None:
+        """Say how far the work is, soon; of what is said in quick succession only the last."""
+        self._progress = progress
+        self._news.set()
+
+    def end(self) -> None:
+        """Renew it no more."""
+        self._done.set()
+        self._news.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._done.is_set():
+            self._news.wait(self._worker.lease_s / 3)
+            self._news.clear()
+            if self._done.is_set():
+                return
             try:
-                worker.platform.post(f"/jobs/{identity}/heartbeat", {"worker": worker.name, "seconds": worker.lease_s})
+                self._renew()
             except (Conflict, NotFound, Forbidden):
-                lost.set()
+                self._lost.set()
                 return
             except MainstayError as error:
-                log.warning("job %s: no heartbeat: %s", identity, error.message)
+                log.warning("job %s: no heartbeat: %s", self._identity, error.message)
+            self._done.wait(_TELLS_EVERY_S)
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+    def _renew(self) -> None:
+        told = {} if self._progress is None else {"progress": dict(self._progress)}
+        body = {"worker": self._worker.name, "seconds": self._worker.lease_s, **told}
+        self._worker.platform.post(f"/jobs/{self._identity}/heartbeat", body)
+
+
+@contextmanager
+def _renewed(worker: Worker, identity: str) -> Iterator[Hold]:
+    hold = Hold(worker, identity)
     try:
-        yield lambda: not lost.is_set()
+        yield hold
     finally:
-        done.set()
-        thread.join()
+        hold.end()
 
 
 def serve(
@@ -201,7 +231,7 @@ def serve(
         threading.Thread(target=_stop_with_parent, args=(worker,), name="mainstay-parent", daemon=True).start()
     if leave_after_s is None:
         worker.models.prepare()
-        nursery.load_aside(run_pipeline.USUAL)  # so that the first job does not wait for it
+        nursery.load_aside(child.USUAL)  # so that the first job does not wait for it
     work(worker)
 
 

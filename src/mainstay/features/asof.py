@@ -69,6 +69,25 @@ def places(
     return found
 
 
+def counting(
+    chosen: Ints,
+    labels: pa.Table,
+    events: pa.Table,
+    *,
+    label_time: str,
+    event_time: str,
+    delay_us: int = 0,
+    ttl_us: int | None = None,
+) -> Ints:
+    """Of the events that were ``chosen`` for the labels those that count at the labels' times; −1 for the others."""
+    per_us, (asked, known) = _times((labels, label_time), (events, event_time))
+    if not len(known):
+        return chosen
+    age = asked - known[np.maximum(chosen, 0)]
+    does = (chosen >= 0) & _valid(labels, label_time) & (age >= delay_us * per_us)
+    return np.where(does if ttl_us is None else does & (age <= ttl_us * per_us), chosen, NONE)
+
+
 def take(events: pa.Table, columns: Sequence[str], chosen: Ints) -> list[pa.ChunkedArray]:
     """``columns`` of the chosen events; null where none was."""
     picks = pa.array(chosen, mask=chosen < 0)

@@ -115,7 +115,8 @@ def from_json(data: Mapping[str, Any]) -> Definition:
 
 
 def checked(definition: Definition, table: pa.Table) -> pa.Table:
-    """The view's table with its columns in order: entity, time, features; and nothing else where a schema says so.
+    """The view's table with its columns in order: entity, time, features; and nothing else where a schema says so. Its times are
+    in microseconds.
 
     Raises:
         Invalid: a column is missing, not declared, or of another type than declared.
@@ -142,7 +143,18 @@ def checked(definition: Definition, table: pa.Table) -> pa.Table:
             raise Invalid(f"feature {name!r} of {what} is {table.schema.field(name).type}; make it {', '.join(TYPES)}.")
     if not features:
         raise Invalid(f"{what} made no feature: every column is its entity or its time.")
-    return table.select([*own, *features])
+    return _in_microseconds(table.select([*own, *features]))
+
+
+def _in_microseconds(table: pa.Table) -> pa.Table:
+    """Finer times are cut off: a request can bring none, and training and serving must find the same row."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            kind = pa.timestamp("us", field.type.tz)
+            table = table.set_column(place, field.name, table[field.name].cast(kind, safe=False))
+    return table
 
 
 def described(definition: Definition, table: pa.Table) -> list[dict[str, str]]:

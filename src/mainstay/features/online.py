@@ -53,6 +53,16 @@ def latest(definition: Definition, table: pa.Table, *, watermark: datetime) -> p
     return table.take(pa.array(np.sort(chosen[chosen >= 0])))
 
 
+def answered(definition: Definition, table: pa.Table, asked: pa.Table, *, known_up_to: str, time: str) -> asof.Ints:
+    """For each question the number of the row that an online table answers it with; −1: none.
+
+    As `latest` at the watermark in column ``known_up_to``, and then a look-up at ``time``, where every question has its own.
+    """
+    rule: dict[str, Any] = {"event_time": definition.time, "delay_us": definition.delay_us, "ttl_us": definition.ttl_us}
+    chosen = asof.places(asked, table, entity=definition.entity, label_time=known_up_to, **rule)
+    return asof.counting(chosen, asked, table, label_time=time, **rule)
+
+
 class Lifetime(NamedTuple):
     """From when on after its time a row counts, and until when, in microseconds; a ``ttl_us`` of None never ends."""
 
@@ -80,8 +90,8 @@ class Online:
         try:
             table = pq.read_table(pa.BufferReader(data), columns=[*definition.entity, definition.time, *columns])
             keys = [map(rows.plain, table[name].to_pylist()) for name in definition.entity]
-            self._when = _reader(_instants(table[definition.time]).cast(pa.int64()))
-            self._values = tuple(_reader(table[name]) for name in columns)
+            self._when = reader(instants(table[definition.time]).cast(pa.int64()))
+            self._values = tuple(reader(table[name]) for name in columns)
         except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
             raise Corrupt(f"the online table of view {definition.name!r} cannot be read: {error}.") from error
         # A table may have millions of rows: its cells stay in columns, and a key of one part stands bare.
@@ -157,15 +167,15 @@ def key_of(entity: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
     return tuple(rows.plain(entity[name]) for name in names)
 
 
-def _reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
+def reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
     """How to read one cell of a column as a plain value."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _reader(column.cast(kind.value_type))
+        return reader(column.cast(kind.value_type))
     if pa.types.is_decimal(kind):
-        return _reader(column.cast(pa.float64()))
+        return reader(column.cast(pa.float64()))
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        cells = (_instants(column) if pa.types.is_temporal(kind) else column).combine_chunks()
+        cells = (instants(column) if pa.types.is_temporal(kind) else column).combine_chunks()
         return lambda place: cells[place].as_py()
     values = pc.fill_null(column, 0).to_numpy()
     # NaN is no value either: it could not be sent over the wire.
@@ -175,6 +185,6 @@ def _reader(column: pa.ChunkedArray) -> Callable[[int], Any]:
     return lambda place: values.item(place) if valid[place] else None
 
 
-def _instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def instants(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times as instants in UTC; one without a zone is one of UTC."""
     return column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(_UTC)

@@ -8,12 +8,14 @@ truths and times agree when they are equal; floats within 1e-9 of the larger, be
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 RELATIVE = 1e-9
@@ -40,16 +42,18 @@ class Column:
     first: tuple[Cell, ...]
 
 
-def compare(served: Sequence[Mapping[str, Any]], rebuilt: pa.Table, names: Sequence[str]) -> list[Column]:
+def compare(served: pa.Table, rebuilt: pa.Table, names: Sequence[str]) -> list[Column]:
     """``served`` rows beside ``rebuilt`` ones, in the same order, for the features ``names``."""
     found = []
     for name in names:
-        pairs = zip((row[name] for row in served), rebuilt[name].to_pylist(), strict=True)
-        cells = [
-            Cell(row=n, served=one, rebuilt=other) for n, (one, other) in enumerate(pairs) if not agrees(one, other)
-        ]
-        found.append(Column(name=name, cells=len(served), different=len(cells), first=tuple(cells[:KEPT])))
+        cells = list(_differing(served[name], rebuilt[name]))
+        found.append(Column(name=name, cells=served.num_rows, different=len(cells), first=tuple(cells[:KEPT])))
     return found
+
+
+def differing(served: pa.Table, rebuilt: pa.Table, names: Sequence[str]) -> list[int]:
+    """The rows of which a cell does not agree."""
+    return sorted({cell.row for name in names for cell in _differing(served[name], rebuilt[name])})
 
 
 def merged(columns: Sequence[Column]) -> list[Column]:
@@ -75,10 +79,52 @@ def agrees(one: Any, other: Any) -> bool:
     """
     one, other = _plain(one), _plain(other)
     if isinstance(one, float) or isinstance(other, float):
-        if one is None or other is None or isinstance(one, str) or isinstance(other, str):
+        if not (isinstance(one, int | float) and isinstance(other, int | float)):
             return False
         return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=0.0)
     return bool(one == other)
+
+
+def _differing(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Iterator[Cell]:
+    """The cells that do not agree. Most are the very same, and of those none is looked at by itself."""
+    import pyarrow as pa
+
+    rows = pa.array(_not_the_same(one, other), pa.int64())
+    pairs = zip(rows.to_pylist(), one.take(rows).to_pylist(), other.take(rows).to_pylist(), strict=True)
+    return (Cell(row=row, served=left, rebuilt=right) for row, left, right in pairs if not agrees(left, right))
+
+
+def _not_the_same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = _one_type(one.type, other.type)
+    if kind is None:
+        return np.arange(len(one))
+    try:
+        left, right = one.cast(kind), other.cast(kind)
+    except pa.ArrowInvalid:
+        return np.arange(len(one))
+    is_same = pc.or_(pc.fill_null(pc.equal(left, right), False), pc.and_(pc.is_null(left), pc.is_null(right)))
+    return np.flatnonzero(~is_same.to_numpy())
+
+
+def _one_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """In which values of both are the same only if they agree; None: there is none, each pair is to be looked at."""
+    import pyarrow as pa
+
+    one, other = (each.value_type if pa.types.is_dictionary(each) else each for each in (one, other))
+    for is_such, kind in (
+        (pa.types.is_integer, pa.int64()),
+        (lambda each: pa.types.is_integer(each) or pa.types.is_floating(each), pa.float64()),
+        (lambda each: pa.types.is_string(each) or pa.types.is_large_string(each), pa.large_string()),
+        (pa.types.is_boolean, pa.bool_()),
+        (lambda each: pa.types.is_timestamp(each) and each.tz is not None, pa.timestamp("ns", "UTC")),
+    ):
+        if is_such(one) and is_such(other):
+            return kind
+    return None
 
 
 def _plain(value: Any) -> Any:

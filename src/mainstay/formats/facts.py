@@ -72,6 +72,25 @@ class Facts:
         return np.empty((0, len(self.classes or ())) if many else 0)
 
 
+class Told:
+    """The part of a loaded model that its ``facts`` tell."""
+
+    facts: Facts
+    takes_frame = False
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        return self.facts.columns
+
+    @property
+    def classes(self) -> list[Any] | None:
+        return self.facts.classes
+
+    @property
+    def scores(self) -> Scores:
+        return self.facts.scores
+
+
 def _checked(rows: Array, width: int) -> Array:
     found = rows.shape[1] if rows.ndim == 2 else 0
     if found != width:

@@ -16,8 +16,8 @@ import numpy as np
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid
-from mainstay.formats import Array, Files, Scores, Table
-from mainstay.formats.facts import Facts
+from mainstay.formats import Array, Files, Table
+from mainstay.formats.facts import Facts, Told
 
 FILE = "model.txt"
 _UNNAMED = re.compile(r"Column_\d+")
@@ -66,25 +66,12 @@ class Lightgbm:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Boosted:
+class Boosted(Told):
     """A loaded booster. Its own lock lets several threads predict at once."""
 
     booster: Any
     facts: Facts
     width: int
-    takes_frame = False
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return self.facts.columns
-
-    @property
-    def classes(self) -> list[Any] | None:
-        return self.facts.classes
-
-    @property
-    def scores(self) -> Scores:
-        return self.facts.scores
 
     def predict(self, table: Table) -> Array:
         rows = self.facts.matrix(table, self.width)

@@ -19,8 +19,8 @@ import numpy as np
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid
-from mainstay.formats import Array, Files, Scores, Table
-from mainstay.formats.facts import Facts
+from mainstay.formats import Array, Files, Table
+from mainstay.formats.facts import Facts, Told
 
 FILE = "model.onnx"
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
@@ -74,26 +74,13 @@ class Onnx:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Session:
+class Session(Told):
     """A loaded graph. onnxruntime lets several threads run it at once."""
 
     session: Any
     facts: Facts
     inputs: tuple[tuple[str, str, int], ...]  # name, type, columns
     output: str
-    takes_frame = False
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return self.facts.columns
-
-    @property
-    def classes(self) -> list[Any] | None:
-        return self.facts.classes
-
-    @property
-    def scores(self) -> Scores:
-        return self.facts.scores
 
     def predict(self, table: Table) -> Array:
         feed = self._one(table) if len(self.inputs) == 1 else self._many(table)

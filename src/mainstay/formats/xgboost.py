@@ -17,8 +17,8 @@ import numpy as np
 
 from mainstay import formats
 from mainstay.domain.errors import Invalid
-from mainstay.formats import Array, Files, Scores, Table, facts
-from mainstay.formats.facts import Facts
+from mainstay.formats import Array, Files, Table, facts
+from mainstay.formats.facts import Facts, Told
 
 FILE = "model.ubj"
 
@@ -74,26 +74,13 @@ class Xgboost:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Boosted:
+class Boosted(Told):
     """A loaded booster."""
 
     booster: Any
     facts: Facts
     rounds: tuple[int, int]  # (0, 0): all of them
     width: int
-    takes_frame = False
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return self.facts.columns
-
-    @property
-    def classes(self) -> list[Any] | None:
-        return self.facts.classes
-
-    @property
-    def scores(self) -> Scores:
-        return self.facts.scores
 
     def predict(self, table: Table) -> Array:
         rows = self.facts.matrix(table, self.width)

@@ -72,6 +72,7 @@ class Limits:
     body_within_s: float = 30.0
     shadows_waiting: int = 64
     feedback_flush_s: float = 5.0
+    control_away_s: float = 30.0  # less than replays allow for a table to be taken up
 
 
 class Gateway:
@@ -175,7 +176,7 @@ class Gateway:
         if judged.error is not None:
             raise judged.error
         answer = Answer(judged.predictions(names), variant.release, variant.name, variant.role)
-        return 200, encode_answer(answer), ()
+        return 200, encode_answer(answer), variant.lookups.headers if variant.lookups else ()
 
     async def _read(self, deployment: Deployment, body: bytes) -> Request:
         """Decode on the loop if that is quick, on a thread if it may not be."""
@@ -193,10 +194,16 @@ class Gateway:
         if variant.lookups is None:
             return request
         try:
-            return await variant.lookups.completed(request, deadline)
+            return await variant.lookups.completed(request, deadline, is_behind=self._is_behind(deployment))
         except errors.MainstayError:
             self.tally.of(deployment.name, variant.release).rejected += 1
             raise
+
+    def _is_behind(self, deployment: Deployment) -> bool:
+        """Whether there may be newer tables than those of the deployment: the control plane is away, or they were refused."""
+        seen = self.control_seen_at
+        is_away = seen is None or time.monotonic() - seen > self._limits.control_away_s
+        return is_away or any(fault.deployment == deployment.name for fault in self.faults)
 
     async def _ask(self, variant: Variant, request: Request, deadline: float) -> Judged:
         """The model's values, judged. Refusals for lack of room pass through; failures come back to be logged."""
@@ -211,7 +218,8 @@ class Gateway:
         except Exception as error:
             logger.exception("release %s#%d (%s) failed", variant.deployment, variant.release, variant.name)
             who = f"release {variant.deployment}#{variant.release} ({variant.name})"
-            told = errors.Unavailable(f"{who} failed on these rows with {type(error).__name__}; they are logged.")
+            why = error.message.rstrip(".") if isinstance(error, errors.MainstayError) else type(error).__name__
+            told = errors.Unavailable(f"{who} failed on these rows, which are logged: {why}.")
             return Judged.failed("model_error", told, request, loaded.schema)
         finally:
             loaded.leave()
@@ -242,7 +250,9 @@ class Gateway:
         began_ns = time.perf_counter_ns()
         try:
             deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
-            whole = await variant.lookups.completed(request, deadline) if variant.lookups else request
+            whole = request
+            if variant.lookups is not None:
+                whole = await variant.lookups.completed(request, deadline, is_behind=self._is_behind(deployment))
             judged = await self._ask(variant, whole, deadline)
             latency_us = (time.perf_counter_ns() - began_ns) // 1000
             own = [ids.uuid7() for _ in names]

@@ -77,6 +77,10 @@ class Control(Protocol):
         """A file that holds the bytes named ``digest``; whoever uses it verifies them."""
         ...
 
+    def forget(self, digest: str) -> None:
+        """Keep the bytes named ``digest`` here no longer."""
+        ...
+
     def rows(self, view: str, version: int, sequence: int, keys: Sequence[str]) -> list[tuple[int, str] | None]:
         """Of each key of a view's online table, as of one of its numbers, the time in microseconds and the features."""
         ...
@@ -124,6 +128,9 @@ class WireControl:
 
     def blob(self, digest: str) -> Path:
         return self._session.blob_path(digest)
+
+    def forget(self, digest: str) -> None:
+        (self._session.cache / digest).unlink(missing_ok=True)
 
     def rows(self, view: str, version: int, sequence: int, keys: Sequence[str]) -> list[tuple[int, str] | None]:
         found: list[tuple[int, str] | None] = []

@@ -34,6 +34,8 @@ REPORT_SOON_S = 0.2
 REPORT_EVERY_S = 1.0
 # A version that was refused is tried again this often: a library may be installed, a blob may arrive.
 RETRY_FAULTS_S = 5.0
+# Whoever else works in this folder may be reading an online table that was the newest a moment ago.
+LEFT_FOR_S = 600.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 
 
@@ -44,16 +46,19 @@ class Follower:
         kept: file of the last table.
     """
 
-    def __init__(self, gateway: Gateway, control: Control, *, kept: Path) -> None:
+    def __init__(self, gateway: Gateway, control: Control, *, kept: Path, left_for_s: float = LEFT_FOR_S) -> None:
         self._gateway = gateway
         self._control = control
         self._kept = kept
+        self._left_for_s = left_for_s
         self._library = Library(control.blob)
         self._schemas = routing.Schemas()
-        self._shelf = Shelf(control.blob, control, most=settings.get("online_rows"))
+        rows, on_disk = settings.get("online_rows"), settings.get("online_disk_rows")
+        self._shelf = Shelf(control.blob, control, most=rows, most_on_disk=on_disk)
         self._started_at = to_wire(datetime.now(UTC))
         self._swapped = asyncio.Event()
         self._wire: dict[str, Any] | None = None
+        self._left: dict[str, float] = {}  # files of online tables that nothing names any more, and since when
         # Releases as the control plane writes them, by deployment and number; counts are reported in its own words.
         self._written: dict[tuple[str, int], Any] = {}
 
@@ -118,7 +123,17 @@ class Follower:
             return
         await self._take(wire)
         self._wire = wire
-        await ask(lambda: routing.store(self._kept, wire))
+        await ask(lambda: self._keep(wire))
+
+    def _keep(self, wire: dict[str, Any]) -> None:
+        """Keep the table for a start without the control plane, and let go of online tables that it names no more."""
+        before, named, now = routing.stored(self._kept), routing.online_tables(wire), time.monotonic()
+        routing.store(self._kept, wire)
+        left = routing.online_tables(before) if before else set()
+        self._left = {digest: self._left.get(digest, now) for digest in (left | self._left.keys()) - named}
+        for digest in [each for each, since in self._left.items() if now - since > self._left_for_s]:
+            self._control.forget(digest)
+            del self._left[digest]
 
     async def _begin_offline(self) -> None:
         if self._gateway.table is not None:

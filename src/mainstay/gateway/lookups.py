@@ -11,27 +11,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mainstay.domain.errors import Invalid, Unavailable
 from mainstay.features import transforms
+from mainstay.features.on_disk import OnDisk
 from mainstay.features.online import Online, key_of
 from mainstay.features.transforms import Transform
 from mainstay.formats.signature import Signature
 from mainstay.gateway.batching import DeadlineExceeded
 from mainstay.gateway.control import ask
 from mainstay.gateway.fields import Field, read_fields
-from mainstay.gateway.shelf import ByKey, Elsewhere
+from mainstay.gateway.shelf import ByKey, Elsewhere, Table
 from mainstay.gateway.validation import Request, Schema
 
 #: What features are looked up in.
-Held = Online | ByKey | Elsewhere
+Held = Table | Elsewhere
 
-# Computed values of one request that take the event loop a few milliseconds.
+# Computed values, or rows looked up on the disk, of one request that take the event loop a few milliseconds.
 _AT_ONCE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,8 +81,22 @@ class _Known(NamedTuple):
 class Lookups:
     """One version's views and transforms, ready to complete requests."""
 
-    def __init__(self, shaped: Shapes, asked: Schema, model: Schema, onlines: Sequence[Held]) -> None:
+    def __init__(
+        self,
+        shaped: Shapes,
+        asked: Schema,
+        model: Schema,
+        onlines: Sequence[Held],
+        known_up_to: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``known_up_to``: of each view the watermark of its table, as it was told."""
         self._onlines = [(each, _getters(asked, _entity(each))) for each in onlines]
+        self._on_disk = sum(isinstance(each, OnDisk) for each in onlines)
+        self._asks = any(isinstance(each, ByKey | Elsewhere) for each in onlines)
+        self._dates = [f"as_of:{view}@{moment}" for view, moment in known_up_to.items()]
+        told = ", ".join(f"{view}={moment}" for view, moment in known_up_to.items())
+        #: How old the answers' features may be, for the caller.
+        self.headers = ((b"known-up-to", told.encode()),) if told else ()
         places = {name: (n, k) for n, each in enumerate(onlines) for k, name in enumerate(each.columns)}
         whole = (*shaped.inputs, *shaped.carried)
         member = {field.name: (f"f{place}", field) for place, field in enumerate(whole)}
@@ -111,7 +127,7 @@ class Lookups:
 
     def described(self) -> list[dict[str, Any]]:
         """What is looked up, how it is held, and how many rows of it are at hand."""
-        words = {Online: "whole", ByKey: "by key", Elsewhere: "elsewhere"}
+        words = {Online: "whole", OnDisk: "on disk", ByKey: "by key", Elsewhere: "elsewhere"}
         return [{"name": _name(held), "held": words[type(held)], "rows": len(held)} for held, _ in self._onlines]
 
     async def fetch(self, request: Request, deadline: float) -> None:
@@ -130,17 +146,30 @@ class Lookups:
         found = [(table, table.lacking(map(key, request.rows))) for table, key in tables]
         return [(table, keys) for table, keys in found if keys]
 
-    async def completed(self, request: Request, deadline: float) -> Request:
+    async def completed(self, request: Request, deadline: float, *, is_behind: bool = False) -> Request:
         """The request with every input, asked for what is not at hand; much arithmetic delays no other request.
+
+        Where newer tables may be known elsewhere (``is_behind``), each row is marked with the moment of those it was answered
+        from: a replay could not tell it otherwise.
 
         Raises:
             As `fetch` and `complete`.
         """
+        whole = await self._completed(request, deadline)
+        if not (is_behind and self._dates):
+            return whole
+        return replace(whole, notes=[[*notes, *self._dates] for notes in whole.notes or [()] * len(whole.rows)])
+
+    async def _completed(self, request: Request, deadline: float) -> Request:
         await self.fetch(request, deadline)
+        loop, rows = asyncio.get_running_loop(), len(request.rows)
+        # What was fetched may make room for other rows, so it is taken without a pause.
+        if rows * self._on_disk > _AT_ONCE and not self._asks:
+            return await loop.run_in_executor(None, self.complete, request)
         known = self._looked_up(request)
-        if len(known.values) * len(self._computed) <= _AT_ONCE:
+        if rows * len(self._computed) <= _AT_ONCE:
             return self._whole(known)
-        return await asyncio.get_running_loop().run_in_executor(None, self._whole, known)
+        return await loop.run_in_executor(None, self._whole, known)
 
     def complete(self, request: Request) -> Request:
         """The request with every input, where all rows are at hand.
@@ -188,15 +217,16 @@ class Lookups:
         said = {"unknown": "has no row", "stale": "has only a row that is too old", "early": "has only a later row"}
         return Invalid(
             f"view {_name(online)!r} {said.get(why or '', 'has no value')} for {whose[:200]}, and input "
-            f"{field.name!r} may not be null; materialise the view, or allow null when the model is registered.",
+            f"{field.name!r} may not be null; materialise the view, or register a model that may miss it: "
+            f"nullable=[{field.name!r}].",
             input=field.name,
         )
 
 
 def _nothing(field: Field) -> Invalid:
     return Invalid(
-        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; allow null when "
-        "the model is registered, or let the transform say what then holds.",
+        f"transform {field.name!r} gives nothing for these values, and input {field.name!r} may not be null; let the transform "
+        f"say what then holds, or register a model that may miss it: nullable=[{field.name!r}].",
         input=field.name,
     )
 

@@ -217,6 +217,13 @@ def stored(path: Path) -> dict[str, Any] | None:
     return None
 
 
+def online_tables(wire: Mapping[str, Any]) -> set[str]:
+    """The digests of the online tables that a table's JSON names."""
+    variants = [variant for item in wire["deployments"] for variant in item["variants"]]
+    routed = [view["online"] for variant in variants for view in variant.get("views") or [] if view["online"]]
+    return {online["blob"] for online in routed}
+
+
 def _deployment(
     item: Mapping[str, Any], kept: Deployment | None, library: Library, schemas: Schemas, shelf: Shelf | None
 ) -> tuple[Deployment | None, list[Fault]]:
@@ -303,7 +310,8 @@ def _made(
     onlines: list[Held] = [shelf.get(each) for each in routed] if shelf else []
     onlines += [Elsewhere(each) for each in signature.get("sources", [])]
     loaded = library.get(variant, own.model)
-    return _variant(item, variant, loaded, Lookups(own.shaped, asked, own.model, onlines))
+    known_up_to = {each["view"]: each["online"]["watermark"] for each in routed}
+    return _variant(item, variant, loaded, Lookups(own.shaped, asked, own.model, onlines, known_up_to))
 
 
 def _join(

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shelf: online tables as this gateway holds them, whole or by key.
+"""The shelf: online tables as this gateway holds them, in memory, on its disk, or by key.
 
 In: a view that a version pins, with the table that the control plane answers it from. Out: something that gives an entity's
-row. A table that fits is held whole, as the file that its digest names: proven, looked up in a microsecond, and there when
-the control plane is not. Of a larger one the rows asked for lately are held, as many as would fit; others are asked of
-the control plane, as of the very same table. A refresh only lets go of the rows that it changed.
+row. A table is held whole, as the file that its digest names: proven, and there when the control plane is not. A small one
+stands in memory, looked up in a microsecond, a larger one on the disk, in ten. Only of one that is too large for that too
+the rows asked for lately are held; others are asked of the control plane, as of the very same table. A refresh then lets go
+only of the rows that it changed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import math
 import time
 import weakref
@@ -20,18 +22,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from mainstay.domain.digests import sha256_of_file
 from mainstay.domain.errors import Corrupt, Invalid, MainstayError
 from mainstay.features import definitions, rows, sources
+from mainstay.features.on_disk import OnDisk
 from mainstay.features.online import UNKNOWN, Cached, Known, Online
 from mainstay.features.rows import as_time, plain_cells
 from mainstay.features.transforms import column
 from mainstay.gateway.control import Control
 from mainstay.gateway.versions import Fetch
 
+logger = logging.getLogger(__name__)
+
 #: What another store said is good for the request that asked, and for those beside it.
 REMEMBERED_S = 1.0
-#: Rows of one table that are held; `settings` tells a gateway how many it shall be.
-DEFAULT_ROWS = 250_000
+#: Rows of one table that are held in memory, and on the disk; `settings` tells a gateway how many it shall be.
+DEFAULT_ROWS, DEFAULT_ROWS_ON_DISK = 250_000, 5_000_000
 
 
 class ByKey(Cached):
@@ -63,6 +69,10 @@ class ByKey(Cached):
         asked = [text for text in texts if len(text) <= rows.LONGEST_KEY]
         found = iter(self._control.rows(self.definition.name, self.version, self.sequence, asked))
         return [next(found) if len(text) <= rows.LONGEST_KEY else None for text in texts]
+
+
+#: How an online table of ours is held.
+Table = Online | OnDisk | ByKey
 
 
 class Elsewhere:
@@ -114,15 +124,23 @@ class Shelf:
     """Online tables by what they are; one that nobody holds any more is let go.
 
     Args:
-        fetch: bytes by digest. control: whom to ask by key; without it every table is held whole. most: rows of one table.
+        fetch: bytes by digest. control: whom to ask by key; without it every table is held whole. most: rows of one table in
+        memory. most_on_disk: rows of one that stands on the disk.
     """
 
-    def __init__(self, fetch: Fetch, control: Control | None = None, *, most: int = DEFAULT_ROWS) -> None:
-        self._fetch, self._control, self._most = fetch, control, most
-        self._known: weakref.WeakValueDictionary[tuple[Any, ...], Online | ByKey] = weakref.WeakValueDictionary()
+    def __init__(
+        self,
+        fetch: Fetch,
+        control: Control | None = None,
+        *,
+        most: int = DEFAULT_ROWS,
+        most_on_disk: int = DEFAULT_ROWS_ON_DISK,
+    ) -> None:
+        self._fetch, self._control, self._most, self._most_on_disk = fetch, control, most, most_on_disk
+        self._known: weakref.WeakValueDictionary[tuple[Any, ...], Table] = weakref.WeakValueDictionary()
         self._newest: weakref.WeakValueDictionary[tuple[Any, ...], ByKey] = weakref.WeakValueDictionary()
 
-    def get(self, routed: Mapping[str, Any]) -> Online | ByKey:
+    def get(self, routed: Mapping[str, Any]) -> Table:
         """The table of one pinned view.
 
         Raises:
@@ -131,17 +149,36 @@ class Shelf:
         online = routed["online"]
         if online is None:
             raise Invalid(routed["fault"])
-        is_large = bool(online.get("by_key")) and online["rows"] > self._most
-        name = (is_large, routed["digest"], online["sequence"], online["blob"], tuple(routed["columns"]))
+        name = (routed["digest"], online["sequence"], online["blob"], tuple(routed["columns"]))
         found = self._known.get(name)
         if found is None:
-            made = self._by_key(self._control, routed) if is_large and self._control else self._whole(routed)
-            found = self._known[name] = made
+            found = self._known[name] = self._made(routed)
         return found
 
-    def _whole(self, routed: Mapping[str, Any]) -> Online:
+    def _made(self, routed: Mapping[str, Any]) -> Table:
+        online, control = routed["online"], self._control if routed["online"].get("by_key") else None
+        if online["rows"] <= self._most:
+            return self._in_memory(routed)
+        if control is not None and online["rows"] > self._most_on_disk:
+            return self._by_key(control, routed)
+        try:
+            return self._on_disk(routed)
+        except OSError as error:
+            if control is None:
+                raise
+            logger.warning("view %r is asked for key by key, its table finds no room here: %s", routed["view"], error)
+            return self._by_key(control, routed)
+
+    def _in_memory(self, routed: Mapping[str, Any]) -> Online:
         definition, blob = definitions.from_json(routed["definition"]), routed["online"]["blob"]
         return Online(definition, verified(self._fetch(blob), blob, definition.name), routed["columns"])
+
+    def _on_disk(self, routed: Mapping[str, Any]) -> OnDisk:
+        definition, blob = definitions.from_json(routed["definition"]), routed["online"]["blob"]
+        path = self._fetch(blob)
+        if sha256_of_file(path) != blob:
+            raise _damaged(blob, definition.name)
+        return OnDisk(definition, path, routed["columns"])
 
     def _by_key(self, control: Control, routed: Mapping[str, Any]) -> ByKey:
         name = (routed["digest"], tuple(routed["columns"]))
@@ -159,8 +196,12 @@ def verified(path: Path, digest: str, view: str) -> bytes:
     """
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
-        raise Corrupt(f"the online table of view {view!r} has other bytes than its digest {digest[:12]}… says.")
+        raise _damaged(digest, view)
     return data
+
+
+def _damaged(digest: str, view: str) -> Corrupt:
+    return Corrupt(f"the online table of view {view!r} has other bytes than its digest {digest[:12]}… says.")
 
 
 def _unchanged(control: Control, routed: Mapping[str, Any], before: ByKey) -> dict[Any, Known]:

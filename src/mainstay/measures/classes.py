@@ -15,17 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mainstay.domain.errors import Invalid
+from mainstay.measures import paired
 from mainstay.measures.distributions import normal_quantile
-from mainstay.measures.performance import (
-    Figure,
-    PairedTest,
-    lack_of_rows,
-    mean_figure,
-    paired_by_influence,
-    paired_losses,
-    read_clusters,
-    share_figure,
-)
+from mainstay.measures.paired import PairedTest
+from mainstay.measures.performance import Figure, lack_of_rows, mean_figure, share_figure
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -112,7 +105,7 @@ def paired_accuracy(
     right_a, right_b = a.argmax(axis=1) == truth, b.argmax(axis=1) == truth
     d = right_a.astype(np.float64) - right_b
     mean = float(d.mean()) if len(d) else 0.0
-    test = paired_by_influence("accuracy", mean, d - mean, at=read_clusters(clusters, len(d)))
+    test = paired.by_influence("accuracy", mean, d - mean, at=paired.read_clusters(clusters, len(d)))
     only_a, only_b = int((d > 0).sum()), int((d < 0).sum())
     if test.is_insufficient or clusters is not None or only_a + only_b > _EXACT:
         return test
@@ -127,7 +120,9 @@ def paired_macro_f1(
     _, b = read_classes(labels, score_b)
     k = a.shape[1]
     (value_a, of_a), (value_b, of_b) = (_macro_f1(truth, scores.argmax(axis=1), k) for scores in (a, b))
-    return paired_by_influence("macro_f1", value_a - value_b, of_a - of_b, at=read_clusters(clusters, len(truth)))
+    return paired.by_influence(
+        "macro_f1", value_a - value_b, of_a - of_b, at=paired.read_clusters(clusters, len(truth))
+    )
 
 
 def paired_log_loss(
@@ -138,7 +133,9 @@ def paired_log_loss(
     _, b = read_classes(labels, score_b)
     if lack := _lack_of_probabilities(a) or _lack_of_probabilities(b):
         return PairedTest(name="log_loss", difference=None, n=len(truth), reason=lack)
-    return paired_losses("log_loss", _losses(truth, a), _losses(truth, b), at=read_clusters(clusters, len(truth)))
+    return paired.losses(
+        "log_loss", _losses(truth, a), _losses(truth, b), at=paired.read_clusters(clusters, len(truth))
+    )
 
 
 def _macro_f1(truth: Places, said: Places, k: int) -> tuple[float, Floats]:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mainstay.domain.errors import Invalid
-from mainstay.measures import classes, performance, regression
-from mainstay.measures.performance import Figure, PairedTest
+from mainstay.measures import classes, paired, performance, regression
+from mainstay.measures.paired import PairedTest
+from mainstay.measures.performance import Figure
 
 #: Of these less is better.
 LOSSES = frozenset({"brier", "log_loss", "mae", "rmse"})
@@ -72,8 +73,8 @@ BINARY = Kind(
     figures=("auc", "brier", "log_loss", "accuracy", "base_rate"),
     usual="auc",
     paired={
-        "auc": performance.paired_auc,
-        "brier": performance.paired_brier,
+        "auc": paired.auc,
+        "brier": paired.brier,
         "log_loss": _of_two(classes.paired_log_loss),
         "accuracy": _of_two(classes.paired_accuracy),
     },

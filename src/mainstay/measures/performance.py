@@ -18,15 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from mainstay.domain.errors import Invalid
 from mainstay.measures.distances import wilson
-from mainstay.measures.distributions import normal_quantile, normal_sf, student_isf, student_sf
+from mainstay.measures.distributions import normal_quantile
 
 Floats = NDArray[np.float64]
 #: Fewer rows of either class than this say nothing about ranking.
 LEAST_OF_CLASS = 10
 LEAST_ROWS = 20
 LEAST_OF_SLICE = 50
-#: Fewer clusters than this do not show how much clusters differ.
-LEAST_CLUSTERS = 10
 _Z95 = normal_quantile(0.975)
 
 
@@ -50,33 +48,6 @@ class Figure:
     def is_insufficient(self) -> bool:
         """Were there too few rows to say anything?"""
         return self.value is None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedTest:
-    """a minus b on the same rows: ``difference`` within ``lo``..``hi`` (95 %), two-sided ``p``.
-
-    For AUC, accuracy and R² a positive difference speaks for a; for losses (Brier, absolute error) a negative one does.
-    All four are None where the rows are too few, and ``reason`` says so. ``clusters``: among how many groups of rows that
-    hang together it was judged; None where each row stands for itself.
-    """
-
-    name: str
-    difference: float | None
-    lo: float | None = None
-    hi: float | None = None
-    p: float | None = None
-    n: int
-    n_pos: int | None = None
-    clusters: int | None = None
-    reason: str | None = None
-
-    @property
-    def is_insufficient(self) -> bool:
-        return self.difference is None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,7 +96,7 @@ def _refuse_probabilities(scores: Floats, what: str = "scores") -> None:
         raise Invalid(f"{what} range from {scores.min():g} to {scores.max():g}; probabilities in 0..1 are expected.")
 
 
-def _lack_of_class(positive: int, negative: int, least: int = LEAST_OF_CLASS) -> str | None:
+def lack_of_class(positive: int, negative: int, least: int = LEAST_OF_CLASS) -> str | None:
     if min(positive, negative) >= least:
         return None
     return f"{positive} positives and {negative} negatives; at least {least} of each are needed"
@@ -157,7 +128,7 @@ def auc_of_counts(positives: ArrayLike, negatives: ArrayLike) -> Figure:
     """``auc`` from counts per score, ascending; rows in one cell count as ties, so coarse cells pull it towards 1/2."""
     pos, neg = np.asarray(positives, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
     n_pos, n_neg = round(float(pos.sum())), round(float(neg.sum()))
-    n, lack = n_pos + n_neg, _lack_of_class(n_pos, n_neg)
+    n, lack = n_pos + n_neg, lack_of_class(n_pos, n_neg)
     if lack:
         return Figure(name="auc", value=None, n=n, n_pos=n_pos, reason=lack)
     value, variance = delong(pos, neg)
@@ -185,112 +156,6 @@ def _logit_interval(value: float, variance: float, smaller_class: int) -> tuple[
     return 1 / (1 + math.exp(min(700.0, half - centre))), 1 / (1 + math.exp(max(-700.0, -half - centre)))
 
 
-def paired_auc(
-    labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, clusters: ArrayLike | None = None
-) -> PairedTest:
-    """AUC of a minus AUC of b on the same rows: DeLong's paired test. Positive: a ranks better.
-
-    Args:
-        clusters: what rows hang together by, one value a row, such as the day. Rows of one cluster share their luck, so
-        that many rows of few clusters are far less sure than they look; the interval is then that of Student's t with
-        one degree of freedom less than there are clusters. Each row a cluster of its own gives DeLong's variance.
-
-    Cost: three sorts a score. Source: as ``auc``; Obuchowski, "Nonparametric analysis of clustered ROC curve data",
-    Biometrics 53(2), 1997.
-    """
-    truth = read_labels(labels)
-    a, b = read_scores(score_a, len(truth), what="scores a"), read_scores(score_b, len(truth), what="scores b")
-    n, n_pos = len(truth), int(truth.sum())
-    at = read_clusters(clusters, n)
-    lack = _lack_of_class(n_pos, n - n_pos) or _lack_of_clusters(at, truth)
-    if lack:
-        return PairedTest(name="auc", difference=None, n=n, n_pos=n_pos, reason=lack)
-    (value_a, pos_a, neg_a), (value_b, pos_b, neg_b) = _placements(truth, a), _placements(truth, b)
-    of_pos, of_neg = pos_a - pos_b, neg_a - neg_b
-    if at is None:
-        variance = float(np.var(of_pos, ddof=1)) / n_pos + float(np.var(of_neg, ddof=1)) / (n - n_pos)
-        return _paired("auc", value_a - value_b, variance, n, n_pos)
-    variance = _clustered(of_pos, of_neg, at[truth], at[~truth])
-    return _paired("auc", value_a - value_b, variance, n, n_pos, clusters=_count(at))
-
-
-def _clustered(of_pos: Floats, of_neg: Floats, pos_at: NDArray[np.intp], neg_at: NDArray[np.intp]) -> float:
-    """Obuchowski's variance of the mean placement, from each row's placement and its cluster's number.
-
-    Never negative: the factors of the two squares are at least that of the product.
-    """
-    k = int(max(pos_at.max(), neg_at.max())) + 1
-    sum_pos = np.bincount(pos_at, weights=of_pos - of_pos.mean(), minlength=k) / len(of_pos)
-    sum_neg = np.bincount(neg_at, weights=of_neg - of_neg.mean(), minlength=k) / len(of_neg)
-    k_pos, k_neg = _count(pos_at), _count(neg_at)
-    squares = k_pos / (k_pos - 1) * np.dot(sum_pos, sum_pos) + k_neg / (k_neg - 1) * np.dot(sum_neg, sum_neg)
-    return float(squares + 2.0 * k / (k - 1) * np.dot(sum_pos, sum_neg))
-
-
-def read_clusters(clusters: ArrayLike | None, n: int) -> NDArray[np.intp] | None:
-    """Each row's cluster as a number from 0; None where each row stands for itself. Raises Invalid for another length."""
-    if clusters is None:
-        return None
-    given = np.asarray(clusters)
-    if given.shape != (n,):
-        raise Invalid(f"clusters have shape {given.shape} and labels {n} rows; give one cluster for every row.")
-    found: NDArray[np.intp] = np.unique(given, return_inverse=True)[1]
-    return found
-
-
-def _count(at: NDArray[np.intp]) -> int:
-    return len(np.unique(at))
-
-
-def _lack_of_clusters(at: NDArray[np.intp] | None, truth: NDArray[np.bool_] | None = None) -> str | None:
-    if at is None:
-        return None
-    found = _count(at) if truth is None else min(_count(at[truth]), _count(at[~truth]))
-    what = "clusters" if truth is None else "clusters with positives and as many with negatives"
-    return None if found >= LEAST_CLUSTERS else f"{found} {what}; at least {LEAST_CLUSTERS} are needed"
-
-
-def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[float, Floats, Floats]:
-    """AUC, and per positive the share of negatives below it, per negative the share of positives above it."""
-    pos, neg = scores[truth], scores[~truth]
-    of_pos = _share_below(np.sort(neg), pos)
-    of_neg = 1.0 - _share_below(np.sort(pos), neg)
-    return float(of_pos.mean()), of_pos, of_neg
-
-
-def _share_below(ordered: Floats, values: Floats) -> Floats:
-    left = np.searchsorted(ordered, values, side="left")
-    right = np.searchsorted(ordered, values, side="right")
-    found: Floats = (left + right) / (2.0 * len(ordered))
-    return found
-
-
-def _paired(
-    name: str, difference: float, variance: float, n: int, n_pos: int | None, *, clusters: int | None = None
-) -> PairedTest:
-    """Interval and p, normal or, among clusters, Student's; with no variance the rows are alike (p 1) or differ
-    everywhere alike (p 0).
-    """
-    spread = math.sqrt(max(0.0, variance))
-    if spread < 1e-12:
-        half, p = 0.0, 1.0 if abs(difference) < 1e-12 else 0.0
-    elif clusters is None:
-        half, p = _Z95 * spread, 2.0 * normal_sf(abs(difference) / spread)
-    else:
-        df = clusters - 1
-        half, p = student_isf(0.025, df) * spread, 2.0 * student_sf(abs(difference) / spread, df)
-    return PairedTest(
-        name=name,
-        difference=difference,
-        lo=difference - half,
-        hi=difference + half,
-        p=min(1.0, p),
-        n=n,
-        n_pos=n_pos,
-        clusters=clusters,
-    )
-
-
 # ---------------------------------------------------------------- probabilities
 
 
@@ -299,61 +164,19 @@ def brier(labels: ArrayLike, scores: ArrayLike) -> Figure:
 
     Source: Brier, Mon. Weather Rev. 78(1), 1950.
     """
-    truth, values = _read_probabilities(labels, scores)
+    truth, values = read_probabilities(labels, scores)
     return mean_figure("brier", (values - truth) ** 2, n_pos=int(truth.sum()), most=1.0)
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> Figure:
     """Mean negative log-likelihood in nats, 0 best; probabilities count as at least 2.2e-16 away from 0 and 1."""
-    truth, values = _read_probabilities(labels, scores)
+    truth, values = read_probabilities(labels, scores)
     eps = float(np.finfo(np.float64).eps)
     values = np.clip(values, eps, 1 - eps)
     return mean_figure("log_loss", -np.log(np.where(truth, values, 1 - values)), n_pos=int(truth.sum()))
 
 
-def paired_brier(
-    labels: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, clusters: ArrayLike | None = None
-) -> PairedTest:
-    """Brier score of a minus that of b on the same rows. Negative: a is better. A paired z-test of the row losses; of the
-    clusters' sums of them where ``clusters`` says what rows hang together by, as in `paired_auc`.
-    """
-    truth, a = _read_probabilities(labels, score_a, "scores a")
-    _, b = _read_probabilities(labels, score_b, "scores b")
-    at = read_clusters(clusters, len(truth))
-    return paired_losses("brier", (a - truth) ** 2, (b - truth) ** 2, n_pos=int(truth.sum()), at=at)
-
-
-def paired_losses(
-    name: str, a: Floats, b: Floats, n_pos: int | None = None, *, at: NDArray[np.intp] | None = None
-) -> PairedTest:
-    if not len(a):
-        return PairedTest(name=name, difference=None, n=0, n_pos=n_pos, reason=lack_of_rows(0))
-    d = a - b
-    return paired_by_influence(name, float(d.mean()), d - d.mean(), n_pos, at=at)
-
-
-def paired_by_influence(
-    name: str, difference: float, influence: Floats, n_pos: int | None = None, *, at: NDArray[np.intp] | None = None
-) -> PairedTest:
-    """The test of a difference that is, to first order, the mean of what each row moves it by (the delta method).
-
-    Args:
-        influence: shape (n,), of mean 0. at: the number of each row's cluster, from `read_clusters`; the clusters' sums are then
-            what varies.
-
-    Source: Huber, "Robust Statistics", 1981, ch. 1 (influence functions); Liang and Zeger, Biometrika 73(1), 1986 (clusters).
-    """
-    n = len(influence)
-    lack = lack_of_rows(n) or _lack_of_clusters(at)
-    if lack:
-        return PairedTest(name=name, difference=None, n=n, n_pos=n_pos, reason=lack)
-    if at is None:
-        return _paired(name, difference, float(np.dot(influence, influence)) / (n - 1) / n, n, n_pos)
-    sums, k = np.bincount(at, weights=influence) / n, _count(at)
-    return _paired(name, difference, k / (k - 1) * float(np.dot(sums, sums)), n, n_pos, clusters=k)
-
-
-def _read_probabilities(labels: ArrayLike, scores: ArrayLike, what: str = "scores") -> tuple[NDArray[np.bool_], Floats]:
+def read_probabilities(labels: ArrayLike, scores: ArrayLike, what: str = "scores") -> tuple[NDArray[np.bool_], Floats]:
     truth = read_labels(labels)
     values = read_scores(scores, len(truth), what=what)
     _refuse_probabilities(values, what)
@@ -384,7 +207,7 @@ class CalibrationBin:
 
 def calibration_curve(labels: ArrayLike, scores: ArrayLike, *, bins: int = 10) -> tuple[CalibrationBin, ...]:
     """Promised against observed in ``bins`` equal bands of [0, 1], with Wilson's interval; empty bands left out."""
-    truth, values = _read_probabilities(labels, scores)
+    truth, values = read_probabilities(labels, scores)
     at = np.minimum((values * bins).astype(np.intp), bins - 1)
     counts = np.bincount(at, minlength=bins)
     hits = np.bincount(at, weights=truth, minlength=bins)
@@ -477,7 +300,7 @@ def accuracy(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) ->
 
 def evaluate_binary(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> dict[str, Figure]:
     """All figures of a probability model: ranking, probabilities, decisions at ``threshold``."""
-    truth, values = _read_probabilities(labels, scores)
+    truth, values = read_probabilities(labels, scores)
     found = [auc(truth, values), brier(truth, values), log_loss(truth, values), calibration_error(truth, values)]
     decided = decide_figures(confusion(truth, values, threshold=threshold))
     base = share_figure("base_rate", int(truth.sum()), len(truth), int(truth.sum()))
@@ -499,7 +322,7 @@ def evaluate_slices(
 
     Slices of fewer than ``least`` rows are listed with every value None, never dropped: who is left out must be seen.
     """
-    truth, values = _read_probabilities(labels, scores)
+    truth, values = read_probabilities(labels, scores)
     at = group_rows(slices, len(truth))
     found: dict[str, dict[str, Figure]] = {}
     for name, rows in at.items():

@@ -12,9 +12,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mainstay.measures import performance
+from mainstay.measures import paired, performance
 from mainstay.measures.distributions import normal_quantile
-from mainstay.measures.performance import Figure, PairedTest
+from mainstay.measures.paired import PairedTest
+from mainstay.measures.performance import Figure
 
 Floats = NDArray[np.float64]
 _Z95 = normal_quantile(0.975)
@@ -72,9 +73,9 @@ def _lack_of_spread(truth: ArrayLike) -> str | None:
 def paired_absolute_error(
     truth: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike, *, clusters: ArrayLike | None = None
 ) -> PairedTest:
-    """Mean absolute error of a minus that of b on the same rows. Negative: a is better. Clusters as in `paired_auc`."""
+    """Mean absolute error of a minus that of b on the same rows. Negative: a is better. Clusters as in `paired.auc`."""
     a, b = np.abs(_residuals(truth, predicted_a)), np.abs(_residuals(truth, predicted_b))
-    return performance.paired_losses("mae", a, b, at=performance.read_clusters(clusters, len(a)))
+    return paired.losses("mae", a, b, at=paired.read_clusters(clusters, len(a)))
 
 
 def paired_root_mean_squared_error(
@@ -86,8 +87,8 @@ def paired_root_mean_squared_error(
         root = math.sqrt(float(squared.mean())) if len(squared) else 0.0
         roots.append(root)
         influences.append((squared - root**2) / (2 * root) if root > 0 else np.zeros(len(squared)))
-    at = performance.read_clusters(clusters, len(influences[0]))
-    return performance.paired_by_influence("rmse", roots[0] - roots[1], influences[0] - influences[1], at=at)
+    at = paired.read_clusters(clusters, len(influences[0]))
+    return paired.by_influence("rmse", roots[0] - roots[1], influences[0] - influences[1], at=at)
 
 
 def paired_r_squared(
@@ -100,9 +101,7 @@ def paired_r_squared(
     if lack:
         return PairedTest(name="r2", difference=None, n=len(values), reason=lack)
     (a, of_a), (b, of_b) = (_r_squared(values, squared) for squared in squares)
-    return performance.paired_by_influence(
-        "r2", a - b, of_a - of_b, at=performance.read_clusters(clusters, len(values))
-    )
+    return paired.by_influence("r2", a - b, of_a - of_b, at=paired.read_clusters(clusters, len(values)))
 
 
 def evaluate_regression(truth: ArrayLike, predicted: ArrayLike) -> dict[str, Figure]:

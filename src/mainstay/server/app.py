@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 import mainstay
+from mainstay.lifecycle.serving.sweeping import Sweep
 from mainstay.server import api, faults, protocols
 from mainstay.server.direct import Direct
 from mainstay.server.guard import Guard
@@ -49,7 +50,7 @@ def make_app(
     happens unless a request asks for it. ``instance`` is what ``/health`` says, so that a client knows whom it found.
     ``trusted`` is the person as whom programs of the server's own user act without a token. ``summons`` is where a
     supervisor hears which further processes are needed."""
-    running = Loops(store, *([] if summons is None else [Summons(summons).look]))
+    running = Loops(store, Sweep().look, *([] if summons is None else [Summons(summons).look]))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

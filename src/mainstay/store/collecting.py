@@ -17,19 +17,25 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Column, LargeBinary, String, Table, func, or_, select
 from sqlalchemy.types import TypeEngine
 
 from mainstay.domain.errors import Conflict, Corrupt, Invalid, NotFound
 from mainstay.domain.events.store import StoreCollected
 from mainstay.store import ledger
-from mainstay.store.blobs import Blobs, Collected, Gone
+from mainstay.store.blobs import Blobs, Collected
+from mainstay.store.blobs.digest_sets import DigestSet, Gathering, as_bytes
+from mainstay.store.blobs.sweeping import GoneList
 from mainstay.store.change import Change, View
 from mainstay.store.database import Store
 from mainstay.store.schema import metadata
@@ -42,9 +48,11 @@ KEPT_AWAY = timedelta(days=30)
 UNREFERRED = "nothing refers to it"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BYTES = re.compile(rb"[0-9a-f]{64}")
-_JSON_BEGINS = (b"{", b"[")
+_JSON_BEGINS = b"{["
 _LIST = b"MAINSTAY FREED 1"
 _EVENTS = 1000
+_ROWS = 5_000
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Rules:
     """
 
     away: Callable[[View, datetime], Mapping[str, str]] = lambda view, before: {}
-    forget: Callable[[Change, set[str]], int] = lambda change, gone: 0
+    forget: Callable[[Change, Container[str]], int] = lambda change, gone: 0
 
 
 class Outcome(NamedTuple):
@@ -115,9 +123,10 @@ def collect(
     with store.view() as view:
         away = rules.away(view, away_before)
         named, let_go = mentioned(view, away)
-    live = reached(store.blobs, named, list(store.blobs.digests(before)))
+    here = DigestSet.of(store.blobs.digests())
+    live = reached(store.blobs, here, named, DigestSet.of(store.blobs.digests(before)))
     found = store.blobs.collect(live, before=before, delete=False)
-    kinds = _by_kind(found.gone, _whose(store.blobs, let_go))
+    kinds = _by_kind(GoneList.of(found.gone), _whose(store.blobs, here, let_go))
     if not delete:
         return Outcome(found, kinds)
     _record(store, found, kinds, rules, actor=actor, reason=reason, grace=grace, away=away, away_before=away_before)
@@ -140,59 +149,94 @@ def missing(view: View, error: NotFound | Corrupt) -> Freed | None:
     return freed(view, str(error.facts.get("digest", ""))) if isinstance(error, NotFound) else None
 
 
-def mentioned(view: View, away: Mapping[str, str] | None = None) -> tuple[set[str], dict[str, set[str]]]:
+def mentioned(view: View, away: Mapping[str, str] | None = None) -> tuple[DigestSet, dict[str, DigestSet]]:
     """Whatever has the form of a digest in any text of the record; apart from that, by kind, what only rows of what is
     ``away`` mention."""
-    named, let_go = set[str](), dict[str, set[str]]()
+    named, let_go = Gathering(), dict[str, Gathering]()
     for table in view.reflected().sorted_tables:
         columns = [column for column in table.columns if _may_hold(column.type)]
         if not columns or not _info(table).get("holds", True):
             continue
         owner = _owner(table) if away else None
         beside = list(owner[1]) if owner else []
-        for row in view.scan(_long_enough(table, columns, beside)):
-            kind = (away or {}).get(_subject(owner[0], row[len(columns) :])) if owner else None
-            found = named if kind is None else let_go.setdefault(kind, set())
-            for value in row[: len(columns)]:
-                if isinstance(value, bytes):
-                    found.update(each.decode() for each in _DIGEST_BYTES.findall(value))
-                elif isinstance(value, str):
-                    found.update(_DIGEST.findall(value))
-    return named, let_go
+        rows = view.scan(_long_enough(table, columns, beside))
+        while some := list(islice(rows, _ROWS)):
+            found: dict[str | None, list[str]] = {}
+            for row in some:
+                kind = (away or {}).get(_subject(owner[0], row[len(columns) :])) if owner else None
+                found.setdefault(kind, []).extend(_in_row(row[: len(columns)]))
+            for kind, digests in found.items():
+                (named if kind is None else let_go.setdefault(kind, Gathering())).add(digests)
+    return named.result(), {kind: found.result() for kind, found in let_go.items()}
 
 
-def reached(blobs: Blobs, named: Iterable[str], young: Iterable[str] = ()) -> set[str]:
-    """What is here of ``named``, and of what those that are JSON name in turn; and what the ``young`` ones name, though not
-    those themselves.
+def reached(blobs: Blobs, here: DigestSet, named: DigestSet, young: DigestSet) -> DigestSet:
+    """What is ``here`` of ``named``, and of what those that are JSON name in turn; and what the ``young`` ones name, though
+    not those themselves.
 
     Raises:
         Corrupt: one of those was damaged.
     """
-    here = set(blobs.digests())
-    live = set[str]()
-
-    def walk(waiting: list[str]) -> None:
-        while waiting:
-            digest = waiting.pop()
-            if digest in here and digest not in live:
-                live.add(digest)
-                waiting.extend(named_in(blobs, digest))
-
-    walk(list(named))
-    for digest in young:
-        if digest in here and digest not in live:
-            walk(list(named_in(blobs, digest)))
-    return live
+    walk = _Walk(blobs, here)
+    walk.go(named)
+    walk.go(walk.names(walk.new(young)))
+    return DigestSet(here.words[walk.is_seen])
 
 
-def named_in(blobs: Blobs, digest: str) -> set[str]:
-    """Whatever has the form of a digest in a blob, if it is JSON.
+class _Walk:
+    """From digests to those that they name, each once.
+
+    Args:
+        here: what there is. is_lenient: go on where something is gone or damaged.
+    """
+
+    def __init__(self, blobs: Blobs, here: DigestSet, *, is_lenient: bool = False) -> None:
+        self.is_seen = np.zeros(len(here), bool)
+        self._blobs = blobs
+        self._here = here
+        self._is_lenient = is_lenient
+
+    def go(self, start: DigestSet) -> DigestSet:
+        """See all that ``start`` leads to; what had not been seen of it."""
+        before, ahead = self.is_seen.copy(), self.new(start)
+        while len(ahead):
+            self.is_seen[self._here.places(ahead.words)] = True
+            ahead = self.new(self.names(ahead))
+        return DigestSet(self._here.words[self.is_seen & ~before])
+
+    def new(self, digests: DigestSet) -> DigestSet:
+        """Those that are here and have not been seen."""
+        places = self._here.places(digests.words)
+        places = places[places >= 0]
+        return DigestSet(self._here.words[places[~self.is_seen[places]]])
+
+    def names(self, digests: DigestSet) -> DigestSet:
+        """What they name, if they are JSON."""
+        found, lists = Gathering(), self._blobs.beginning(digests, _JSON_BEGINS)
+        if self._blobs.is_near:
+            for digest in lists:
+                found.add(self._named_in(digest))
+        else:
+            with ThreadPoolExecutor(_AT_ONCE, "mainstay-lists") as pool:
+                for names in pool.map(self._named_in, lists):
+                    found.add(names)
+        return found.result()
+
+    def _named_in(self, digest: str) -> Iterable[str]:
+        try:
+            return names_in(self._blobs, digest)
+        except (NotFound, Corrupt):
+            if self._is_lenient:
+                return ()
+            raise
+
+
+def names_in(blobs: Blobs, digest: str) -> set[str]:
+    """Whatever has the form of a digest in a blob.
 
     Raises:
         NotFound, Corrupt.
     """
-    if blobs.begin(digest) not in _JSON_BEGINS:
-        return set()
     found, before = set[str](), b""
     for piece in blobs.pieces(digest):
         text = before + piece
@@ -214,8 +258,8 @@ def _record(
     away_before: datetime,
 ) -> None:
     """Say what goes before any of it does, and forget what only repeats its digests."""
-    gone = sorted(each.digest for each in found.gone)
-    listed = store.blobs.put(_LIST + b"".join(bytes.fromhex(digest) for digest in gone))[0] if gone else ""
+    gone = DigestSet.joined([GoneList.of(found.gone).digests])
+    listed = store.blobs.put(_LIST + as_bytes(gone.words))[0] if len(gone) else ""
     with store.change(actor=actor, reason=reason) as change:
         back = away.keys() - rules.away(change, away_before).keys()
         if back:
@@ -228,7 +272,7 @@ def _record(
                 grace_s=int(grace.total_seconds()),
                 listed=listed,
                 kinds=[{"what": kind.what, "objects": kind.objects, "size": kind.size} for kind in kinds],
-                forgotten=rules.forget(change, set(gone)),
+                forgotten=rules.forget(change, gone),
             )
         )
 
@@ -255,29 +299,25 @@ class _Entries(Sequence[bytes]):
         return self._listed[start : start + 32]
 
 
-def _whose(blobs: Blobs, let_go: Mapping[str, set[str]]) -> dict[str, str]:
-    """Why each digest goes that something which was put away mentions, itself or in a list of its own."""
-    here = set(blobs.digests()) if let_go else set()
-    kinds: dict[str, str] = {}
-    for kind, digests in let_go.items():
-        waiting = [digest for digest in digests if digest in here]
-        while waiting:
-            digest = waiting.pop()
-            if digest not in kinds:
-                kinds[digest] = kind
-                with suppress(NotFound, Corrupt):  # it goes: what it named can go as "nothing refers to it"
-                    waiting.extend(each for each in named_in(blobs, digest) if each in here)
-    return kinds
+def _whose(blobs: Blobs, here: DigestSet, let_go: Mapping[str, DigestSet]) -> dict[str, DigestSet]:
+    """What goes because of each kind that was put away: what that mentions, itself or in a list of its own."""
+    walk = _Walk(blobs, here, is_lenient=True)  # it goes: what it named can go as "nothing refers to it"
+    return {kind: walk.go(digests) for kind, digests in let_go.items()}
 
 
-def _by_kind(gone: Iterable[Gone], kinds: Mapping[str, str]) -> list[Kind]:
-    found: dict[str, Kind] = {}
-    for each in gone:
-        what = kinds.get(each.digest) or kinds.get(each.chunk_of or "") or UNREFERRED
-        written = datetime.fromtimestamp(each.written, UTC)
-        before = found.get(what, Kind(what, 0, 0, written))
-        found[what] = Kind(what, before.objects + 1, before.size + each.size, min(before.oldest, written))
-    return sorted(found.values(), key=lambda kind: -kind.size)
+def _by_kind(gone: GoneList, kinds: Mapping[str, DigestSet]) -> list[Kind]:
+    found, is_left = list[Kind](), np.ones(len(gone), bool)
+    for what, digests in kinds.items():
+        found += _kind(what, gone, is_left & (digests.holds(gone.digests) | digests.holds(gone.chunk_of)))
+        is_left &= ~(digests.holds(gone.digests) | digests.holds(gone.chunk_of))
+    return sorted([*found, *_kind(UNREFERRED, gone, is_left)], key=lambda kind: -kind.size)
+
+
+def _kind(what: str, gone: GoneList, which: NDArray[np.bool_]) -> list[Kind]:
+    if not which.any():
+        return []
+    oldest = datetime.fromtimestamp(float(gone.written[which].min()), UTC)
+    return [Kind(what, int(which.sum()), int(gone.sizes[which].sum()), oldest)]
 
 
 def _owner(table: Table) -> tuple[str, list[Column[Any]]] | None:
@@ -293,6 +333,14 @@ def _info(table: Table) -> dict[str, Any]:
 
 def _subject(pattern: str, values: Sequence[Any]) -> str:
     return re.sub(r"{\w+}", "{}", pattern).format(*values)
+
+
+def _in_row(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, bytes):
+            yield from (each.decode() for each in _DIGEST_BYTES.findall(value))
+        elif isinstance(value, str):
+            yield from _DIGEST.findall(value)
 
 
 def _may_hold(kind: TypeEngine[Any]) -> bool:

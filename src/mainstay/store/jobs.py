@@ -13,19 +13,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Text, case, func, null, select, type_coerce, update
 
 from mainstay.domain import ids
 from mainstay.domain.errors import Conflict, NotFound
 from mainstay.store.change import Ingest, View
+from mainstay.store.schema import Json
 from mainstay.store.tables import jobs
 
 MOST_ATTEMPTS = 3
+LONGEST_IN_A_LIST = 4096  # characters of a result; a longer one is told by its job alone
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One piece of work. ``state`` is queued, leased, done or failed."""
+    """One piece of work. ``state`` is queued, leased, done or failed.
+
+    ``subject``: what it is about, such as ``pipeline:late``. ``progress``: what the worker last said of how far it is.
+    """
 
     id: str
     kind: str
@@ -40,9 +45,20 @@ class Job:
     finished_at: datetime | None
     result: dict[str, Any] | None
     error: str | None
+    subject: str | None = None
+    leased_at: datetime | None = None
+    progress: dict[str, Any] | None = None
 
 
-def enqueue(ingest: Ingest, *, kind: str, body: dict[str, Any], by: str, because: int | None = None) -> Job:
+def enqueue(
+    ingest: Ingest,
+    *,
+    kind: str,
+    body: dict[str, Any],
+    by: str,
+    because: int | None = None,
+    subject: str | None = None,
+) -> Job:
     """Ask for work. Inside a `Change` the job exists if and only if the change does."""
     identity = ids.uuid7()
     ingest.insert(
@@ -55,6 +71,7 @@ def enqueue(ingest: Ingest, *, kind: str, body: dict[str, Any], by: str, because
         created_at=ingest.now(),
         created_by=by,
         because=because,
+        subject=subject,
     )
     return get(ingest, identity)
 
@@ -71,12 +88,40 @@ def get(view: View, identity: str) -> Job:
     return Job(**row._mapping)
 
 
-def listed(view: View, *, state: str | None = None, limit: int = 100) -> Sequence[Job]:
-    """Jobs, newest first."""
-    query = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-    if state:
-        query = query.where(jobs.c.state == state)
+def unfinished(view: View) -> list[Job]:
+    """Jobs that wait, or are under way."""
+    return [Job(**row._mapping) for row in view.rows(select(jobs).where(jobs.c.state.in_(("queued", "leased"))))]
+
+
+def listed(
+    view: View,
+    *,
+    state: str | None = None,
+    kind: str | None = None,
+    subject: str | None = None,
+    limit: int = 100,
+) -> Sequence[Job]:
+    """Jobs, newest first, without results that are long."""
+    is_long = func.length(type_coerce(jobs.c.result, Text)) > LONGEST_IN_A_LIST
+    short = type_coerce(case((is_long, null()), else_=type_coerce(jobs.c.result, Text)), Json).label("result")
+    columns = [short if each is jobs.c.result else each for each in jobs.c]
+    query = select(*columns).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
+    for column, wanted in ((jobs.c.state, state), (jobs.c.kind, kind), (jobs.c.subject, subject)):
+        if wanted:
+            query = query.where(column == wanted)
     return [Job(**row._mapping) for row in view.rows(query)]
+
+
+def ahead_of(view: View, job: Job) -> int:
+    """How many jobs wait that were asked for before ``job``."""
+    before = (jobs.c.created_at < job.created_at) | ((jobs.c.created_at == job.created_at) & (jobs.c.id < job.id))
+    return view.scalar(select(func.count()).where(jobs.c.state == "queued", before)) or 0
+
+
+def busy_workers(view: View) -> list[str]:
+    """The names of the workers that have a job in hand, in order."""
+    query = select(jobs.c.worker).where(jobs.c.state == "leased", jobs.c.leased_until >= view.now()).distinct()
+    return sorted(row.worker for row in view.rows(query))
 
 
 def lease(ingest: Ingest, *, worker: str, kinds: Sequence[str], seconds: float) -> Job | None:
@@ -96,20 +141,28 @@ def lease(ingest: Ingest, *, worker: str, kinds: Sequence[str], seconds: float) 
     ingest.execute(
         update(jobs)
         .where(jobs.c.id == identity)
-        .values(state="leased", worker=worker, leased_until=until, attempt=jobs.c.attempt + 1)
+        .values(
+            state="leased",
+            worker=worker,
+            leased_at=ingest.now(),
+            leased_until=until,
+            attempt=jobs.c.attempt + 1,
+            progress=None,
+        )
     )
     return get(ingest, identity)
 
 
-def renew(ingest: Ingest, identity: str, *, worker: str, seconds: float) -> Job:
-    """Keep a lease alive.
+def renew(ingest: Ingest, identity: str, *, worker: str, seconds: float, progress: dict[str, Any] | None = None) -> Job:
+    """Keep a lease alive, and note how far the work is if that is said.
 
     Raises:
         Conflict: the lease ran out and the job is no longer this worker's.
     """
     _held_by(ingest, identity, worker)
+    told = {} if progress is None else {"progress": progress}
     until = ingest.now() + timedelta(seconds=seconds)
-    ingest.execute(update(jobs).where(jobs.c.id == identity).values(leased_until=until))
+    ingest.execute(update(jobs).where(jobs.c.id == identity).values(leased_until=until, **told))
     return get(ingest, identity)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from mainstay.domain.errors import Conflict
 
 _SCRIPTS = Path(__file__).parent / "migrations"
-LATEST = "0014"
+LATEST = "0016"
 
 
 def upgrade(engine: Engine) -> None:

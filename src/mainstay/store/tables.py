@@ -71,7 +71,11 @@ jobs = Table(
     Column("finished_at", Instant),
     Column("result", Json),
     Column("error", Text),
+    Column("subject", String),
+    Column("leased_at", Instant),
+    Column("progress", Json),
     Index(None, "state", "created_at"),
+    Index(None, "subject", "created_at"),
 )
 
 cursors = Table(

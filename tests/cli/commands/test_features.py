@@ -94,4 +94,4 @@ def test_a_view_without_a_source_cannot_be_run_and_a_pipeline_is_no_view(mainsta
 
     assert (without.status, "names no source" in without.err) == (1, True)
     assert (pipeline.status, "is a pipeline; name a feature view" in pipeline.err) == (1, True)
-    assert (unserved.status, "holds no prediction for which view 'spend' was looked up" in unserved.err) == (1, True)
+    assert (unserved.status, "no deployment 'trips'" in unserved.err) == (1, True)

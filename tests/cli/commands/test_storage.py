@@ -32,6 +32,9 @@ def test_a_folder_is_shown_verified_laid_out_and_nothing_of_it_is_collected(
 ) -> None:
     shown = run("datasets", "show", "pictures@1").stdout
     assert "none: files" in shown and "2" in shown
+    whole = run("datasets", "show", "pictures").stdout
+    assert "2 files" in whole and "files have no columns" in whole
+    assert "2 files" in run("datasets", "list").stdout
 
     assert "is sound" in run("datasets", "verify", "pictures@current").stdout
     assert "2 files written" in run("datasets", "checkout", "pictures@1", "out").stdout

@@ -105,3 +105,19 @@ def test_a_suggestion_is_declined_with_a_reason(mainstay, live_house) -> None:
     assert (reasonless.status, told.status) == (2, 0)
     assert "declined" in told.out
     assert live_house.get("/decisions", trigger="other")["items"][0]["result"] == "declined"
+
+
+def test_a_job_says_where_it_stands_and_is_called_off(mainstay, live_house) -> None:
+    body = {"kind": "run_pipeline", "body": {"entry": "trips.py:flow"}}
+    waiting, taken = (live_house.connect().post("/jobs", body)["id"] for _ in range(2))
+
+    listed = mainstay("jobs", "list", "--about", "pipeline:flow", "--state", "queued", "--json")
+    before = mainstay("jobs", "show", taken)
+    off = mainstay("jobs", "cancel", taken, "-m", "asked twice")
+    again = mainstay("jobs", "cancel", taken)
+
+    assert {waiting, taken} <= {job["id"] for job in json.loads(listed.out)["items"]}
+    assert "waits for a worker; " in before.out and "before it" in before.out
+    assert off.status == 0 and "called off by" in off.out
+    assert again.status == 1 and "cannot be called off" in again.err
+    mainstay("jobs", "cancel", waiting)

@@ -20,3 +20,16 @@ def test_a_file_of_our_own_that_a_step_made_python_read_is_no_data_of_the_step(t
             file.read_bytes()
 
     assert watch.extras(seen, root=project, known=set()) == [str(data)]
+
+
+def test_a_store_that_stands_in_the_project_is_no_data_of_the_step(tmp_path: Path) -> None:
+    digest = "ab" * 32
+    blob, data = tmp_path / "ws" / "cache" / "objects" / "whole" / "ab" / digest, tmp_path / "rates.csv"
+    blob.parent.mkdir(parents=True)
+    for file in (blob, data):
+        file.write_text("1\n")
+    with watch.opened_files() as seen:
+        for file in (blob, data):
+            file.read_bytes()
+
+    assert watch.extras(seen, root=tmp_path, known=set()) == ["rates.csv"]

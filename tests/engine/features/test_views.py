@@ -91,6 +91,13 @@ def test_a_view_that_makes_something_else_than_it_says_fails_its_run(platform, p
         project.load().run(platform)
 
 
+def test_a_view_that_makes_nothing_fails_its_run_with_a_sentence(platform, project) -> None:
+    project.edit("flights.py", "return tx.with_columns", "tx.with_columns")
+
+    with pytest.raises(Invalid, match="view 'spend' made nothing; its function returns a table"):
+        project.load().run(platform)
+
+
 @pytest.mark.parametrize(("source", "told"), [({"unheard": "tx"}, "no parameter 'unheard'"), ("tx", "takes no table")])
 def test_a_source_that_nothing_reads_is_refused(source, told: str) -> None:
     def nothing() -> None: ...

@@ -3,6 +3,7 @@
 import { at, query, useGet } from "../api.ts";
 import { period, plural, toneOf } from "../format.ts";
 import { Act, Difference } from "../parts/act.tsx";
+import { Jobs } from "../parts/jobs.tsx";
 import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -123,15 +124,18 @@ export function BackfillPage({ id }: { id: string }) {
       }
       above={
         data && (
-          <p class="record">
-            <BackfillProgress counts={data.counts} />
-            <span class="quiet">
-              {Object.entries(data.counts)
-                .map(([state, n]) => `${n} ${state}`)
-                .join(" · ")}
-              {backfill && `, at most ${backfill.concurrency} at once`}
-            </span>
-          </p>
+          <>
+            <p class="record">
+              <BackfillProgress counts={data.counts} />
+              <span class="quiet">
+                {Object.entries(data.counts)
+                  .map(([state, n]) => `${n} ${state}`)
+                  .join(" · ")}
+                {backfill && `, at most ${backfill.concurrency} at once`}
+              </span>
+            </p>
+            {isRunning && <Jobs subject={`pipeline:${pipeline}`} by={`backfill:${id}`} />}
+          </>
         )
       }
       tabs={[

@@ -16,7 +16,7 @@ export const DATA_PLACES: [string, string][] = [
 
 const COLUMNS: Column<Dataset>[] = [
   { key: "name", label: "Dataset", value: (set) => set.name },
-  { key: "description", label: "What it is", value: (set) => set.description, wide: true },
+  { key: "description", roomy: true, label: "What it is", value: (set) => set.description, wide: true },
   { key: "owner", label: "Owner", value: (set) => set.owner, cell: (set) => <Person name={set.owner} /> },
   {
     key: "rows",

@@ -4,6 +4,7 @@
 import { at, query, useGet, useGets } from "../api.ts";
 import { bytes, count, isNumber, plural } from "../format.ts";
 import { Act } from "../parts/act.tsx";
+import { Jobs } from "../parts/jobs.tsx";
 import { ListPage } from "../parts/listpage.tsx";
 import { Command, Empty, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -19,7 +20,7 @@ function newestOf(view: FeatureView | undefined): ViewVersion | undefined {
 
 const COLUMNS: Column<FeatureView>[] = [
   { key: "name", label: "View", value: (view) => view.name },
-  { key: "version", label: "Version", value: (view) => newestOf(view)?.id },
+  { key: "version", label: "Version", value: (view) => newestOf(view)?.number, right: true },
   {
     key: "entity",
     label: "Entity",
@@ -49,6 +50,7 @@ const COLUMNS: Column<FeatureView>[] = [
     label: "Code",
     value: (view) => newestOf(view)?.entry,
     cell: (view) => <code>{newestOf(view)?.entry ?? "unknown"}</code>,
+    wide: true,
   },
 ];
 
@@ -91,7 +93,7 @@ const VERSIONS: Column<ViewVersion>[] = [
     cell: (one) => (isNumber(one.online?.rows) ? count(one.online?.rows) : "–"),
     right: true,
   },
-  { key: "entry", label: "Code", value: (one) => one.entry, cell: (one) => <code>{one.entry}</code> },
+  { key: "entry", label: "Code", value: (one) => one.entry, cell: (one) => <code>{one.entry}</code>, wide: true },
   { key: "digest", label: "Digest", value: (one) => one.digest, cell: (one) => <Id id={one.digest} label="digest" /> },
   { key: "by", roomy: true, label: "By", value: (one) => one.created_by, cell: (one) => <Person name={one.created_by} /> },
   { key: "seen", label: "Seen", value: (one) => one.created_at, cell: (one) => <When at={one.created_at} /> },
@@ -167,13 +169,15 @@ export function FeaturePage({ name }: { name: string }) {
         )
       }
       above={
-        newest &&
-        !newest.online && (
-          <div class="next-steps">
-            <span>Nothing of it is materialised: no model that needs it can be released.</span>
-            <Command text={`mainstay features materialise ${entry}`} />
-          </div>
-        )
+        <>
+          <Jobs subject={`pipeline:${entry.split(":").at(-1) ?? name}`} />
+          {newest && !newest.online && (
+            <div class="next-steps">
+              <span>Nothing of it is materialised: no model that needs it can be released.</span>
+              <Command text={`mainstay features materialise ${entry}`} />
+            </div>
+          )}
+        </>
       }
       tabs={[
         { id: "definition", label: "Definition", body: () => newest && <Definition version={newest} /> },

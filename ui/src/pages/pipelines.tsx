@@ -2,21 +2,26 @@
 // Pipelines that have been seen: how their last runs ended, when the next is due; and the runs of one.
 import { at, query, useGet } from "../api.ts";
 import { duration, plural } from "../format.ts";
+import { Jobs } from "../parts/jobs.tsx";
 import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
 import { Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
+import { Order } from "../parts/order.tsx";
 import { Word } from "../parts/pill.tsx";
+import { PlanTab } from "../parts/plan.tsx";
 import { runColumnsOfOne } from "../parts/runcolumns.tsx";
 import { RunStrip } from "../parts/runstrip.tsx";
 import { BACKFILL_COLUMNS, backfillHref, LocalTime, SCHEDULE_COLUMNS, timing } from "../parts/scheduling.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Subject, When } from "../parts/words.tsx";
+import { setParams } from "../router.ts";
 import type { BackfillAnswer, Page, Pipeline, Run, Schedule } from "../types.ts";
 
 export const PLACES: [string, string][] = [
   ["/pipelines", "Pipelines"],
   ["/schedules", "Schedules"],
   ["/backfills", "Backfills"],
+  ["/jobs", "Jobs"],
 ];
 
 const STRIP = 20;
@@ -43,6 +48,7 @@ function columnsOf(runs: Run[], schedules: Schedule[]): Column<Pipeline>[] {
       key: "entry",
       roomy: true,
       label: "Entry",
+      wide: true,
       value: (one) => one.entry,
       cell: (one) => <code>{one.entry ?? "unknown"}</code>,
     },
@@ -53,7 +59,7 @@ function columnsOf(runs: Run[], schedules: Schedule[]): Column<Pipeline>[] {
       value: (one) => lastRun(one)?.state,
       cell: (one) => <RunStrip runs={runs.filter((run) => run.name === one.name).slice(0, STRIP)} />,
     },
-    { key: "runs", label: "Runs", value: (one) => one.runs, right: true },
+    { key: "runs", roomy: true, label: "Runs", value: (one) => one.runs, right: true },
     {
       key: "state",
       label: "Newest",
@@ -145,15 +151,27 @@ export function PipelinePage({ name }: { name: string }) {
       error={found.error}
       wide
       acts={
-        newest &&
-        before && (
-          <a class="button" href={`/compare?runs=${before.id},${newest.id}`}>
-            Why the last two differ
-          </a>
-        )
+        <>
+          {newest && before && (
+            <a class="button" href={`/compare?runs=${before.id},${newest.id}`}>
+              Why the last two differ
+            </a>
+          )}
+          {pipeline && runs.data && (
+            <>
+              <Order verb="plan" pipeline={pipeline} params={mine[0]?.params ?? {}} done={() => setParams({ tab: "plan" })} />
+              <Order verb="run" pipeline={pipeline} params={mine[0]?.params ?? {}} />
+            </>
+          )}
+        </>
       }
       aside={pipeline?.entry && <code>{pipeline.entry}</code>}
-      above={mine.length > 1 && <Record runs={mine} />}
+      above={
+        <>
+          <Jobs subject={`pipeline:${name}`} />
+          {mine.length > 1 && <Record runs={mine} />}
+        </>
+      }
       tabs={[
         {
           id: "runs",
@@ -176,6 +194,7 @@ export function PipelinePage({ name }: { name: string }) {
               <Empty title="This pipeline has not run yet" command={`mainstay run ${pipeline?.entry ?? name}`} />
             ),
         },
+        { id: "plan", label: "Plan", body: () => pipeline && <PlanTab pipeline={pipeline} /> },
         {
           id: "schedules",
           label: "Schedules",

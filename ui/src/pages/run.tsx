@@ -2,12 +2,13 @@
 // A run: what it scored and how that came about (curves), the graph of its steps, its files, data, code and environment.
 import { at, query, useGet, useGets } from "../api.ts";
 import { isSystem } from "../curves.ts";
-import { count, duration, isImportance, kindWords, plain, reading, shortId, splitSubject, subjectHref } from "../format.ts";
+import { count, duration, isImportance, kindWords, plain, plural, reading, shortId, splitSubject, subjectHref } from "../format.ts";
 import { CandidateOf, versionOf } from "../parts/candidate.tsx";
 import { CurveChart, type Line } from "../parts/curve.tsx";
 import { Curves } from "../parts/curves.tsx";
 import { CurveTools, useCurveLook } from "../parts/curvetools.tsx";
 import { FileTree } from "../parts/filetree.tsx";
+import { Jobs } from "../parts/jobs.tsx";
 import { LogLines } from "../parts/loglines.tsx";
 import { Command, Empty, ErrorNote, Skeleton } from "../parts/notice.tsx";
 import { ObjectPage } from "../parts/objectpage.tsx";
@@ -85,6 +86,7 @@ export function RunPage({ id }: { id: string }) {
           {failure && <ErrorNote error={new Error(failure)} what="This run failed." />}
           {isPipeline && data && <Resumable run={data} />}
           {graph && !isRunning && !failure && <Told graph={graph} />}
+          {isPipeline && <Jobs subject={`run:${id}`} />}
           {isPipeline && <Reproduced run={id} />}
           <SourceWarnings warnings={data?.warnings} />
         </>
@@ -104,7 +106,9 @@ function Told({ graph }: { graph: StepGraph }) {
     <p class="lead">
       {hits === total
         ? "Every step was a hit: nothing had changed, nothing was computed again."
-        : `${hits} of ${count(total)} steps were hits; the others ran because ${reasons(graph.nodes)}.`}
+        : hits
+          ? `${hits} of ${plural(total, "step")} ${hits === 1 ? "was a hit" : "were hits"}; the others ran because ${reasons(graph.nodes)}.`
+          : `No step was a hit; they ran because ${reasons(graph.nodes)}.`}
     </p>
   );
 }

@@ -130,6 +130,7 @@ function Keeping({ id, snapshot }: { id: string; snapshot: Snapshot }) {
       path={at("/api/snapshots", id, word)}
       cli={`mainstay datasets ${word} ${id} -m "…"`}
       tone={snapshot.dropped_at ? "plain" : "danger"}
+      disabled={snapshot.dropped_at ? undefined : (snapshot.why_kept ?? undefined)}
       preview={
         <p>
           {snapshot.dropped_at
@@ -238,6 +239,7 @@ function ProfileCard({ column }: { column: ProfileColumn }) {
   const top = column.top ?? [];
   const most = Math.max(1, ...top.map((one) => one.count));
   const edges = column.histogram?.edges;
+  const isOne = column.minimum != null && column.minimum === column.maximum;
   return (
     <section class="profile-card" aria-label={column.name}>
       <header>
@@ -249,9 +251,15 @@ function ProfileCard({ column }: { column: ProfileColumn }) {
       {edges?.length ? (
         <>
           <Histogram edges={edges} counts={column.histogram?.counts} label={column.name} />
-          <p class="ends">
-            <span>{endOf(edges[0], column.minimum, -1)}</span>
-            <span>{endOf(edges.at(-1), column.maximum, 1)}</span>
+          <p class={`ends${isOne ? " ends-one" : ""}`}>
+            {isOne ? (
+              <span>{plain(column.minimum)} only</span>
+            ) : (
+              <>
+                <span>{endOf(edges[0], column.minimum, -1)}</span>
+                <span>{endOf(edges.at(-1), column.maximum, 1)}</span>
+              </>
+            )}
           </p>
         </>
       ) : top.length ? (

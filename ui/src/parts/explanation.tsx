@@ -109,8 +109,13 @@ function Step({ name, steps }: { name: string; steps: StepPair[] }) {
   return run ? <a href={`/runs/${run}`}>{name}</a> : <>{name}</>;
 }
 
-function Lines({ text }: { text: string }) {
-  const files = parseDiff(text).map((file) => ({ ...file, name: file.name.replace(/ (before|after)$/, "") }));
+export function Lines({ text }: { text: string }) {
+  const files = parseDiff(text).map((file) => ({
+    ...file,
+    name: file.name.replace(/ (before|after)$/, ""),
+    // They are counted from where the statement begins, and nobody could look that up.
+    lines: file.lines.filter((line) => line.kind !== "place").map((line) => ({ ...line, before: null, after: null })),
+  }));
   return files.length ? <DiffView files={files} /> : <pre class="file-text">{text}</pre>;
 }
 

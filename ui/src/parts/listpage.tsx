@@ -12,7 +12,7 @@ interface Props {
   about: string;
   path: string; // of the API, for "Copy as"
   cli?: string;
-  error?: ApiError | undefined;
+  error?: ApiError | Error | undefined;
   loading: boolean;
   empty: boolean;
   nothing: ComponentChildren;

@@ -5,7 +5,7 @@ import { isHealth, kindWords, toneOf, type Tone } from "../format.ts";
 import type { Maybe } from "../types.ts";
 import { Icon, type IconName } from "./icons.tsx";
 
-const WORDS: Record<string, string> = { insufficient: "not enough data", rolled_back: "rolled back" };
+const WORDS: Record<string, string> = { insufficient: "not enough data", rolled_back: "rolled back", leased: "under way" };
 
 export function State({ state, title, small = false }: { state: Maybe<string>; title?: string; small?: boolean }) {
   const health = isHealth(state) ? state : "unknown";

@@ -11,7 +11,7 @@ import { openPalette } from "./palette.tsx";
 const STATIONS: [string, string, IconName, string[]][] = [
   ["/", "Home", "home", []],
   ["/datasets", "Data", "data", ["/snapshots", "/features"]],
-  ["/pipelines", "Pipelines", "pipeline", ["/schedules", "/backfills"]],
+  ["/pipelines", "Pipelines", "pipeline", ["/schedules", "/backfills", "/jobs"]],
   ["/runs", "Runs", "run", ["/experiments", "/compare", "/traces"]],
   ["/models", "Models", "model", []],
   ["/releases", "Releases", "release", []],

@@ -60,7 +60,7 @@ export const SCHEDULE_COLUMNS: Column<Schedule>[] = [
         <span class="quiet">not while paused</span>
       ),
   },
-  { key: "pipeline", label: "Pipeline", value: (one) => one.pipeline, cell: (one) => <code>{one.pipeline}</code> },
+  { key: "pipeline", label: "Pipeline", value: (one) => one.pipeline, cell: (one) => <code>{one.pipeline}</code>, wide: true },
   { key: "catch", roomy: true, label: "Catches up", value: (one) => one.catch_up },
   { key: "owner", roomy: true, label: "Owner", value: (one) => one.owner, cell: (one) => <Person name={one.owner} /> },
 ];

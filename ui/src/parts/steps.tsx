@@ -41,9 +41,11 @@ export function reasons(steps: { state?: string; why?: string | null }[]): strin
   return said.length > 1 ? `${said.slice(0, -1).join(", ")} or ${said.at(-1)}` : (said[0] ?? "that is not recorded");
 }
 
+const TONES: Record<string, Tone> = { waiting: "plain", cached: "plain", given: "plain", due: "accent", open: "unknown" };
+
 /** Waiting for its turn is no trouble, and a hit is no work. */
-function stepTone(state: string | undefined): Tone {
-  return state === "waiting" || state === "cached" || state === "given" ? "plain" : toneOf(state);
+function stepTone(state: string): Tone {
+  return TONES[state] ?? toneOf(state);
 }
 
 const STYLES: Record<string, string> = {
@@ -52,9 +54,41 @@ const STYLES: Record<string, string> = {
   failed: "node-failed",
   running: "node-running",
   waiting: "node-waiting",
+  due: "node-due",
+  open: "node-waiting",
 };
 
 export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: number }) {
+  return (
+    <StepSheet
+      graph={graph}
+      label="Steps of this run"
+      head={<ProgressLine nodes={graph.nodes} isRunning={run.state === "running"} />}
+      said={saidOf}
+      last={(box) => {
+        const [state, seconds] = [stateOf(box.calls), secondsOf(box.calls)];
+        if (state === "given") return "";
+        return state === "cached" ? "nothing computed" : isNumber(seconds) ? duration(seconds) : "–";
+      }}
+      panel={(box) => <BoxPanel run={run} box={box} />}
+    >
+      <StepTable graph={graph} columns={CALL_COLUMNS.slice(1)} last={[beganOf(now)]} href={runHref} />
+    </StepSheet>
+  );
+}
+
+interface Sheet {
+  graph: Pick<StepGraph, "nodes" | "edges">;
+  label: string;
+  head: ComponentChildren;
+  said: (calls: StepNode[]) => string; // why it ran or will, or that it does not
+  last: (box: Box) => string;
+  panel: (box: Box) => ComponentChildren;
+  children: ComponentChildren; // the table
+}
+
+/** The graph, of a run or of a plan; below it what is chosen in it, and the table. */
+export function StepSheet({ graph, label, head, said, last, panel, children }: Sheet) {
   const [chosen, choose] = useParam("step");
   const [apart, setApart] = useParam("calls");
   const gathered = gather(graph);
@@ -62,9 +96,9 @@ export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: nu
   const open = boxes.find((box) => box.id === chosen || box.calls.some((call) => call.name === chosen));
   const nodes = boxes.map((box) => ({
     id: box.id,
-    label: labelOf(box),
+    label: labelOf(box, said),
     style: STYLES[stateOf(box.calls)] ?? "",
-    body: <StepBody box={box} />,
+    body: <StepBody box={box} said={said(box.calls)} last={last(box)} />,
   }));
   const edges = flows.map(({ from, to, rows }) => ({
     from,
@@ -75,7 +109,7 @@ export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: nu
     <div class="stack">
       <div>
         <div class="steps-head">
-          <ProgressLine nodes={graph.nodes} isRunning={run.state === "running"} />
+          {head}
           {gathered.boxes.length < graph.nodes.length && (
             <label class="check push">
               <input
@@ -90,13 +124,13 @@ export function Steps({ run, graph, now }: { run: Run; graph: StepGraph; now: nu
         <Graph
           nodes={nodes}
           edges={edges}
-          label="Steps of this run"
+          label={label}
           chosen={open?.id ?? ""}
           choose={(id) => choose(id === open?.id ? "" : id)}
         />
       </div>
-      {open && <BoxPanel run={run} box={open} />}
-      <StepTable graph={graph} now={now} />
+      {open && panel(open)}
+      {children}
     </div>
   );
 }
@@ -156,10 +190,16 @@ function saidOf(calls: StepNode[]): string {
     .join(", ");
 }
 
-function labelOf(box: Box): string {
+const STATE_WORDS: Record<string, string> = { cached: "hit", given: "there before", due: "would run", open: "not known yet" };
+
+export function stateWords(state: string): string {
+  return STATE_WORDS[state] ?? state;
+}
+
+function labelOf(box: Box, said: (calls: StepNode[]) => string): string {
   const times = box.calls.length > 1 ? `, ${count(box.calls.length)} calls` : "";
-  const why = box.calls.length === 1 ? whyWords(box.calls[0]?.why) : saidOf(box.calls);
-  return `${box.name}${times}: ${stateOf(box.calls)}${why ? `, ${why}` : ""}`;
+  const [state, why] = [stateWords(stateOf(box.calls)), said(box.calls)];
+  return `${box.name}${times}: ${state}${why && why !== state ? `, ${why}` : ""}`;
 }
 
 const SIGNS: [string, IconName][] = [
@@ -179,21 +219,20 @@ function BoxName({ name }: { name: string }) {
   );
 }
 
-function StepBody({ box }: { box: Box }) {
+function StepBody({ box, said, last }: { box: Box; said: string; last: string }) {
   const state = stateOf(box.calls);
-  const seconds = secondsOf(box.calls);
   return (
     <>
       <span class="node-name">
-        <Sign tone={stepTone(state)} label={state} size={12} />
+        <Sign tone={stepTone(state)} label={stateWords(state)} size={12} />
         <BoxName name={shortName(box.name)} />
         {box.calls.length > 1 && <span class="node-times">× {count(box.calls.length)}</span>}
       </span>
       <span class="node-line">
         {state === "cached" && <Icon name="bolt" size={12} />}
-        {saidOf(box.calls)}
+        {said}
       </span>
-      <span class="node-line quiet">{state === "cached" ? "nothing computed" : isNumber(seconds) ? duration(seconds) : "–"}</span>
+      <span class="node-line quiet">{last}</span>
     </>
   );
 }
@@ -302,14 +341,14 @@ function Outputs({ call }: { call: StepNode }) {
   );
 }
 
-const STATE: Column<StepNode> = {
+export const STATE: Column<StepNode> = {
   key: "state",
   label: "State",
   value: (call) => call.state,
   cell: (call) => (
     <span class="state-word">
       <Sign tone={stepTone(stateOf([call]))} label="" size={12} />
-      {call.state === "cached" ? "hit" : isGiven(call) ? "there before" : call.state}
+      {stateWords(stateOf([call]))}
     </span>
   ),
 };
@@ -343,32 +382,44 @@ function Why({ call }: { call: StepNode }) {
   return <>{whyWords(call.why) || "–"}</>;
 }
 
+interface Rows {
+  graph: Pick<StepGraph, "nodes" | "edges">;
+  columns: Column<StepNode>[]; // behind the name, and before what a step uses
+  last?: Column<StepNode>[];
+  href: (call: StepNode) => string | null;
+}
+
 /** The graph for those who read it better as rows, or cannot see it. */
-function StepTable({ graph, now }: { graph: StepGraph; now: number }) {
+export function StepTable({ graph, columns, last = [], href }: Rows) {
   const sources = new Map<string, string[]>();
   for (const edge of graph.edges) {
     const known = sources.get(edge.target) ?? [];
     const name = shortName(stepOf(edge.source));
     if (!known.includes(name)) sources.set(edge.target, [...known, name]);
   }
-  const columns: Column<StepNode>[] = [
-    { key: "name", label: "Step", value: (call) => call.name, cell: (call) => shortName(call.name) },
-    ...CALL_COLUMNS.slice(1),
-    {
-      key: "after",
-      roomy: true,
-      label: "Uses",
-      value: (call) => sources.get(call.name)?.join(", ") ?? "–",
-    },
-    {
-      key: "started",
-      roomy: true,
-      label: "Began",
-      value: (call) => call.started_at,
-      cell: (call) => (call.started_at ? <Since at={call.started_at} now={now} /> : "–"),
-    },
-  ];
-  return <Table name="s" label="steps" rows={graph.nodes} columns={columns} href={runHref} />;
+  const name: Column<StepNode> = {
+    key: "name",
+    label: "Step",
+    value: (call) => call.name,
+    cell: (call) => shortName(call.name),
+  };
+  const uses: Column<StepNode> = {
+    key: "after",
+    roomy: true,
+    label: "Uses",
+    value: (call) => sources.get(call.name)?.join(", ") ?? "–",
+  };
+  return <Table name="s" label="steps" rows={graph.nodes} columns={[name, ...columns, uses, ...last]} href={href} />;
+}
+
+function beganOf(now: number): Column<StepNode> {
+  return {
+    key: "started",
+    roomy: true,
+    label: "Began",
+    value: (call) => call.started_at,
+    cell: (call) => (call.started_at ? <Since at={call.started_at} now={now} /> : "–"),
+  };
 }
 
 /** When a step began, from the beginning of its run: "+3.2 s". */

@@ -83,7 +83,7 @@ export function UsersOf({ snapshot }: { snapshot: string }) {
             .
           </>
         ) : (
-          `${plural(data.items.length, "use")} of ${snapshot} and of what was made from it; none of it is live.`
+          `${plural(rows.length, "use")} of ${snapshot} and of what was made from it; none of it is live.`
         )}
       </p>
       <Table name="u" label="users" rows={rows} columns={COLUMNS} href={(user) => user.href ?? null} />

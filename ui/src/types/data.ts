@@ -169,6 +169,7 @@ export interface Snapshot extends Omit<SnapshotBrief, "warnings"> {
   profile_unknown?: string | null;
   warnings?: Problem[];
   used_by?: string[];
+  why_kept?: string | null; // why it cannot be dropped
 }
 
 export interface RollbackPreview {

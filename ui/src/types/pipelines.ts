@@ -125,6 +125,51 @@ export interface BackfillAnswer {
   counts: Record<string, number>;
 }
 
+export interface JobProgress {
+  run_id?: string | null;
+  done?: number;
+  total?: number | null;
+  now?: string[];
+}
+
+export interface Job {
+  id: string;
+  kind: string;
+  state: string; // queued, leased, done, failed
+  body?: { entry?: string; params?: Facts; subject?: string };
+  subject?: string | null;
+  attempt?: number;
+  created_at?: string;
+  created_by?: string;
+  worker?: string | null;
+  leased_at?: string | null;
+  finished_at?: string | null;
+  result?: Facts | null;
+  error?: string | null;
+  progress?: JobProgress | null;
+  ahead?: number | null;
+  busy?: string[];
+}
+
+export interface PlanItem {
+  label: string;
+  why: string;
+  sentence: string;
+  key?: string | null;
+  assumes?: string[];
+  changes?: { name: string; lines: number; diff: string }[];
+  stands_for?: string | null;
+  upstream?: string[];
+  hit_of?: string | null;
+}
+
+export interface PlanDocument {
+  pipeline: string;
+  summary: string;
+  items: PlanItem[];
+  remarks: string[];
+}
+
 export interface Portion {
   partition: string;
   state?: string;

@@ -28,6 +28,20 @@ class ViewChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewFreed(Event):
+    """No release needs a version of a feature view any more: its rows are not kept key by key, its tables remain as files."""
+
+    kind = "view.freed"
+    view: str
+    version: int
+    rows: int
+
+    @property
+    def subject(self) -> str:
+        return f"view:{self.view}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ViewMaterialised(Event):
     """A version of a feature view has a newer online table; gateways load it."""
 

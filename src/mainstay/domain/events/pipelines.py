@@ -24,6 +24,19 @@ class JobAsked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobCancelled(Event):
+    """Somebody called a job off before it had ended."""
+
+    kind = "job.cancelled"
+    job: str
+    job_kind: str
+
+    @property
+    def subject(self) -> str:
+        return f"job:{self.job}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepCommitted(Event):
     """A step's execution is on record, with what it read and made. It is a run of its own inside the pipeline's run."""
 

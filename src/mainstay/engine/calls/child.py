@@ -49,6 +49,18 @@ class Order:
     known: frozenset[Path]
     attempts: int
 
+    @classmethod
+    def of(cls, call: StepCall, attempts: int) -> Order:
+        return cls(
+            label=call.label,
+            place=surroundings.place_of(call.step),
+            arguments=dict(call.arguments),
+            seed=call.seed,
+            root=call.root,
+            known=call.known,
+            attempts=attempts,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:

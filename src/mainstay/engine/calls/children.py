@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mainstay.domain.errors import Invalid, MainstayError
-from mainstay.engine.calls import step_calls, surroundings, tries
+from mainstay.engine.calls import step_calls, tries
 from mainstay.engine.calls.child import Answer, Order, Setup
 from mainstay.engine.calls.step_calls import Outcome, StepCall
 from mainstay.engine.calls.step_log import StepLog
@@ -86,15 +86,7 @@ class Child:
     def begin(self, given: Try, say: Say | None) -> None:
         """Have it carry out a call."""
         call = given.call
-        order = Order(
-            label=call.label,
-            place=surroundings.place_of(call.step),
-            arguments=dict(call.arguments),
-            seed=call.seed,
-            root=call.root,
-            known=call.known,
-            attempts=given.attempts,
-        )
+        order = Order.of(call, given.attempts)
         data = _packed(order)
         self.doing, self.lines = given, Lines(call.label, say) if say else None
         if self.is_ready:

@@ -106,7 +106,7 @@ def _resolved(path: str) -> Path | None:
 
 def _counts(path: Path, root: Path) -> bool:
     """A file of the project, also one that is not there."""
-    return _is_of_project(path, root) and not path.is_dir() and path.suffix != ".pyc"
+    return _is_of_project(path, root) and not path.is_dir() and path.suffix != ".pyc" and not _is_blob(path)
 
 
 def _is_of_project(path: Path, root: Path) -> bool:
@@ -123,5 +123,9 @@ def _is_outside_data(path: Path, root: Path, began: float) -> bool:
         return False
     if closure.is_installed(path) or path.is_relative_to(_OURS) or any(word.startswith(".") for word in path.parts):
         return False
-    is_blob = is_digest(path.name) or is_digest(path.parent.name + path.name) or path.parent.name == "incoming"
-    return not is_blob and path.is_file() and path.stat().st_mtime < began
+    return not _is_blob(path) and path.is_file() and path.stat().st_mtime < began
+
+
+def _is_blob(path: Path) -> bool:
+    """A file of a store, which may well stand in the project: its name tells its content."""
+    return is_digest(path.name) or is_digest(path.parent.name + path.name) or path.parent.name == "incoming"

@@ -143,15 +143,7 @@ class Ray:
 
     def _send(self, task: Task) -> None:
         call, options = task.call, task.call.step.options
-        order = Order(
-            label=call.label,
-            place=surroundings.place_of(call.step),
-            arguments=dict(call.arguments),
-            seed=call.seed,
-            root=call.root,
-            known=call.known,
-            attempts=task.attempts,
-        )
+        order = Order.of(call, task.attempts)
         # A worker of Ray serves one environment: another state of the code, or an isolated call, gets another process.
         state = digest_of([self._around.code, list(self._around.path), str(self._around.main)])
         alone = {"MAINSTAY_ALONE": f"{time.time_ns()}"} if options.isolate else {}

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,7 +89,9 @@ def reproduce(
         folder = Path(scratch)
         notes = _lay_out(platform, run, folder)
         python = _rebuilt(run, folder, tell) if env else Path(sys.executable)
-        result = _repeated(folder, python, tell)
+        total = len(run["steps"])
+        tell(Notice(what="start", label=str(run["name"]), text=f"{counted(total, 'step')} once more", total=total))
+        result = _repeated(folder, python, lambda notice: tell(replace(notice, total=total)))
         verdicts = list(_verdicts(platform, run, result, tolerance))
         apart = {} if env else _apart(run)
         found = _judged(subject, run, verdicts, result, apart, tolerance)

@@ -25,6 +25,7 @@ _VERBS = {
     "ref.moved": "pointed at another snapshot",
     "view.changed": "defined",
     "view.materialised": "materialised",
+    "view.freed": "no longer kept by key",
     "schedule.declared": "declared",
     "schedule.paused": "paused",
     "schedule.resumed": "resumed",

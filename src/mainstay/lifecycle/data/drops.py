@@ -11,7 +11,7 @@ from mainstay.domain.data import Snapshot
 from mainstay.domain.errors import Conflict
 from mainstay.domain.events.data import SnapshotDropped, SnapshotRestored
 from mainstay.lifecycle.data import datasets, snapshots, tables
-from mainstay.store import Change
+from mainstay.store import Change, View
 
 
 def drop(change: Change, name: str) -> Snapshot:
@@ -23,21 +23,26 @@ def drop(change: Change, name: str) -> Snapshot:
     """
     found = snapshots.named(change, name)
     datasets.lock(change, found.dataset)
-    names = [ref.name for ref in datasets.refs(change, found.dataset) if ref.number == found.number]
-    if names:
-        raise Conflict(
-            f"snapshot {found.id} is {found.dataset}@{names[0]} and cannot be dropped; point that name elsewhere first.",
-            refs=names,
-        )
-    newest = tables.newest_snapshot(change, found.dataset)
-    if newest is not None and newest.number == found.number:
-        raise Conflict(
-            f"snapshot {found.id} is the newest of its dataset and stays: what comes next is compared with it."
-        )
+    if kept := why_kept(change, found):
+        raise Conflict(kept)
     if found.dropped_at is None:
         tables.set_snapshot(change, found.dataset, found.number, dropped_at=change.now())
     change.record(SnapshotDropped(dataset=found.dataset, number=found.number, digest=found.digest))
     return snapshots.get(change, found.dataset, found.number)
+
+
+def why_kept(view: View, snapshot: Snapshot) -> str | None:
+    """Why a snapshot cannot be dropped, in a sentence; None if it can."""
+    names = [ref.name for ref in datasets.refs(view, snapshot.dataset) if ref.number == snapshot.number]
+    if names:
+        return (
+            f"snapshot {snapshot.id} is {snapshot.dataset}@{names[0]} and cannot be dropped; "
+            "point that name elsewhere first."
+        )
+    newest = tables.newest_snapshot(view, snapshot.dataset)
+    if newest is not None and newest.number == snapshot.number:
+        return f"snapshot {snapshot.id} is the newest of its dataset and stays: what comes next is compared with it."
+    return None
 
 
 def restore(change: Change, name: str) -> Snapshot:

@@ -66,6 +66,19 @@ class Batch:
     rows_blob: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Arrival:
+    """What is handed in, and what is said of where it comes from."""
+
+    dataset: str
+    blob: str
+    format: str
+    source: str
+    period: Period | None
+    run_id: str | None
+    parents: tuple[str, ...]
+
+
 def take(
     change: Change,
     *,
@@ -91,53 +104,51 @@ def take(
         snapshot could hold. Corrupt: the blob was damaged.
     """
     datasets.lock(change, dataset)
-    lineage = [named(change, parent).id for parent in parents]
-    _check_kind(change, dataset, format)
-    contract = tables.contract(change, dataset)
-    if format in (folders.FORMAT, references.FORMAT):
-        manifest, odd = _unread(change.blobs, blob, format)
-        told = None
-        if format == references.FORMAT:
-            told = references.examined(change.blobs, blob, manifest.schema, examined, contract)
-            _check_profile(change.blobs, told)
-            if told.problems:
-                return _refuse(change, dataset, source, blob, format, told.contract, told.problems, told.rows_blob)
-            odd = (*odd, *told.warnings)
-        return _repeated(change, dataset, manifest, source, run_id, None) or _number(
-            change,
-            told,
-            manifest,
-            contract if told else None,
-            dataset=dataset,
-            kind=format,
-            warnings=odd,
-            source=source,
-            period=period,
-            run_id=run_id,
-            parents=lineage,
-        )
-    if batch is None or batch.blob != blob or batch.contract_version != (contract.version if contract else 0):
-        batch = prepare(change, dataset=dataset, blob=blob, format=format)
-    if batch.manifest is None:
-        problems, rows_blob = batch.problems, batch.rows_blob
-        return _refuse(change, dataset, source, blob, format, batch.contract_version, problems, rows_blob)
-    if known := _repeated(change, dataset, batch.manifest, source, run_id, batch):
-        return known
-    if contract is None:
-        contract = contracts.infer(change, dataset, batch.table)
-    return _number(
-        change,
-        batch,
-        batch.manifest,
-        contract,
+    arrival = _Arrival(
         dataset=dataset,
-        kind=KIND_TABLE,
-        warnings=batch.warnings,
+        blob=blob,
+        format=format,
         source=source,
         period=period,
         run_id=run_id,
-        parents=lineage,
+        parents=tuple(named(change, parent).id for parent in parents),
     )
+    _check_kind(change, dataset, format)
+    if format == folders.FORMAT:
+        return _take_folder(change, arrival)
+    if format == references.FORMAT:
+        return _take_reference(change, arrival, examined)
+    return _take_rows(change, arrival, batch)
+
+
+def _take_folder(change: Change, arrival: _Arrival) -> Snapshot:
+    manifest = folders.read(change.blobs, arrival.blob)
+    return _repeated(change, arrival, manifest, None) or _number(change, arrival, manifest, None, None, ())
+
+
+def _take_reference(change: Change, arrival: _Arrival, examined: str) -> Snapshot | Refused:
+    contract = tables.contract(change, arrival.dataset)
+    manifest, odd = references.read(change.blobs, arrival.blob)
+    told = references.examined(change.blobs, arrival.blob, manifest.schema, examined, contract)
+    _check_profile(change.blobs, told)
+    if told.problems:
+        return _refuse(change, arrival, told.contract, told.problems, told.rows_blob)
+    known = _repeated(change, arrival, manifest, None)
+    return known or _number(change, arrival, manifest, told, contract, (*odd, *told.warnings))
+
+
+def _take_rows(change: Change, arrival: _Arrival, batch: Batch | None) -> Snapshot | Refused:
+    contract = tables.contract(change, arrival.dataset)
+    version = contract.version if contract else 0
+    if batch is None or batch.blob != arrival.blob or batch.contract_version != version:
+        batch = prepare(change, dataset=arrival.dataset, blob=arrival.blob, format=arrival.format)
+    if batch.manifest is None:
+        return _refuse(change, arrival, batch.contract_version, batch.problems, batch.rows_blob)
+    if known := _repeated(change, arrival, batch.manifest, batch):
+        return known
+    if contract is None:
+        contract = contracts.infer(change, arrival.dataset, batch.table)
+    return _number(change, arrival, batch.manifest, batch, contract, batch.warnings)
 
 
 def prepare(view: View, *, dataset: str, blob: str, format: str) -> Batch:
@@ -310,25 +321,22 @@ def _summary(name: str, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _kind_of(format: str) -> str:
+    return format if format in (folders.FORMAT, references.FORMAT) else KIND_TABLE
+
+
 def _check_kind(view: View, dataset: str, format: str) -> None:
     """A dataset stays what it began as: what reads its snapshots must know what to expect."""
-    newest = tables.newest_snapshot(view, dataset)
-    wanted = format if format in (folders.FORMAT, references.FORMAT) else KIND_TABLE
+    newest, wanted = tables.newest_snapshot(view, dataset), _kind_of(format)
     if newest and newest.kind != wanted:
         raise Invalid(
             f"dataset {dataset!r} is of kind {newest.kind}, and {wanted} were handed in; give those a dataset of their own."
         )
 
 
-def _unread(blobs: Blobs, blob: str, format: str) -> tuple[manifests.Manifest, tuple[Problem, ...]]:
-    """The manifest of what comes as one and is not read here, and what is odd about it."""
-    return references.read(blobs, blob) if format == references.FORMAT else (folders.read(blobs, blob), ())
-
-
-def _repeated(
-    change: Change, dataset: str, manifest: manifests.Manifest, source: str, run_id: str | None, batch: Batch | None
-) -> Snapshot | None:
+def _repeated(change: Change, arrival: _Arrival, manifest: manifests.Manifest, batch: Batch | None) -> Snapshot | None:
     """The snapshot that has this content already, if there is one; one that was dropped is wanted again."""
+    dataset = arrival.dataset
     known = tables.snapshot_with_digest(change, dataset, manifest.digest)
     if known is None:
         return None
@@ -339,27 +347,22 @@ def _repeated(
         change.record(SnapshotRestored(dataset=dataset, number=known.number, digest=known.digest))
         known = get(change, dataset, known.number)
     change.record(
-        SnapshotRepeated(dataset=dataset, number=known.number, digest=known.digest, source=source, run_id=run_id)
+        SnapshotRepeated(
+            dataset=dataset, number=known.number, digest=known.digest, source=arrival.source, run_id=arrival.run_id
+        )
     )
     return replace(known, is_known=True)
 
 
 def _refuse(
-    change: Change,
-    dataset: str,
-    source: str,
-    blob: str,
-    format: str,
-    contract_version: int,
-    problems: tuple[Problem, ...],
-    rows_blob: str,
+    change: Change, arrival: _Arrival, contract_version: int, problems: tuple[Problem, ...], rows_blob: str
 ) -> Refused:
     return refusals.record(
         change,
-        dataset=dataset,
-        blob=blob,
-        format=format,
-        source=source,
+        dataset=arrival.dataset,
+        blob=arrival.blob,
+        format=arrival.format,
+        source=arrival.source,
         contract_version=contract_version,
         problems=problems,
         rows_blob=rows_blob,
@@ -378,24 +381,18 @@ def _check_profile(blobs: Blobs, told: Examined) -> None:
 
 def _number(
     change: Change,
-    read: Batch | Examined | None,
+    arrival: _Arrival,
     manifest: manifests.Manifest,
+    read: Batch | Examined | None,
     contract: Contract | None,
-    *,
-    dataset: str,
-    kind: str,
     warnings: tuple[Problem, ...],
-    source: str,
-    period: Period | None,
-    run_id: str | None,
-    parents: list[str],
 ) -> Snapshot:
     """Give the next number; what nobody has ``read`` has no profile."""
-    newest = tables.newest_snapshot(change, dataset)
+    newest = tables.newest_snapshot(change, arrival.dataset)
     new = Snapshot(
-        dataset=dataset,
+        dataset=arrival.dataset,
         number=newest.number + 1 if newest else 1,
-        kind=kind,
+        kind=_kind_of(arrival.format),
         digest=manifest.digest,
         rows=manifest.rows,
         size=manifest.size,
@@ -405,35 +402,37 @@ def _number(
         profile=read.profile if read else "",
         spec=read.spec if read else "",
         contract_version=contract.version if contract else 0,
-        period=period,
-        source=source,
+        period=arrival.period,
+        source=arrival.source,
         created_at=change.now(),
         actor=change.actor,
-        run_id=run_id,
-        parents=tuple(parents),
+        run_id=arrival.run_id,
+        parents=arrival.parents,
         warnings=warnings,
     )
     tables.put_snapshot(change, new)
-    for parent in parents:
+    for parent in new.parents:
         made_from, number = parse_snapshot(parent)
         subject = f"snapshot:{new.id}"
         tables.put_use(change, dataset=made_from, number=number, subject=subject, role="parent", at=change.now())
     datasets.move(change, new.dataset, datasets.CURRENT, new.number)
-    change.record(
-        SnapshotTaken(
-            dataset=new.dataset,
-            number=new.number,
-            digest=new.digest,
-            rows=new.rows,
-            size=new.size,
-            contract_version=new.contract_version,
-            source=source,
-            run_id=run_id,
-            parents=parents,
-            warnings=[refusals.in_short(warning) for warning in new.warnings],
-        )
-    )
+    change.record(_taken(new))
     return new
+
+
+def _taken(new: Snapshot) -> SnapshotTaken:
+    return SnapshotTaken(
+        dataset=new.dataset,
+        number=new.number,
+        digest=new.digest,
+        rows=new.rows,
+        size=new.size,
+        contract_version=new.contract_version,
+        source=new.source,
+        run_id=new.run_id,
+        parents=list(new.parents),
+        warnings=[refusals.in_short(warning) for warning in new.warnings],
+    )
 
 
 def _profile(blobs: Blobs, table: Frame, newest: Snapshot | None) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from mainstay.lifecycle.tracking import runs
 from mainstay.store import View
 
 _VERBS = ("snapshot", "register")
-_EXISTING = "existing"  # a snapshot that is only read: there is nothing to wait for
+EXISTING = "existing"  # a snapshot that is only read: there is nothing to wait for
 
 
 def of(view: View, run_id: str) -> Graph:
@@ -37,14 +37,14 @@ def of(view: View, run_id: str) -> Graph:
     under_way = set(lease.running) if lease and run.state == "running" else set()
     planned = {name: each for name, each in planned.items() if not _has_grown(each, steps)}
     names = [*planned, *(name for name in steps if name not in planned)]
-    there = {name: _rows_of(view, name) for name, each in planned.items() if each["kind"] == _EXISTING}
+    there = {name: _rows_of(view, name) for name, each in planned.items() if each["kind"] == EXISTING}
     return Graph(
         run_id=run_id,
         pipeline=run.name,
         state=run.state,
         executor=lease.executor if lease else None,
         nodes=tuple(
-            GraphNode(name=name, kind=_EXISTING, state="succeeded", rows=there[name])
+            GraphNode(name=name, kind=EXISTING, state="succeeded", rows=there[name])
             if name in there
             else _node(name, planned.get(name), steps.get(name), name in under_way)
             for name in names

@@ -38,7 +38,8 @@ from mainstay.lifecycle.registry import versions
 from mainstay.lifecycle.release import tables
 from mainstay.measures import kinds, performance
 from mainstay.measures.kinds import LOSSES, Kind
-from mainstay.measures.performance import Figure, PairedTest
+from mainstay.measures.paired import PairedTest
+from mainstay.measures.performance import Figure
 from mainstay.store import View
 
 LABEL, CANDIDATE, CHAMPION = "_label", "_candidate", "_champion"

@@ -7,6 +7,7 @@ are made by a worker (a job), since the control plane never loads a model; the v
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -33,6 +34,9 @@ from mainstay.lifecycle.tracking import runs
 from mainstay.store import Change, View, jobs, ledger
 
 JOB = "judge_release"
+#: So many releases before the live one can be gone back to with all that they were answered from at hand.
+KEPT_FORMER = 2
+_MOST_RELEASES = 100_000
 
 
 def request(change: Change, *, target: Target, version: int) -> Release:
@@ -103,6 +107,20 @@ def get(view: View, *, deployment: str, number: int) -> Release:
 def live(view: View, deployment: str) -> Release | None:
     """The release that is meant to answer (the champion), or None before the first."""
     return tables.release_in_state(view, deployment, "live")
+
+
+def needed_views(view: View) -> set[str]:
+    """The versions of feature views (``spend/1``) of releases that answer or may come to, and of those to which a rollback goes
+    first."""
+    found: list[Release] = []
+    former: Counter[str] = Counter()
+    for release in tables.releases_of(view, limit=_MOST_RELEASES):
+        if release.state in ("superseded", "rolled_back"):
+            former[release.deployment] += 1
+            found += [release] if former[release.deployment] <= KEPT_FORMER else []
+        elif release.state not in ("refused", "rejected", "failed"):
+            found.append(release)
+    return {each["view"] for release in found for each in release.manifest.get("features", [])}
 
 
 def failure(view: View, release: Release) -> str | None:
@@ -255,7 +273,8 @@ def _enqueue(
         "champion": loadable(loaded, champion.manifest) if loaded and champion else None,
         "evaluation_blob": candidate.evaluation_blob,
     }
-    return jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=change.because).id
+    about = f"release:{target.deployment}#{number}"
+    return jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=change.because, subject=about).id
 
 
 def loadable(version: Version, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Conflict, Invalid, Malformed, NotFound
 from mainstay.domain.events.serving import SegmentSealed
 from mainstay.domain.registry import Version
+from mainstay.domain.release import Release
 from mainstay.domain.serving import Feedback, Part
 from mainstay.features import transforms
 from mainstay.formats.signature import Output, Signature
@@ -180,12 +181,36 @@ def get(view: View, identity: str) -> tuple[dict[str, Any], list[Feedback]]:
 def newest(view: View, deployment: str | None, limit: int, before: str | None = None) -> list[dict[str, Any]]:
     """The latest predictions, newest first."""
     found: list[dict[str, Any]] = []
-    for part in tables.newest_parts(view, deployment, 20):
+    for part in _newest_parts(view, deployment, before):
+        if len(found) == limit and part.last_id < found[-1]["_id"]:
+            break
         table = _read_part(view.blobs.path(part.blob), None)
         if before is not None:
             table = table.filter(pc.less(table["_id"], before))
         found.extend(table.slice(max(0, table.num_rows - limit)).to_pylist())
-    return sorted(found, key=lambda row: row["_id"], reverse=True)[:limit]
+        found = sorted(found, key=lambda row: row["_id"], reverse=True)[:limit]
+    return found
+
+
+def _newest_parts(view: View, deployment: str | None, before: str | None) -> Iterator[Part]:
+    last: str | None = None
+    while some := tables.newest_parts(view, deployment, 20, begun_before=before, ended_before=last):
+        yield from some
+        last = some[-1].last_id
+
+
+def pieces(view: View, deployment: str, limit: int, before: str | None = None) -> list[tuple[Part, Release]]:
+    """The log of a deployment as the files that it is made of, each with the release whose predictions it holds, newest first.
+
+    Raises:
+        NotFound: no such deployment.
+    """
+    deployments.get(view, deployment)
+    found = tables.newest_parts(view, deployment, limit, ended_before=before)
+    known = {
+        number: releases.get(view, deployment=deployment, number=number) for number in {each.release for each in found}
+    }
+    return [(part, known[part.release]) for part in found]
 
 
 def known(view: View, identities: Sequence[str]) -> dict[str, str]:

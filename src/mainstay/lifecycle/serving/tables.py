@@ -191,10 +191,17 @@ def parts_with_ids(view: View, lowest: str, highest: str) -> list[Part]:
     return _parts(view, query.order_by(parts.c.first_id))
 
 
-def newest_parts(view: View, name: str | None, limit: int) -> list[Part]:
+def newest_parts(
+    view: View, name: str | None, limit: int, *, begun_before: str | None = None, ended_before: str | None = None
+) -> list[Part]:
+    """Parts in the order of their last ids, the newest first; those whose first, or last, id is below another."""
     query = select(parts).order_by(parts.c.last_id.desc()).limit(limit)
     if name is not None:
         query = query.where(parts.c.deployment == name)
+    if begun_before is not None:
+        query = query.where(parts.c.first_id < begun_before)
+    if ended_before is not None:
+        query = query.where(parts.c.last_id < ended_before)
     return _parts(view, query)
 
 

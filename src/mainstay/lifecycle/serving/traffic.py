@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mainstay.domain.errors import Conflict
 from mainstay.domain.release import WHOLE, Counts, Rollout
 from mainstay.domain.serving import Gateway
 from mainstay.lifecycle.data.features import views
@@ -136,7 +137,13 @@ def look(view: View, rollout: Rollout) -> judging.Ruling:
 
 
 def advance(change: Change, rollout: Rollout) -> Rollout:
-    """Do what the judge says."""
+    """Do what the judge says.
+
+    Raises:
+        Conflict: nothing yet, or somebody moved the rollout since it was read.
+    """
+    if rollouts.get(change, rollout.id) != rollout:
+        raise Conflict(f"rollout of {rollout.deployment}#{rollout.release} was moved meanwhile; look at it again.")
     marks = _totals(change, rollout) | {"latency_limit_ms": rollout.marks.get("latency_limit_ms")}
     return rollouts.advance(change, rollout=rollout, guards=_since_mark(change, rollout), marks=marks)
 

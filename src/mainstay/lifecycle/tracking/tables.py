@@ -112,7 +112,7 @@ run_params = Table(
     Column("is_text", Boolean, nullable=False),
     Column("number", Double),
     Index(None, "experiment", "key", "value"),
-    Index(None, "experiment", "key", "number"),
+    Index(None, "experiment", "key", "number", "value"),
     info={"of": "run:{run}"},
     sqlite_with_rowid=False,
 )
@@ -257,6 +257,13 @@ def put_away(view: View, before: datetime) -> tuple[list[str], list[tuple[str, s
     gone = select(runs.c.id).where(runs.c.deleted_at <= before)
     steps = select(runs.c.id, runs.c.parent).where(runs.c.kind == "step", runs.c.parent.in_(gone))
     return [row.id for row in view.rows(gone)], [(row.id, row.parent) for row in view.rows(steps)]
+
+
+def params_with(view: View, text: str) -> list[tuple[str, Any]]:
+    """Parameters of runs in which ``text`` stands, each with its run."""
+    c = run_params.c
+    found = view.rows(select(c.run, c.value, c.more, c.is_text).where(c.value.contains(text) | c.more.contains(text)))
+    return [(row.run, _param_value(row.value, row.more, row.is_text)) for row in found]
 
 
 def restore_runs_of(change: Change, experiment: int, at: datetime) -> int:

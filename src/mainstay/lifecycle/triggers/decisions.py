@@ -19,6 +19,7 @@ from mainstay.domain.clock import parse_duration, to_wire
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.triggers import DecisionAccepted, DecisionEnded, DecisionMade
 from mainstay.domain.monitoring import ALERT, Window
+from mainstay.domain.pipelines import subject_of
 from mainstay.domain.triggers import HOLD, START, SUGGEST, Decision, Trigger
 from mainstay.lifecycle.governance import expressions
 from mainstay.lifecycle.monitoring import alerts, monitors
@@ -283,7 +284,8 @@ def _record(
 
 def _start(change: Change, rule: Trigger, decision: Decision, judged: Window | None) -> Decision:
     body = rules.order(rule, decision, judged.id if judged else None)
-    job = jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=decision.event)
+    about = subject_of(str(body["entry"]))
+    job = jobs.enqueue(change, kind=JOB, body=body, by=change.actor, because=decision.event, subject=about)
     tables.set_decision(change, decision.id, job=job.id)
     return replace(decision, job=job.id)
 

@@ -101,6 +101,7 @@ class SnapshotOut(msgspec.Struct, kw_only=True):
     warnings: list[Problem]
     used_by: list[str]
     dropped_at: datetime | None
+    why_kept: str | None  # why it cannot be dropped
     is_known: bool
     reference: Reference | None  # where its rows are, if they are not here
     profile: dict[str, Any] | None
@@ -366,6 +367,7 @@ def _snapshot(view: View, snapshot: Snapshot) -> SnapshotOut:
         warnings=list(snapshot.warnings),
         used_by=list(dict.fromkeys(users)),
         dropped_at=snapshot.dropped_at,
+        why_kept=drops.why_kept(view, snapshot),
         is_known=snapshot.is_known,
         reference=_reference(view, snapshot),
         profile={"rows": max((each["n"] for each in columns), default=0), "columns": columns}

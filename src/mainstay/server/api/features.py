@@ -12,7 +12,7 @@ from mainstay.domain import strict_json
 from mainstay.domain.clock import from_wire
 from mainstay.domain.features import OnlineTable, ViewVersion
 from mainstay.features.rows import Row, key_text
-from mainstay.lifecycle.data.features import online_rows, views
+from mainstay.lifecycle.data.features import leftovers, online_rows, views
 from mainstay.lifecycle.pipelines import work
 from mainstay.server.routes import Body, Routes, convert
 from mainstay.store import Change, Ingest, View, jobs
@@ -61,6 +61,7 @@ class VersionOut(msgspec.Struct, kw_only=True):
     created_at: datetime
     created_by: str
     online: OnlineTable | None
+    kept_rows: int | None  # that are kept by key, of whatever table; null in lists, where they are not counted
 
 
 class LookupIn(Body):
@@ -118,7 +119,9 @@ def list_views(view: View) -> Views:
 @routes.get("/features/{name}", permission="read")
 def show_view(view: View, name: str) -> ViewOut:
     """One feature view with its versions, newest first."""
-    return _view(view, name)
+    versions = views.versions(view, name)
+    kept = {each.number: leftovers.count(view, name, each.number) for each in versions}
+    return ViewOut(name=name, versions=[_version(view, each, kept[each.number]) for each in versions])
 
 
 @routes.post("/features/{name}/online", permission="write", status=201)
@@ -177,7 +180,7 @@ def _view(view: View, name: str) -> ViewOut:
     return ViewOut(name=name, versions=[_version(view, each) for each in views.versions(view, name)])
 
 
-def _version(view: View, found: ViewVersion) -> VersionOut:
+def _version(view: View, found: ViewVersion, kept_rows: int | None = None) -> VersionOut:
     return VersionOut(
         id=found.id,
         view=found.view,
@@ -191,4 +194,5 @@ def _version(view: View, found: ViewVersion) -> VersionOut:
         created_at=found.created_at,
         created_by=found.created_by,
         online=views.table(view, found.view, found.number),
+        kept_rows=kept_rows,
     )

@@ -132,6 +132,10 @@ class LinesIn(Body):
     lines: list[LineIn]
 
 
+class OrderIn(Body):
+    params: dict[str, Any] = msgspec.field(default_factory=dict)  # texts are converted as on the command line
+
+
 class JobIn(Body):
     kind: str
     body: dict[str, Any]
@@ -144,9 +148,17 @@ class LeaseIn(Body):
     wait: float = 0.0
 
 
+class ProgressIn(Body):
+    run_id: str | None = None
+    done: int = 0
+    total: int | None = None
+    now: list[str] = msgspec.field(default_factory=list)
+
+
 class HeartbeatIn(Body):
     worker: str
     seconds: float = 30.0
+    progress: ProgressIn | None = None  # how far the work is; what was said before stays if nothing is
 
 
 class JobEndIn(Body):
@@ -228,7 +240,7 @@ class Leased(msgspec.Struct):
 
 
 class Jobs(msgspec.Struct):
-    items: list[jobs.Job]
+    items: list[work.Standing]
 
 
 @routes.get("/pipelines", permission="read")
@@ -252,6 +264,29 @@ def history(view: View, name: str, besides: str = "") -> PastRuns:
     return PastRuns(
         runs=[PastRun(run.id, run.state, (run.code or {}).get("sources_digest"), steps) for run, steps in found]
     )
+
+
+@routes.post("/pipelines/{name}/run", permission="write", status=201)
+def run_pipeline(change: Change, name: str, body: OrderIn) -> jobs.Job:
+    """Ask a worker to run a pipeline, with the entry it was last seen with."""
+    entry = executions.named(change, name).entry
+    order = {"entry": entry, "params": body.params, "reason": change.reason}
+    return work.ask(change, kind="run_pipeline", body=order)
+
+
+@routes.raw("POST", "/pipelines/{name}/plan", permission="write")
+async def plan_pipeline(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Ask a worker what a run would do now, and why; nothing is carried out. The answer becomes the job's result."""
+    data = await read_body(request)
+    body = convert(strict_json.loads(data), OrderIn) if data else OrderIn()
+    job = await run_in_threadpool(_ask_for_plan, store, request.path_params["name"], body, actor)
+    return Response(encode(job), 201, media_type="application/json")
+
+
+def _ask_for_plan(store: Store, name: str, body: OrderIn, actor: Principal) -> jobs.Job:
+    with store.ingest() as ingest:
+        entry = executions.named(ingest, name).entry
+        return work.ask_for_plan(ingest, entry=entry, params=body.params, by=actor.actor)
 
 
 @routes.ask("/steps/lookup", permission="read")
@@ -399,15 +434,22 @@ def ask(change: Change, body: JobIn) -> jobs.Job:
 
 
 @routes.get("/jobs", permission="read")
-def list_jobs(view: View, state: str = "", limit: int = 100) -> Jobs:
-    """Jobs, newest first."""
-    return Jobs(items=list(jobs.listed(view, state=state or None, limit=limit)))
+def list_jobs(view: View, state: str = "", kind: str = "", subject: str = "", limit: int = 100) -> Jobs:
+    """Jobs, newest first: of a state, of a kind, about a subject. A result that is long is told by its job alone."""
+    found = jobs.listed(view, state=state or None, kind=kind or None, subject=subject or None, limit=limit)
+    return Jobs(items=[work.standing(view, job) for job in found])
 
 
 @routes.get("/jobs/{job_id}", permission="read")
-def show_job(view: View, job_id: str) -> jobs.Job:
-    """One job."""
-    return jobs.get(view, job_id)
+def show_job(view: View, job_id: str) -> work.Standing:
+    """One job: what it asks for, where it stands, how far it is, what came of it."""
+    return work.standing(view, jobs.get(view, job_id))
+
+
+@routes.post("/jobs/{job_id}/cancel", permission="write")
+def cancel_job(change: Change, job_id: str) -> jobs.Job:
+    """Call a job off: one that waits is not begun, one under way is stopped when its worker next renews its lease."""
+    return work.cancel(change, job_id)
 
 
 @routes.raw("POST", "/jobs/lease", permission="work")
@@ -437,7 +479,8 @@ def _lease(store: Store, body: LeaseIn, seconds: float) -> Leased:
 @routes.ingest("/jobs/{job_id}/heartbeat", permission="work")
 def heartbeat(ingest: Ingest, job_id: str, body: HeartbeatIn) -> jobs.Job:
     """Keep a lease for so many seconds more. 409: it ran out, and the work is somebody else's now."""
-    return jobs.renew(ingest, job_id, worker=body.worker, seconds=_lease_seconds(body.seconds))
+    told = msgspec.to_builtins(body.progress) if body.progress else None
+    return jobs.renew(ingest, job_id, worker=body.worker, seconds=_lease_seconds(body.seconds), progress=told)
 
 
 @routes.ingest("/jobs/{job_id}/finish", permission="work")

@@ -136,6 +136,25 @@ class BatchOut(msgspec.Struct):
     rows: int
 
 
+class PieceOut(msgspec.Struct):
+    blob: str
+    release: str
+    model: str
+    version: int
+    rows: int
+    first_id: str
+    last_id: str
+    since: datetime  # by event time
+    until: datetime
+    source: str
+    sealed_at: datetime
+
+
+class Pieces(msgspec.Struct):
+    items: list[PieceOut]
+    next: str | None
+
+
 class FeedbackIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     id: str
     label: float | str
@@ -314,6 +333,28 @@ def list_predictions(
             outputs[key] = prediction_log.output_of(view, *key)
     items = [_prediction(row, [], outputs[row["_deployment"], row["_release"]]) for row in found]
     return Predictions(items=items, next=items[-1].id if len(items) == limit else None)
+
+
+@routes.get("/deployments/{name}/log", permission="read")
+def list_pieces(view: View, name: str, before: str | None = None, limit: int = 100) -> Pieces:
+    """The prediction log of a deployment as the Parquet blobs that it is made of, newest first; ``before`` pages backwards."""
+    items = [
+        PieceOut(
+            blob=part.blob,
+            release=release.id,
+            model=release.model,
+            version=release.version,
+            rows=part.rows,
+            first_id=part.first_id,
+            last_id=part.last_id,
+            since=part.since,
+            until=part.until,
+            source=part.source,
+            sealed_at=part.sealed_at,
+        )
+        for part, release in prediction_log.pieces(view, name, limit, before)
+    ]
+    return Pieces(items=items, next=items[-1].last_id if len(items) == limit else None)
 
 
 @routes.get("/predictions/{prediction_id}", permission="read")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from mainstay.server import uploads
 from mainstay.server.principals import Principal
 from mainstay.server.routes import Body, Routes, convert, encode, read_body
 from mainstay.store import Store, View, collecting
+from mainstay.store.blobs.packing import Packing, Written
 
 routes = Routes("data")
 
@@ -105,13 +106,13 @@ async def missing(*, request: Request, store: Store, actor: Principal) -> Respon
 @routes.raw("POST", "/blobs", permission="write")
 async def put_blobs(*, request: Request, store: Store, actor: Principal) -> Response:
     """Keep many blobs at once, each as four bytes of length (little end first) and its bytes; their digests, in order."""
-    received = uploads.chunks(request, most=MOST_AT_ONCE_BYTES)
+    return await _put(request, store, Packing.add_all)
 
-    def keep() -> list[str]:
-        with store.blobs.packing() as packing:
-            return [written.digest for written in packing.add_all(_framed(received))]
 
-    return _json(Kept(await run_in_threadpool(keep)), 201)
+@routes.raw("POST", "/chunks", permission="write")
+async def put_chunks(*, request: Request, store: Store, actor: Principal) -> Response:
+    """Keep many chunks of large files at once, framed as blobs are; their BLAKE3 digests, in order."""
+    return await _put(request, store, Packing.add_chunks)
 
 
 @routes.get("/snapshots/{snapshot}/files", permission="read")
@@ -198,6 +199,18 @@ async def collect(*, request: Request, store: Store, actor: Principal) -> Respon
     found = {name: value for name, value in vars(outcome.found).items() if name != "gone"}
     periods = {"grace_s": asked.grace_s, "kept_away_s": asked.kept_away_s}
     return _json(CollectedOut(deleted=asked.delete, kinds=outcome.kinds, **periods, **found))
+
+
+async def _put(
+    request: Request, store: Store, add: Callable[[Packing, Iterable[bytes]], Iterator[Written]]
+) -> Response:
+    received = uploads.chunks(request, most=MOST_AT_ONCE_BYTES)
+
+    def keep() -> list[str]:
+        with store.blobs.packing() as packing:
+            return [written.digest for written in add(packing, _framed(received))]
+
+    return _json(Kept(await run_in_threadpool(keep)), 201)
 
 
 async def _body(request: Request, wanted: Any) -> Any:

@@ -2,7 +2,7 @@
 """Blobs: bytes named by their SHA-256.
 
 In: bytes or a stream. Out: a digest; later, the same bytes or an error, never other bytes. A file here is an adapter
-(``local``, ``objects``), or what adapters share (``packs``, ``packing``, ``readings``). Good means: a put that returned
+(``local``, ``objects``), or what adapters share (``packs``, ``packing``, ``readings`` …). Good means: a put that returned
 survives a crash; a put that did not return left nothing under the digest; two writers of the same bytes do not disturb each
 other; what is read was verified; what is large and shares its bytes with what is there takes little room. No caller ever
 names a path.
@@ -10,13 +10,14 @@ names a path.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from mainstay.store.blobs.digest_sets import DigestSet
     from mainstay.store.blobs.packing import Packing
 
 
@@ -40,7 +41,7 @@ class Collected:
     kept: int = 0
     kept_size: int = 0
     young: int = 0  # reached by nothing, but not old enough
-    gone: tuple[Gone, ...] = ()
+    gone: Sequence[Gone] = ()
 
 
 class Blobs(Protocol):
@@ -117,6 +118,14 @@ class Blobs(Protocol):
         """Every digest kept here that was written or asked for ``since`` (seconds since 1970)."""
         ...
 
-    def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
+    def beginning(self, among: DigestSet, first: bytes) -> Iterator[str]:
+        """Those whose first byte, not verified, is one of ``first``.
+
+        Raises:
+            NotFound: one of them is not here.
+        """
+        ...
+
+    def collect(self, live: Collection[str], *, before: float, delete: bool) -> Collected:
         """Take away what is not ``live`` and was neither written nor asked for since ``before`` (seconds since 1970)."""
         ...

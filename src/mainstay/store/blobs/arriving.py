@@ -6,8 +6,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import TypeVar
@@ -70,21 +71,43 @@ def put_large(
 ) -> tuple[str, int]:
     """Keep a large blob as chunks, and the list of them under its digest."""
     rule = chunking.FINE if head[0].startswith(_PARQUET) else chunking.COARSE
-    whole, size = hashlib.sha256(), 0
-
-    def counted() -> Iterator[bytes]:
-        nonlocal size
-        for piece in chain(head, rest):
-            whole.update(piece)
-            size += len(piece)
-            yield piece
-
-    with batch as packing:
-        chunks = list(packing.add_all(chunking.split(counted(), rule)))
-        digest = whole.hexdigest()
+    with batch as packing, _Whole() as whole:
+        chunks = list(packing.add_chunks(chunking.split(whole.passing(chain(head, rest)), rule)))
+        digest, size = whole.named()
         check(digest, expected)
         packing.add_recipe(digest, size, chunks)
     return digest, size
+
+
+class _Whole:
+    """The name of a stream that passes, counted by a thread of its own beside whatever is done with it."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._thread = ThreadPoolExecutor(1, "mainstay-whole")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Whole:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces."""
+        for piece in pieces:
+            self._waiting.append(self._thread.submit(self._hash.update, piece))
+            self._size += len(piece)
+            if len(self._waiting) > _AT_ONCE:
+                self._waiting.popleft().result()
+            yield piece
+
+    def named(self) -> tuple[str, int]:
+        """SHA-256 of all that passed, and how many bytes it was."""
+        for each in self._waiting:
+            each.result()
+        return self._hash.hexdigest(), self._size
 
 
 def check(digest: str, expected: str | None) -> None:

@@ -13,13 +13,14 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mainstay.domain.digests import sha256_hex, sha256_of_file
+from mainstay.domain.digests import is_digest, sha256_hex, sha256_of_file
 from mainstay.store.blobs import Collected, arriving, readings, sweeping
+from mainstay.store.blobs.digest_sets import DigestSet, words_in
 from mainstay.store.blobs.packing import Packing
-from mainstay.store.blobs.packs import BYTES, Catalogue
+from mainstay.store.blobs.packs import RECIPE, Catalogue
 from mainstay.store.blobs.readings import WholeFiles, corrupt, unknown
 
 _ABANDONED_AFTER_S = 24 * 3600
@@ -97,7 +98,7 @@ class LocalBlobs:
             for aside in new.values():
                 aside.unlink(missing_ok=True)
             raise
-        # Each folder once, after all names: the first takes the others' names along, and they have little to wait for.
+        # Each folder once, after all names; also of those that were here already, as above.
         arriving.at_once(_sync_folder, {self.folder, *(place.parent for place in places.values())})
 
     @contextlib.contextmanager
@@ -165,7 +166,7 @@ class LocalBlobs:
 
         def stays(digest: str) -> bool:
             place = packed.get(digest)
-            if place and place.kind == BYTES and touched[place.pack] and place[:2] not in self.catalogue.damaged:
+            if place and place.kind != RECIPE and touched[place.pack] and place[:2] not in self.catalogue.damaged:
                 return True  # of most there is nothing more to ask
             return self._stays(digest) and not self._is_damaged(digest)
 
@@ -175,23 +176,30 @@ class LocalBlobs:
         """See `Blobs.digests`; those of files come first, in order."""
         for folder in sorted(self.folder.iterdir()):
             if len(folder.name) == 2:
-                yield from sorted(file.name for file in folder.iterdir() if not since or _age(file) >= since)
+                yield from sorted(file.name for file in _blobs_in(folder) if not since or _age(file) >= since)
         yield from sweeping.packed(self.catalogue, since)
 
-    def collect(self, live: Container[str], *, before: float, delete: bool) -> Collected:
+    def beginning(self, among: DigestSet, first: bytes) -> Iterator[str]:
+        """See `Blobs.beginning`."""
+        return sweeping.beginning(self.catalogue, among, first, lambda digests: map(self.begin, digests))
+
+    def collect(self, live: Collection[str], *, before: float, delete: bool) -> Collected:
         """See `Blobs.collect`."""
+        live = DigestSet.of(live)
         loose = self._collect_files(live, before, delete)
         packed = sweeping.collect_packs(self.catalogue, self.packing, live, before=before, delete=delete)
         return sweeping.together(loose, packed)
 
-    def _collect_files(self, live: Container[str], before: float, delete: bool) -> Collected:
+    def _collect_files(self, live: DigestSet, before: float, delete: bool) -> Collected:
         counted = sweeping.Counted()
         for folder in [each for each in self.folder.iterdir() if len(each.name) == 2]:
-            for file in list(folder.iterdir()):
+            files = _blobs_in(folder)
+            is_live = live.holds(words_in(bytes.fromhex("".join(file.name for file in files)))).tolist()
+            for file, lives in zip(files, is_live, strict=True):
                 with contextlib.suppress(FileNotFoundError):
                     stat = file.stat()
                     is_young = stat.st_mtime >= before
-                    if counted.add(file.name, file.name in live, is_young, stat.st_size, stat.st_mtime) and delete:
+                    if counted.add(file.name, lives, is_young, stat.st_size, stat.st_mtime) and delete:
                         _remove(file, self._aside / secrets.token_hex(16), before)
         return counted.result()
 
@@ -332,6 +340,10 @@ def _written(file: Path, content: bytes, stack: contextlib.ExitStack) -> int:
 def _name(aside: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True, mode=0o700)
     aside.rename(place)
+
+
+def _blobs_in(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if is_digest(file.name)]
 
 
 def _age(file: Path) -> float:

@@ -3,9 +3,9 @@
 their bytes.
 
 A pack is written once: the objects one after the other, then their index, then the digest of that index, which is also the
-pack's name. Two kinds of object stand in it: bytes, named by their SHA-256, and *recipes*: a large blob, named by its own
-SHA-256 too, as the list of the chunks that make it. Whoever reads gets verified bytes; which pack they came from is nobody's
-business.
+pack's name. Three kinds of object stand in it: bytes, named by their SHA-256; *chunks* of large blobs and files, named by their
+BLAKE3; and *recipes*: a large blob, named by its SHA-256, as the list of the chunks that make it. Whoever reads gets verified
+bytes; which pack they came from is nobody's business.
 
 ::
 
@@ -24,11 +24,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Corrupt
+from mainstay.store import chunking
+from mainstay.store.chunking import Piece
 
 MAGIC = b"MAINSTAY PACK 1\n"
 SIZE = 64 << 20
-BYTES, RECIPE = 0, 1
+BYTES, RECIPE, CHUNK = 0, 1, 2
 _SEEN_S = 600
 INDEX = np.dtype([("digest", "V32"), ("offset", "<u8"), ("length", "<u8"), ("size", "<u8"), ("kind", "<u8")])
 TAIL = struct.Struct("<32sQ8s")
@@ -193,10 +196,13 @@ class Catalogue:
                     self._remember(name, self._packs[name])
             self._is_read = True
 
-    def everything(self) -> Iterator[tuple[str, NDArray[np.void]]]:
-        """Every pack with its index."""
+    def everything(self, *, is_seen: bool = False) -> Iterator[tuple[str, NDArray[np.void]]]:
+        """Every pack with its index. ``is_seen``: those that were there a moment ago will do."""
         with self._lock:
-            self.refresh()
+            if is_seen:
+                self.look()
+            else:
+                self.refresh()
             packs = list(self._packs.items())
         yield from packs
 
@@ -263,6 +269,11 @@ def ending(entries: Iterable[tuple[bytes, int, int, int, int]]) -> tuple[str, by
     raw = index.tobytes()
     digest = hashlib.sha256(raw).digest()
     return digest.hex(), raw + TAIL.pack(digest, len(index), _END), index
+
+
+def name_of(data: Piece, kind: int) -> str:
+    """What bytes are called that are no recipe."""
+    return chunking.name(data) if kind == CHUNK else sha256_hex(data)
 
 
 def recipe(chunks: Iterable[tuple[str, int]]) -> bytes:

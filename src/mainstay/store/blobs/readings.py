@@ -14,7 +14,7 @@ from pathlib import Path
 from mainstay.domain.digests import sha256_of_file
 from mainstay.domain.errors import Corrupt, NotFound
 from mainstay.store.blobs import packs
-from mainstay.store.blobs.packs import BYTES, Catalogue, Place
+from mainstay.store.blobs.packs import RECIPE, Catalogue, Place
 
 _READ = 4 << 20
 _IN_USE_S = 600
@@ -43,7 +43,7 @@ def pieces(catalogue: Catalogue, digest: str) -> Iterator[bytes] | None:
     places = list(catalogue.places(digest))
     if not places:
         return None
-    if all(place.kind == BYTES for place in places):
+    if all(place.kind != RECIPE for place in places):
         return iter([_whole(catalogue, digest)])
     return _assembled(catalogue, digest)
 
@@ -55,7 +55,7 @@ def begin(catalogue: Catalogue, digest: str) -> bytes | None:
         if place is None:
             return None
         with contextlib.suppress(FileNotFoundError):
-            if place.kind == BYTES:
+            if place.kind != RECIPE:
                 return catalogue.shelf.read(place.pack, place.offset, min(1, place.length))
             first = next(iter(_recipe(catalogue, digest)), None)
             return begin(catalogue, first[0]) if first and first[0] != digest else b""
@@ -73,7 +73,7 @@ def stay(catalogue: Catalogue, digest: str) -> bool:
         place = catalogue.sound(digest)
         if place is None or not catalogue.shelf.touch(place.pack):
             return False
-        if place.kind == BYTES or catalogue.is_known_whole(digest):
+        if place.kind != RECIPE or catalogue.is_known_whole(digest):
             return True
         made_of = {chunk: catalogue.sound(chunk) for chunk, _ in _recipe(catalogue, digest)}
         kept = {place.pack for place in made_of.values() if place}
@@ -91,7 +91,7 @@ def _whole(catalogue: Catalogue, digest: str) -> bytes:
         for place in catalogue.places(digest):
             with contextlib.suppress(FileNotFoundError):
                 data = catalogue.shelf.read(place.pack, place.offset, place.length)
-                if hashlib.sha256(data).hexdigest() == digest:
+                if packs.name_of(data, place.kind) == digest:
                     return data
                 catalogue.note_damaged(place)
         catalogue.refresh()
@@ -118,7 +118,7 @@ def _recipe(catalogue: Catalogue, digest: str) -> list[tuple[str, int]]:
         for place in catalogue.places(digest):
             with contextlib.suppress(FileNotFoundError):
                 data = catalogue.shelf.read(place.pack, place.offset, place.length)
-                if place.kind == BYTES:
+                if place.kind != RECIPE:
                     return [(digest, place.size)]
                 if len(data) % 36 == 0 and sum(size for _, size in packs.steps(data)) == place.size:
                     return list(packs.steps(data))
@@ -169,7 +169,7 @@ def _run(catalogue: Catalogue, run: list[tuple[str, Place]]) -> Iterator[bytes]:
         data = memoryview(b"")
     for digest, place in run:
         chunk = data[place.offset - first.offset :][: place.length]
-        if hashlib.sha256(chunk).hexdigest() == digest:
+        if packs.name_of(chunk, place.kind) == digest:
             yield bytes(chunk)
         else:
             yield _whole(catalogue, digest)

@@ -22,7 +22,7 @@ from mainstay.domain.features import ViewVersion
 from mainstay.features import definitions, rows
 from mainstay.features.online import UNKNOWN, Lifetime
 from mainstay.features.rows import Row
-from mainstay.lifecycle.data.features import tables, views
+from mainstay.lifecycle.data.features import leftovers, tables, views
 from mainstay.store import Ingest, View
 
 MOST_ROWS = 10_000
@@ -56,8 +56,9 @@ def as_of(view: View, name: str, number: int, keys: Sequence[str], sequence: int
     """The rows of these keys as of one table, in their order; None where there is none.
 
     Raises:
-        Invalid: more keys than one question may have.
+        Invalid: more keys than one question may have. Unavailable: the rows of that table are not kept any more.
     """
+    leftovers.check(view, name, number, sequence)
     if len(keys) > MOST_KEYS:
         raise Invalid(f"{len(keys)} keys are asked for; at most {MOST_KEYS} are answered at once.")
     known: dict[str, Row] = {}
@@ -68,7 +69,9 @@ def as_of(view: View, name: str, number: int, keys: Sequence[str], sequence: int
 
 
 def changed(view: View, name: str, number: int, *, after: int, until: int) -> list[str] | None:
-    """The keys whose rows became others between two tables; None if there are too many to tell."""
+    """The keys whose rows became others between two tables; None if there are too many to tell, or not all are known."""
+    if not leftovers.is_known(view, name, number, after):
+        return None
     keys = tables.keys_changed(view, name, number, after, until, MOST_CHANGED + 1)
     return None if len(keys) > MOST_CHANGED else keys
 

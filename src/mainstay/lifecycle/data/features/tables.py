@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     Integer,
     Row,
@@ -19,8 +21,11 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     delete,
+    exists,
     func,
+    or_,
     select,
+    update,
 )
 
 from mainstay.domain.features import OnlineTable, ViewVersion
@@ -72,6 +77,8 @@ online_rows = Table(
     Index(None, "view", "version", "sequence"),
     sqlite_with_rowid=False,
 )
+#: After which key, and up to which; None: up to the last.
+Keys = tuple[str, str | None]
 _ROW = ("view", "version", "key", "sequence", "at_us", "cells")
 
 
@@ -145,7 +152,8 @@ def rows_known(view: View, name: str, version: int, keys: Sequence[str], sequenc
     published = (t.view == c.view) & (t.version == c.version) & (t.sequence == c.sequence)
     query = select(c.key, c.at_us, c.cells).join_from(online_rows, online_tables, published)
     where = (c.view == name, c.version == version, c.key.in_(keys), c.sequence <= sequence)
-    return list(view.rows(query.where(*where).order_by(c.key, c.sequence.desc())))
+    kept = c.sequence > floor(view, name, version)
+    return list(view.rows(query.where(*where, kept).order_by(c.key, c.sequence.desc())))
 
 
 def keys_changed(view: View, name: str, version: int, after: int, until: int, limit: int) -> list[str]:
@@ -153,6 +161,77 @@ def keys_changed(view: View, name: str, version: int, after: int, until: int, li
     c = online_rows.c
     where = (c.view == name, c.version == version, c.sequence > after, c.sequence <= until)
     return [row.key for row in view.rows(select(c.key).distinct().where(*where).limit(limit))]
+
+
+def floor(view: View, name: str, version: int) -> int:
+    """The newest table whose rows are not kept by key: what stands under it, or under an older one, counts no more."""
+    c = online_tables.c
+    where = (c.view == name, c.version == version, c.changed.is_(None))
+    return int(view.scalar(select(func.max(c.sequence)).where(*where)) or 0)
+
+
+def newest_sequence_before(view: View, name: str, version: int, moment: datetime) -> int:
+    """The newest table that was published before a moment; 0: none."""
+    c = online_tables.c
+    where = (c.view == name, c.version == version, c.made_at < moment)
+    return int(view.scalar(select(func.max(c.sequence)).where(*where)) or 0)
+
+
+def let_go(change: Change, name: str, version: int, sequence: int) -> None:
+    """Say that the rows of a table are not kept by key."""
+    c = online_tables.c
+    where = (c.view == name, c.version == version, c.sequence == sequence)
+    change.execute(update(online_tables).where(*where).values(changed=None))
+
+
+def count_all_rows(view: View, name: str, version: int) -> int:
+    c = online_rows.c
+    where = (c.view == name, c.version == version)
+    return int(view.scalar(select(func.count()).select_from(online_rows).where(*where)) or 0)
+
+
+def key_behind(view: View, name: str, version: int, after: str, rows: int) -> str | None:
+    """The key up to which so many rows stand after another; None: there are fewer."""
+    c = online_rows.c
+    query = select(c.key).where(c.view == name, c.version == version, c.key > after)
+    row = view.first(query.order_by(c.key).offset(rows - 1).limit(1))
+    return row and str(row.key)
+
+
+def forget_below(ingest: Ingest, name: str, version: int, keys: Keys, floor: int) -> None:
+    """Let go of rows that stand under a table whose rows are not kept by key, or under an older one."""
+    c = online_rows.c
+    ingest.execute(delete(online_rows).where(*_between(name, version, keys), c.sequence <= floor))
+
+
+def forget_superseded(ingest: Ingest, name: str, version: int, keys: Keys, settled: int) -> None:
+    """Let go of rows whose place was taken by a table up to ``settled``, and of those whose own table was never published."""
+    c, t, newer = online_rows.c, online_tables, online_rows.alias("newer")
+    of_version = (t.c.view == name, t.c.version == version)
+    published = select(t.c.sequence).where(*of_version)
+    taken = exists().where(
+        newer.c.view == c.view,
+        newer.c.version == c.version,
+        newer.c.key == c.key,
+        newer.c.sequence > c.sequence,
+        newer.c.sequence <= settled,
+        newer.c.sequence.in_(published),
+    )
+    left = or_(c.sequence.not_in(published), taken)
+    ingest.execute(delete(online_rows).where(*_between(name, version, keys), c.sequence <= settled, left))
+
+
+def forget_gone(ingest: Ingest, name: str, version: int, keys: Keys, settled: int, expired_us: int | None) -> None:
+    """Let go of rows that say that there is none any more, and of those from before a moment."""
+    c = online_rows.c
+    gone = c.cells.is_(None) if expired_us is None else or_(c.cells.is_(None), c.at_us < expired_us)
+    ingest.execute(delete(online_rows).where(*_between(name, version, keys), c.sequence <= settled, gone))
+
+
+def _between(name: str, version: int, keys: Keys) -> list[ColumnElement[bool]]:
+    c, (after, until) = online_rows.c, keys
+    where = [c.view == name, c.version == version, c.key > after]
+    return where if until is None else [*where, c.key <= until]
 
 
 def forget_rows(ingest: Ingest, name: str, version: int, which: Iterable[tuple[str, int]]) -> None:

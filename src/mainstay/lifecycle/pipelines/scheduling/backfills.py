@@ -19,6 +19,7 @@ from mainstay.domain.clock import to_wire
 from mainstay.domain.digests import digest_of
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.events.pipelines import BackfillCancelled, BackfillEnded, BackfillStarted
+from mainstay.domain.pipelines import subject_of
 from mainstay.domain.scheduling import CANCELLED, COMPLETED, FAILED, RUNNING, Backfill, Partition, Portion
 from mainstay.lifecycle.pipelines.scheduling import calendar, tables, templates
 from mainstay.store import Change, Ingest, Store, View, jobs
@@ -202,7 +203,8 @@ def _ask(ingest: Ingest, backfill: Backfill, portion: Portion) -> None:
         "tags": {"backfill": backfill.id, "partition": portion.partition, "logical_time": to_wire(portion.since)},
         "unless": None if backfill.is_again else {"run": before},
     }
-    job = jobs.enqueue(ingest, kind=JOB, body=body, by=backfill.subject, because=backfill.event)
+    about = subject_of(backfill.pipeline)
+    job = jobs.enqueue(ingest, kind=JOB, body=body, by=backfill.subject, because=backfill.event, subject=about)
     tables.set_portion(ingest, portion, state="asked", job=job.id)
 
 

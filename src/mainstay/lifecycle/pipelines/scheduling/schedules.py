@@ -26,6 +26,7 @@ from mainstay.domain.events.pipelines import (
     ScheduleSkipped,
 )
 from mainstay.domain.names import check_name
+from mainstay.domain.pipelines import subject_of
 from mainstay.domain.scheduling import ACTIVE, CATCH_UP, PAUSED, Firing, Schedule
 from mainstay.lifecycle.governance import people
 from mainstay.lifecycle.pipelines.scheduling import calendar, tables, templates
@@ -224,7 +225,8 @@ def _ask(change: Change, schedule: Schedule, moment: datetime) -> None:
         "reason": reason,
         "tags": {"schedule": schedule.name, "logical_time": to_wire(moment)},
     }
-    job = jobs.enqueue(change, kind=JOB, body=body, by=schedule.subject, because=event.seq)
+    about = subject_of(schedule.pipeline)
+    job = jobs.enqueue(change, kind=JOB, body=body, by=schedule.subject, because=event.seq, subject=about)
     tables.put_firing(
         change,
         Firing(schedule=schedule.name, logical_time=moment, fired_at=change.now(), event=event.seq, job=job.id),
