@@ -98,7 +98,7 @@ class LocalBlobs:
             for aside in new.values():
                 aside.unlink(missing_ok=True)
             raise
-        # Each folder once, after all names; also of those that were here already, as above.
+        # Each folder once, after all names; also of those that were here already: see `_publish`.
         arriving.at_once(_sync_folder, {self.folder, *(place.parent for place in places.values())})
 
     @contextlib.contextmanager
