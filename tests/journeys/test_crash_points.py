@@ -194,6 +194,6 @@ def test_killed_at_any_change_of_state_and_resumed_a_run_is_what_it_would_have_b
     assert len(told["wanted"]["snapshots"]) == 1
     assert set(told["wanted"]["drawn"]) <= {"succeeded", "cached"}
     kinds = {name.split()[1] for name in told["points"]}
-    assert kinds >= {"request", "name", "try", "commit"}
+    assert kinds >= {"request", "blob", "name", "try", "commit"}
     assert sum(each["killed"] == 77 for each in told["found"]) >= 0.8 * len(told["found"])
     assert [each for each in told["found"] if not each["same"]] == []
