@@ -36,7 +36,7 @@ CLIENTS = {
 }
 # What has to do with rows, and is therefore tested on SQLite and on PostgreSQL.
 ROOMS = ("governance", "data", "tracking", "pipelines", "registry", "release", "monitoring", "triggers")
-ON_BOTH = ("store", *ROOMS, "protocols", "conformance", "journeys", "cli/test_up.py")
+ON_BOTH = ("store", *ROOMS, "protocols", "journeys", "cli/test_up.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FAILED, INTERRUPTED = 1, 130
 

@@ -14,10 +14,7 @@ import pytest
 from mainstay.engine import executors
 from mainstay.engine.execution import StepFailed
 
-from ..databases import on_sqlite
 from ..engine.conftest import make_platform, make_project, platform  # noqa: F401
-
-pytestmark = on_sqlite  # nothing of it is about rows
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -22,10 +22,6 @@ from mainstay import formats
 from mainstay.domain.errors import Invalid
 from mainstay.formats import limited
 
-from ..databases import on_sqlite
-
-pytestmark = on_sqlite  # nothing of it is about rows
-
 NAMES = ("age", "fare", "stops", "delay")
 KINDS = ("binary", "multiclass", "regression")
 ROOT = str(Path(__file__).parents[2])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.domain.errors import Conflict, Unavailable
+from mainstay.domain.errors import Conflict
 from mainstay.features.rows import Row
 from mainstay.lifecycle.data.features import leftovers, online_rows, views
 from tests.data.online_house import START, OnlineHouse
@@ -45,7 +45,7 @@ def test_what_became_another_goes_an_hour_later_and_what_counts_stays(house: Onl
 
     assert house.kept() == [('["a"]', second), ('["b"]', first), ('["b"]', begun)]
     assert house.answers(second, "a", "b", "c", "d") == ["[1.5]", "[2.0]", None, None]
-    with pytest.raises(Unavailable, match="table 1 of spend/1 is no longer kept by key"):
+    with pytest.raises(Conflict, match="table 1 of spend/1 is no longer kept by key"):
         house.answers(first, "a")
     with house.store.view() as view:
         assert online_rows.changed(view, "spend", 1, after=first, until=second) is None
@@ -95,5 +95,5 @@ def test_a_version_that_is_let_go_keeps_its_table_and_is_written_whole_by_the_ne
         with pytest.raises(Conflict, match="can be looked up"):
             online_rows.lookup(view, "spend", 1, {"id": "a"})
     assert house.told() == [{"view": "spend", "version": 1, "rows": rows_told} for rows_told in (2, 1)]
-    with pytest.raises(Unavailable):
+    with pytest.raises(Conflict):
         house.answers(old, "a")

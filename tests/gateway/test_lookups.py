@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mainstay.domain.errors import Corrupt, Invalid, Unavailable
+from mainstay.domain.errors import Conflict, Corrupt, Invalid, Unavailable
 from mainstay.features import definitions, sources, transforms
 from mainstay.gateway import routing, versions
 from mainstay.gateway.batching import Batcher
@@ -310,6 +310,9 @@ def test_a_control_plane_that_is_away_fails_only_who_asks_for_what_is_not_held(l
 
     assert looked_up(deployment, {"who": 1}) == [(7.5, 3)]
     with pytest.raises(Unavailable, match="view 'spend' cannot be looked up now: the control plane does not answer"):
+        looked_up(deployment, {"who": 2})
+    kept.rows = lambda *asked: (_ for _ in ()).throw(Conflict("table 1 is no longer kept by key."))  # type: ignore[method-assign]
+    with pytest.raises(Unavailable, match="cannot be looked up now: table 1 is no longer kept"):
         looked_up(deployment, {"who": 2})
 
 

@@ -99,6 +99,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
+def up(house: House) -> Session:
+    """The owner's session."""
+    return house.session
+
+
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A control plane alone, on a real port."""
     with serving(tmp_path_factory.mktemp("served") / ".mainstay") as one:

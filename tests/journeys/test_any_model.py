@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from ..databases import on_sqlite
 from ..protocols.conftest import talk
 from .conftest import House
+
+pytestmark = on_sqlite  # it is about kinds of models, not about rows
 
 DATA = """
 import json, logging, os, tempfile, warnings

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ..databases import on_sqlite
 from ..protocols.conftest import Served, serving, talk
+
+pytestmark = on_sqlite  # it is about bytes, and those are kept beside either database
 
 SIZE = int(float(os.environ.get("TEST_LARGE", "0.25")) * (1 << 30))
 MOST_BYTES = 64 << 20  # of memory, whatever the size of the file

@@ -20,17 +20,13 @@ import yaml
 
 from mainstay.client.session import Session
 
+from ..databases import on_sqlite
 from .conftest import House, until
 
 NAMES = ("de lay", "fare")
 ROWS = np.random.default_rng(5).normal(size=(60, 2))
 FIRST = [dict(zip(NAMES, row, strict=True)) for row in ROWS[:5].tolist()]
 LABELS = np.digitize(ROWS[:, 0], [-0.5, 0.5])
-
-
-@pytest.fixture
-def up(house: House) -> Session:
-    return house.session
 
 
 def fitted() -> Any:
@@ -171,7 +167,14 @@ print(json.dumps({"columns": list(X.columns), "rows": X[:150:30].values.tolist()
 """
 
 
-@pytest.mark.parametrize(("kind", "client"), [("sklearn", "mlflow"), ("xgboost", "mlflow"), ("lightgbm", "mlflow")])
+@pytest.mark.parametrize(
+    ("kind", "client"),
+    [
+        ("sklearn", "mlflow"),
+        pytest.param("xgboost", "mlflow", marks=on_sqlite),
+        pytest.param("lightgbm", "mlflow", marks=on_sqlite),
+    ],
+)
 def test_an_unmodified_script_is_trained_registered_released_and_answers(
     house: House, up: Session, kind: str, client: str
 ) -> None:

@@ -36,11 +36,6 @@ MOST_BYTES = 96 << 20  # of memory, for a bomb that would need a gigabyte
 
 
 @pytest.fixture(scope="module")
-def up(house: House) -> Session:
-    return house.session
-
-
-@pytest.fixture(scope="module")
 def web(house: House) -> Iterator[httpx.Client]:
     """The owner, without a client that would know better."""
     headers = {"Authorization": f"Bearer {(house.folder / 'token').read_text().strip()}"}

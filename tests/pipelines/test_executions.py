@@ -15,7 +15,8 @@ from mainstay.domain.pipelines import Input, Output, Step, Told
 from mainstay.domain.tracking import Point
 from mainstay.lifecycle.data import lineage
 from mainstay.lifecycle.pipelines import executions, results
-from mainstay.lifecycle.tracking import links, logs, runs
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.store import Store, ledger
 
 Commit = Callable[..., Step]

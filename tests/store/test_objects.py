@@ -233,6 +233,23 @@ def test_a_folder_of_many_files_takes_few_requests(blobs: ObjectBlobs, other: Ob
     assert asked == ["list", "get_range"]
 
 
+def test_the_index_of_a_pack_is_fetched_once_for_all_processes_of_a_machine(
+    blobs: ObjectBlobs, bucket: str, tmp_path: Path, asked: list[str]
+) -> None:
+    for n in range(3):
+        with blobs.packing() as packing:
+            digest = packing.add(b"file %d" % n).digest
+    ObjectBlobs(bucket, tmp_path / "machine", most_whole=1).catalogue.look()
+    asked.clear()
+
+    assert ObjectBlobs(bucket, tmp_path / "machine", most_whole=1).size(digest) == 6
+    assert asked == ["list"]
+
+    for file in (tmp_path / "machine" / "indexes").iterdir():  # the power failed while they were written
+        file.write_bytes(b"")
+    assert ObjectBlobs(bucket, tmp_path / "machine", most_whole=1).size(digest) == 6
+
+
 def test_where_a_store_takes_them_one_by_one_all_go_though_one_is_gone(bucket: str) -> None:
     objects = Bucket(bucket)
     for n in range(0, 600, 30):

@@ -11,7 +11,8 @@ import pytest
 from mainstay.domain import ids
 from mainstay.domain.errors import Conflict, Invalid, NotFound
 from mainstay.domain.tracking import Artifact, Link, Point
-from mainstay.lifecycle.tracking import experiments, links, logs, runs
+from mainstay.lifecycle.tracking import experiments, logs, runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.metrics import tables as measured
 from mainstay.store import Store, ledger
 

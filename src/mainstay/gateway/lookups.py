@@ -18,7 +18,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mainstay.domain.errors import Invalid, Unavailable
+from mainstay.domain.errors import Conflict, Invalid, Unavailable
 from mainstay.features import transforms
 from mainstay.features.on_disk import OnDisk
 from mainstay.features.online import Online, key_of
@@ -238,7 +238,8 @@ async def _fetched(table: ByKey | Elsewhere, keys: list[tuple[Any, ...]], deadli
             found: Any = await ask(lambda: table.ask(keys))
     except TimeoutError:
         raise DeadlineExceeded(f"{what} was not looked up within the request's time.") from None
-    except Unavailable as error:
+    # A table that is no longer kept by key: the newer one is on its way here.
+    except (Conflict, Unavailable) as error:
         raise Unavailable(f"{what} cannot be looked up now: {error.message}") from error
     table.take(keys, found)
 

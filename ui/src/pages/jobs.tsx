@@ -3,12 +3,14 @@
 import { query } from "../api.ts";
 import { Empty } from "../parts/notice.tsx";
 import { aboutOf, Asker, isOpen, jobHref, JobNotes, useJobs, workName } from "../parts/jobs.tsx";
-import { LIST_LIMIT, ListPage } from "../parts/listpage.tsx";
+import { ListPage } from "../parts/listpage.tsx";
 import { Word } from "../parts/pill.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Subject, When } from "../parts/words.tsx";
 import type { Job } from "../types.ts";
 import { PLACES } from "./pipelines.tsx";
+
+const MOST = 200; // they are asked for again and again while one is open
 
 const COLUMNS: Column<Job>[] = [
   { key: "kind", label: "Job", value: (job) => workName(job.kind) },
@@ -34,7 +36,7 @@ const COLUMNS: Column<Job>[] = [
 ];
 
 export function JobsPage() {
-  const { jobs, error } = useJobs(query("/api/jobs", { limit: LIST_LIMIT }));
+  const { jobs, error } = useJobs(query("/api/jobs", { limit: MOST }));
   return (
     <ListPage
       title="Jobs"

@@ -18,7 +18,8 @@ export function PlanTab({ pipeline }: { pipeline: Pipeline }) {
   const { data, error } = useGet<Job>(made ? at("/api/jobs", made.id) : null);
   if (asked.error ?? error) return <ErrorNote error={(asked.error ?? error) as Error} />;
   if (data?.result) return <Made job={data} plan={data.result as unknown as PlanDocument} pipeline={pipeline} />;
-  if (!asked.jobs || made || asked.jobs.some(isOpen)) return <Skeleton rows={8} tall />;
+  if (!asked.jobs || made) return <Skeleton rows={8} tall />;
+  if (asked.jobs.some(isOpen)) return <Empty title="A plan is asked for">As soon as a worker has made it, it stands here.</Empty>;
   return (
     <Empty title="Nothing is planned yet" command={`mainstay plan ${pipeline.entry ?? pipeline.name}`}>
       A plan says before a run which steps are hits, which would run, and why: down to the lines, the parameter or the data.

@@ -30,7 +30,8 @@ from mainstay.lifecycle.registry import lineage, models, versions
 from mainstay.lifecycle.release import releases
 from mainstay.lifecycle.release import tables as release_tables
 from mainstay.lifecycle.serving import deployments, prediction_log
-from mainstay.lifecycle.tracking import links, runs
+from mainstay.lifecycle.tracking import runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.search import pages
 from mainstay.lifecycle.triggers import decisions, rules
 from mainstay.store import View, ledger

@@ -19,7 +19,8 @@ from mainstay.domain.pipelines import STATES, Input, Output, Pipeline, Published
 from mainstay.domain.tracking import Link, Run
 from mainstay.lifecycle.data import lineage, snapshots
 from mainstay.lifecycle.pipelines import leases, results, tables
-from mainstay.lifecycle.tracking import links, logs, runs
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.store import Change, Ingest, View
 
 LONGEST_WHY = 200

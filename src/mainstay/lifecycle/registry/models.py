@@ -25,7 +25,7 @@ from mainstay.domain.names import check_name
 from mainstay.domain.registry import KINDS, TIERS, Model, check_description, check_model_name, check_tags
 from mainstay.lifecycle.data import lineage as data_lineage
 from mainstay.lifecycle.registry import tables
-from mainstay.lifecycle.tracking import links
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.store import Change, View
 
 

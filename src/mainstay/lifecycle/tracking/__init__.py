@@ -6,6 +6,6 @@ and a search over them. Points of a metric are telemetry: durable, but without a
 it with the digests of all it said, so that nothing can be added to the record unseen: what comes later reopens or amends it,
 with an event. Events: ``experiment.*`` and ``run.*``. Upstream: only the store; a link to a snapshot or a version is a name
 here, checked by the rooms that have both. Read ``runs`` first, then ``logs``, the hot path. Rooms of
-their own inside are ``metrics``, ``search`` and ``logged_models``; ``traces``, what applications do with requests; and
-``evaluation``, what they are judged by.
+their own inside are ``metrics``, ``lineage``, ``search`` and ``logged_models``; ``traces``, what applications do with requests;
+and ``evaluation``, what they are judged by.
 """

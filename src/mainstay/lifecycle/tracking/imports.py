@@ -16,7 +16,8 @@ from typing import NamedTuple
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.events.tracking import ExperimentImported, LoggedModelImported, RunImported
 from mainstay.domain.tracking import Artifact, Experiment, LoggedModel, Run, SeenDataset
-from mainstay.lifecycle.tracking import experiments, links, logs, naming, runs, tables
+from mainstay.lifecycle.tracking import experiments, logs, naming, runs, tables
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.lifecycle.tracking.logged_models import tables as logged_model_tables
 from mainstay.store import Change, View

@@ -29,6 +29,7 @@ from mainstay.domain.events.tracking import (
 )
 from mainstay.domain.tracking import KINDS, LONGEST_NAME, Run, unknown_run
 from mainstay.lifecycle.tracking import experiments, logs, naming, tables
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.metrics import tables as measured
 from mainstay.store import Change, Ingest, View, files
 
@@ -427,7 +428,7 @@ def _digests(view: View, identities: Sequence[str]) -> dict[str, dict[str, str]]
     params = tables.values_of_runs(view, "params", identities)
     series = measured.series_of_runs(view, identities)
     artifacts = files.listed_of_many(view, tables.run_artifacts, identities)
-    links = tables.links_of_runs(view, identities)
+    linked = links.of_runs(view, identities)
     inside = tables.steps_inside(view, identities)
     steps = [step for some in inside.values() for step in some]
     of_step = _digests(view, steps) if steps else {}
@@ -439,7 +440,7 @@ def _digests(view: View, identities: Sequence[str]) -> dict[str, dict[str, str]]
             ),
             "artifacts": _digest([[a.path, a.digest, a.size, a.media_type] for a in artifacts[identity]]),
             "links": _digest(
-                sorted([*link.end, *([link.step] if link.step is not None else [])] for link in links[identity])
+                sorted([*link.end, *([link.step] if link.step is not None else [])] for link in linked[identity])
             ),
             "steps": _digest([[step, of_step[step]] for step in inside[identity]]),
         }

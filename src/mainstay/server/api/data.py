@@ -157,9 +157,9 @@ class Snapshots(msgspec.Struct):
 
 @routes.raw("PUT", "/blobs/{digest}", permission="write")
 async def put_blob(*, request: Request, store: Store, actor: Principal) -> Response:
-    """Keep bytes under their SHA-256; 201 if they are new, 200 if they were here."""
+    """Keep bytes under their SHA-256; 201 if they are new, 200 if they were here, as far as that shows without a request."""
     digest = request.path_params["digest"]
-    status = 201 if store.blobs.size(digest) is None else 200
+    status = 200 if store.blobs.is_near and store.blobs.size(digest) is not None else 201
     received = uploads.chunks(request, most=MOST_BLOB_BYTES)
     _, size = await run_in_threadpool(lambda: store.blobs.put(received, expected=digest))
     return Response(encode({"digest": digest, "size": size}), status, media_type="application/json")

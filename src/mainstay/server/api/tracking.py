@@ -19,7 +19,8 @@ from mainstay.domain.search import page_token, read_token
 from mainstay.domain.tracking import Artifact, Experiment, Link, Point, Run, Series
 from mainstay.lifecycle.data import lineage, references
 from mainstay.lifecycle.pipelines import executions
-from mainstay.lifecycle.tracking import experiments, links, logs, runs
+from mainstay.lifecycle.tracking import experiments, logs, runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.routes import Body, Repeated, Routes, encode
 from mainstay.store import Change, Ingest, View, requests

@@ -49,7 +49,7 @@ _FEW = 8
 # What the library's words are known by. They begin before these two, and hold addresses.
 _DETAILS, _ADDRESS = "Debug source", re.compile(r"\S+://\S+")
 _NO_BUCKET = ("nosuchbucket", "containernotfound", "bucket does not exist", "no bucket named")
-_FULL = ("insufficientstorage", "quotaexceeded", "storagefull", "507")
+_FULL = ("insufficientstorage", "quotaexceeded", "storagefull", "507 insufficient")
 _NO_CREDENTIALS = ("credential", "token", "service account", "access key", "account must be", "pem file")
 _METADATA = "169.254.169.254"  # where a machine in a cloud asks who it is: the last that is tried
 _REFUSED = ("401 unauthorized", "403 forbidden")
@@ -64,8 +64,9 @@ class Bucket:
     """
 
     def __init__(self, url: str) -> None:
-        self._kind = KINDS[urlsplit(check_url(url)).scheme]
-        self._store = _open(url, self._kind)
+        address = check_url(url)
+        self._kind = KINDS[urlsplit(address).scheme]
+        self._store = _open(address, self._kind)
         self._young: dict[str, float] = {}
 
     def create(self, key: str, content: bytes) -> bool:
@@ -214,7 +215,7 @@ def check_url(url: str) -> str:
         )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise Invalid(
-            f"MAINSTAY_BLOBS holds more than a bucket and a prefix; credentials belong in "
+            "MAINSTAY_BLOBS holds more than a bucket and a prefix; credentials belong in "
             f"{KINDS[parts.scheme].credentials}."
         )
     return url.rstrip("/")

@@ -16,8 +16,11 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mainstay.domain.digests import is_digest, sha256_hex, sha256_of_file
-from mainstay.store.blobs import Collected, arriving, readings, sweeping
+from mainstay.store.blobs import Collected, arriving, packs, readings, sweeping
 from mainstay.store.blobs.digest_sets import DigestSet, words_in
 from mainstay.store.blobs.packing import Packing
 from mainstay.store.blobs.packs import RECIPE, Catalogue
@@ -287,6 +290,10 @@ class FolderShelf:
             return self.folder.stat().st_mtime_ns
         except FileNotFoundError:
             return 0
+
+    def indexes(self, names: Sequence[str]) -> Iterator[NDArray[np.void]]:
+        """See `Shelf.indexes`."""
+        return (packs.read_index(self, name) for name in names)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See `Shelf.read`."""

@@ -19,8 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mainstay.domain.digests import is_digest
-from mainstay.store.blobs import Collected, arriving, readings, sweeping
+from mainstay.store.blobs import Collected, arriving, packs, readings, sweeping
 from mainstay.store.blobs.buckets import MOST_DELETED, Bucket
 from mainstay.store.blobs.digest_sets import DigestSet
 from mainstay.store.blobs.packing import Packing
@@ -69,11 +72,12 @@ class ObjectBlobs:
         self._bucket = Bucket(url)
         self._aside = folder / "incoming"
         self._aside.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._shelf = ObjectShelf(self._bucket)
+        self._shelf = ObjectShelf(self._bucket, folder / "indexes")
         self.catalogue = Catalogue(self._shelf)
         self._whole = WholeFiles(folder / "whole", most_whole)
         self._seen: dict[str, Seen] = {}
         self._fresh: dict[str, Fresh] = {}
+        self._lock = threading.Lock()
 
     def put(self, data: bytes | Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """See `Blobs.put`."""
@@ -92,9 +96,10 @@ class ObjectBlobs:
             self._bucket.replace(key, content)
         self._note(digest, len(content), is_sound=True)
         if len(content) <= _FRESH:
-            self._fresh[digest] = Fresh(content, time.time())
-            while len(self._fresh) > _MOST_FRESH:
-                self._fresh.pop(next(iter(self._fresh)), None)
+            with self._lock:
+                self._fresh[digest] = Fresh(content, time.time())
+                if len(self._fresh) > _MOST_FRESH:
+                    del self._fresh[next(iter(self._fresh))]
         return digest, len(content)
 
     def put_all(self, contents: Sequence[bytes]) -> None:
@@ -118,7 +123,9 @@ class ObjectBlobs:
     def pieces(self, digest: str) -> Iterator[bytes]:
         """See `Blobs.pieces`."""
         key = arriving.key(digest)
-        if (fresh := self._fresh.pop(digest, None)) and _is_now(fresh.at, _FRESH_S):
+        with self._lock:
+            fresh = self._fresh.pop(digest, None)
+        if fresh and _is_now(fresh.at, _FRESH_S):
             return iter([fresh.content])
         packed = None if self._just_seen(digest) else readings.pieces(self.catalogue, digest)
         if packed is not None:
@@ -255,10 +262,12 @@ class ObjectBlobs:
 
 
 class ObjectShelf:
-    """Packs in an object store; see `packs.Shelf`."""
+    """Packs in an object store; see `packs.Shelf`. ``kept``: a folder for their indexes, which every process asks for."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, kept: Path) -> None:
         self._bucket = bucket
+        self._kept = kept
+        kept.mkdir(exist_ok=True, mode=0o700)
         self._there: dict[str, tuple[int, float]] = {}
         self._listed_at = float("-inf")
         self._blocks: OrderedDict[tuple[str, int], tuple[float, bytes]] = OrderedDict()
@@ -269,11 +278,21 @@ class ObjectShelf:
         at = time.time()
         there = {key.rpartition("/")[2]: (size, written) for key, size, written in self._bucket.listed("packs")}
         self._there, self._listed_at = there, at
+        for file in self._kept.iterdir():
+            if file.name not in there:
+                file.unlink(missing_ok=True)
         return {name: written for name, (_, written) in there.items()}
 
     def token(self) -> object:
         """See `Shelf.token`."""
         return 0  # a listing takes a request: whoever must know asks for one
+
+    def indexes(self, names: Sequence[str]) -> Iterable[NDArray[np.void]]:
+        """See `Shelf.indexes`."""
+        if not names:
+            return []
+        with ThreadPoolExecutor(_AT_ONCE, "mainstay-objects") as pool:
+            return list(pool.map(self._index, names))
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """See `Shelf.read`."""
@@ -310,6 +329,17 @@ class ObjectShelf:
             for block in [block for block in self._blocks if block[0] == name]:
                 del self._blocks[block]
         self._there[name] = (size, time.time())
+
+    def _index(self, name: str) -> NDArray[np.void]:
+        file = self._kept / name
+        with contextlib.suppress(FileNotFoundError):
+            known = packs.known_index(file.read_bytes(), name)
+            if known is not None:
+                return known
+        found = packs.read_index(self, name)
+        with contextlib.suppress(OSError):  # then it is asked for again
+            file.write_bytes(found.tobytes())
+        return found
 
     def _block(self, name: str, number: int) -> bytes:
         now = time.time()

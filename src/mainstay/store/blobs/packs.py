@@ -60,6 +60,10 @@ class Shelf(Protocol):
         """Differs when there may be packs that were not there before; None if that cannot be told cheaply."""
         ...
 
+    def indexes(self, names: Sequence[str]) -> Iterable[NDArray[np.void]]:
+        """What stands in each of some packs; see `read_index`."""
+        ...
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Some bytes of a pack; FileNotFoundError if it is gone."""
         ...
@@ -187,8 +191,7 @@ class Catalogue:
             for name in gone:
                 del self._packs[name]
             came = sorted((name for name in there if name not in self._packs), key=lambda name: there[name])
-            for name in came:
-                self._packs[name] = read_index(self.shelf, name)
+            self._packs.update(zip(came, self.shelf.indexes(came), strict=True))
             if gone or not self._is_read or len(came) > 100:
                 self._arrange()
             else:
@@ -241,6 +244,11 @@ class Catalogue:
         order = np.lexsort((-packs, keys))
         self._keys = keys[order]
         self._sorted = np.column_stack((packs[order], rows[order]))
+
+
+def known_index(raw: bytes, name: str) -> NDArray[np.void] | None:
+    """An index that was kept apart from its pack; None if it is not the one of that name."""
+    return np.frombuffer(raw, INDEX) if hashlib.sha256(raw).hexdigest() == name else None
 
 
 def read_index(shelf: Shelf, name: str) -> NDArray[np.void]:

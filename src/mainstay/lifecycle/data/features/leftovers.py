@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mainstay.domain.errors import Unavailable
+from mainstay.domain.errors import Conflict
 from mainstay.domain.events.features import ViewFreed
 from mainstay.features import definitions
 from mainstay.lifecycle.data.features import tables, views
@@ -86,10 +86,10 @@ def check(view: View, name: str, number: int, sequence: int) -> None:
     """Whether the rows of a table may be read by key.
 
     Raises:
-        Unavailable: a newer one has been there for so long that they may be gone, or they were let go.
+        Conflict: a newer one has been there for so long that they may be gone, or they were let go.
     """
     if sequence < _settled(view, name, number) or sequence <= tables.floor(view, name, number):
-        raise Unavailable(
+        raise Conflict(
             f"table {sequence} of {name}/{number} is no longer kept by key; ask as of the newest, which the routing table names."
         )
 

@@ -56,7 +56,7 @@ def as_of(view: View, name: str, number: int, keys: Sequence[str], sequence: int
     """The rows of these keys as of one table, in their order; None where there is none.
 
     Raises:
-        Invalid: more keys than one question may have. Unavailable: the rows of that table are not kept any more.
+        Invalid: more keys than one question may have. Conflict: the rows of that table are not kept any more.
     """
     leftovers.check(view, name, number, sequence)
     if len(keys) > MOST_KEYS:

@@ -26,8 +26,9 @@ from sqlalchemy import (
 
 from mainstay.domain.search import PRESENCE, Comparison, Order
 from mainstay.domain.tracking import Run
+from mainstay.lifecycle.tracking.lineage.tables import run_links
 from mainstay.lifecycle.tracking.metrics.tables import run_metrics
-from mainstay.lifecycle.tracking.tables import INDEXED, run_links, run_params, run_tags, runs, shown
+from mainstay.lifecycle.tracking.tables import INDEXED, run_params, run_tags, runs, shown
 from mainstay.store import View, pages
 from mainstay.store.conditions import as_compared, compared
 from mainstay.store.pages import Term

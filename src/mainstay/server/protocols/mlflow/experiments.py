@@ -10,7 +10,8 @@ import msgspec
 from mainstay.domain.errors import Conflict, Invalid
 from mainstay.domain.search import Comparison
 from mainstay.domain.tracking import Experiment
-from mainstay.lifecycle.tracking import experiments, links
+from mainstay.lifecycle.tracking import experiments
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.server.protocols.mlflow import filters, wire
 from mainstay.server.protocols.mlflow.calls import Calls
 from mainstay.store import Change, Ingest, View

@@ -15,7 +15,8 @@ from mainstay.domain.pipelines import Input
 from mainstay.domain.tracking import Link, SeenDataset
 from mainstay.lifecycle.data import snapshots
 from mainstay.lifecycle.pipelines import executions
-from mainstay.lifecycle.tracking import links, logs
+from mainstay.lifecycle.tracking import logs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.logged_models import models as logged_models
 from mainstay.server.protocols.mlflow import wire
 from mainstay.server.protocols.mlflow.calls import Calls

@@ -19,7 +19,8 @@ import numpy as np
 from mainstay.domain.errors import Invalid
 from mainstay.domain.search import Comparison
 from mainstay.domain.tracking import LONGEST_TAG, MOST_TAGS, Run, SeenDataset
-from mainstay.lifecycle.tracking import links, logs, runs
+from mainstay.lifecycle.tracking import logs, runs
+from mainstay.lifecycle.tracking.lineage import links
 from mainstay.lifecycle.tracking.metrics.points import Points, Reading
 from mainstay.lifecycle.tracking.search import pages
 from mainstay.server.protocols.mlflow import filters, wire

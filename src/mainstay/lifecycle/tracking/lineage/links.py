@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from mainstay.domain.errors import Invalid, TooLarge
 from mainstay.domain.tracking import Link, SeenDataset
-from mainstay.lifecycle.tracking import logs, tables
+from mainstay.lifecycle.tracking import logs
+from mainstay.lifecycle.tracking.lineage import tables
 from mainstay.store import Ingest, View
 
 MOST_DATASETS = 1_000
