@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import random
@@ -36,6 +37,12 @@ def run(folder: Path, text: str, **environment: str) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_packages_are_what_their_descriptions_say() -> None:
+    told = {each.metadata["Name"]: each.version for each in importlib.metadata.distributions()}
+
+    assert dict(capture.packages()) == told
 
 
 @pytest.fixture

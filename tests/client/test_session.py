@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -222,6 +224,20 @@ def test_a_write_in_this_process_is_the_same_event(embedded: Session) -> None:
     assert (event["kind"], event["reason"], event["body"]["roles"]) == ("person.added", "joins", ["viewer"])
     with pytest.raises(Conflict):
         embedded.post("/people", {"name": embedded.get("/me")["actor"], "roles": []})
+
+
+def test_only_whoever_asks_for_what_it_answers_waits_for_the_web_framework(tmp_path: Path) -> None:
+    script = (
+        "import sys; from mainstay.client.session import connect; asked = connect(workspace=sys.argv[1]);"
+        "asked.post('/runs', {'name': 'a'}); asked.get('/runs'); print('fastapi' in sys.modules);"
+        "print(sorted(asked.wire.ask('GET', '/openapi.json').json())); asked.close()"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "w")], capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.split("\n")[:2] == ["False", "['components', 'info', 'openapi', 'paths']"]
 
 
 def test_a_session_that_was_closed_can_be_closed_again(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ RUN_FIELDS = set(
         "because",
         "reason",
         "lease",
+        "blobs",
     ]
 )
 COMMIT_FIELDS = set(
@@ -118,13 +119,8 @@ class MemoryPlatform:
         match path.strip("/").split("/"):
             case ["me"]:
                 return {"actor": "ana", "roles": ["admin"], "via": "test"}
-            case ["runs"]:
-                kind, limit = params.get("kind"), params.get("limit", 100)
-                found = [run for run in reversed(self.runs.values()) if kind is None or run["kind"] == kind]
-                return {
-                    "items": [{k: v for k, v in run.items() if k != "steps"} for run in found[:limit]],
-                    "next": None,
-                }
+            case ["pipelines", name, "history"]:
+                return {"runs": self._history(name, params.get("besides"))}
             case ["runs", identity]:
                 return self._known(self.runs, identity, "run")
             case ["runs", identity, "lease"]:
@@ -256,6 +252,8 @@ class MemoryPlatform:
 
     def _start_run(self, body: dict[str, Any]) -> dict[str, Any]:
         self._check_fields(body, RUN_FIELDS)
+        for content in body.pop("blobs"):
+            self.put_blob(base64.b64decode(content))
         self._check_blob(body["code"]["sources_digest"])
         self._check_blob(body["environment"]["digest"])
         return self._insert_run(**body)
@@ -274,6 +272,18 @@ class MemoryPlatform:
         run = blank | facts | {"id": uuid7()}
         self.runs[run["id"]] = run
         return run
+
+    def _history(self, name: str, besides: str | None) -> list[dict[str, Any]]:
+        runs = [run for run in reversed(self.runs.values()) if (run["kind"], run["name"]) == ("pipeline", name)]
+        if not runs:
+            raise NotFound(f"no pipeline {name!r} was ever run here.")
+        found = []
+        for run in [run for run in runs if run["id"] != besides][:3]:
+            facts = {"id": run["id"], "state": run["state"], "sources_digest": run["code"]["sources_digest"]}
+            found.append(facts | {"steps": [step | {"pipeline_run": run["id"]} for step in run["steps"]]})
+            if run["state"] == "succeeded":
+                break
+        return found
 
     def _commit_all(self, body: dict[str, Any]) -> dict[str, Any]:
         self._check_fields(body, {"pipeline_run", "worker", "blobs", "steps", "lookup"})

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from mainstay.domain.errors import Unavailable
-from mainstay.engine import commits, execution, hits, work
+from mainstay.engine import commits, execution, hits, pulse, work
 from mainstay.engine.nearby import Nearby
 
 PATIENCE_S = 30.0
@@ -120,6 +120,22 @@ def noted(platform, project):
 def on_record(platform):
     (run,) = [run for run in platform.runs.values() if run["kind"] == "pipeline"]
     return [step["name"] for step in run["steps"]]
+
+
+def test_a_run_of_short_steps_is_five_requests(platform, project, monkeypatch):
+    monkeypatch.setattr(commits, "_LONGEST_S", PATIENCE_S)
+    monkeypatch.setattr(pulse, "LOOKS_EVERY_S", PATIENCE_S)
+
+    execution.execute(project.load("flows.py:chain"), platform)
+
+    (run,) = [run["id"] for run in platform.runs.values() if run["kind"] == "pipeline"]
+    assert platform.asked == [
+        ("POST", "/runs"),
+        ("GET", "/pipelines/chain/history"),
+        ("POST", "/steps/lookup"),
+        ("POST", "/steps/commit-all"),
+        ("POST", f"/runs/{run}/finish"),
+    ]
 
 
 def labels(step, n):

@@ -337,21 +337,23 @@ def test_a_pipeline_is_known_once_it_ran(store: Store, begin: Callable[..., str]
     assert found[0].last_run == newest
 
 
-def test_the_last_good_execution_of_each_step_is_at_hand(
+def test_history_goes_back_to_the_last_run_that_succeeded(
     store: Store, begin: Callable[..., str], commit: Commit
 ) -> None:
-    commit()
-    commit(name="train", key=digest_of("train"))
-    second = begin()
-    newer = commit(pipeline_run=second, key=digest_of("features 2"), key_parts={"params": {"window": "8"}}, why="param")
-    commit(pipeline_run=second, name="train", key=digest_of("train 2"), state="failed", error="no", outputs=[])
+    begin()
+    good = begin()
+    done = commit(pipeline_run=good)
+    with store.change(actor="ana") as change:
+        runs.finish(change, good, state="succeeded")
+    begin(name="other")
+    bad, going_on = begin(), begin()
+    failed = commit(pipeline_run=bad, name="train", state="failed", error="no", outputs=[])
 
     with store.view() as view:
-        last = executions.last_steps(view, "late")
-    assert last["features"] == newer
-    assert last["train"].key == digest_of("train")
+        found = executions.history(view, "late", besides=going_on)
+    assert [(run.id, steps) for run, steps in found] == [(bad, [failed]), (good, [done])]
     with pytest.raises(NotFound, match="'early' was ever run"), store.view() as view:
-        executions.last_steps(view, "early")
+        executions.history(view, "early")
 
 
 def test_a_plain_run_can_say_what_it_read_and_made(store: Store, begin: Callable[..., str], output: Make) -> None:

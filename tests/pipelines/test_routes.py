@@ -54,7 +54,9 @@ def test_a_step_that_was_committed_is_a_hit_and_shown_with_its_run(web: httpx.Cl
     )
     own = web.get(f"/runs/{shown['run_id']}").json()
     assert (own["kind"], own["parent"], own["step"]["key"]) == ("step", run, key)
-    assert web.get("/pipelines/hit/steps").json()["steps"]["features"]["key"] == key
+    (past,) = web.get("/pipelines/hit/history").json()["runs"]
+    assert (past["id"], past["state"], past["steps"]) == (run, "running", [shown])
+    assert web.get("/pipelines/hit/history", params={"besides": run}).json() == {"runs": []}
 
 
 def test_a_commit_that_is_sent_again_is_answered_alike(web: httpx.Client) -> None:
@@ -112,7 +114,7 @@ def test_pipelines_are_listed_with_their_newest_run(web: httpx.Client) -> None:
     shown = web.get("/pipelines/listed").json()
     assert (shown["runs"], shown["last_run"]["id"], shown["entry"]) == (2, newest, "flights.py:listed")
     assert shown in web.get("/pipelines").json()["items"]
-    assert web.get("/pipelines/unseen").status_code == web.get("/pipelines/unseen/steps").status_code == 404
+    assert web.get("/pipelines/unseen").status_code == web.get("/pipelines/unseen/history").status_code == 404
 
 
 def test_a_job_goes_from_hand_to_hand(web: httpx.Client) -> None:

@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Corrupt, Invalid, NotFound, StorageFull
 from mainstay.store.blobs.local import LocalBlobs
 
 DATA = b"carrier,late\nUA,1\n" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
+OTHERS = [b"UA", b"AA"]
 
 
 @pytest.fixture
@@ -29,8 +31,9 @@ def blobs(tmp_path: Path) -> LocalBlobs:
     return LocalBlobs(tmp_path / "blobs")
 
 
-def place(blobs: LocalBlobs) -> Path:
-    return blobs.folder / DIGEST[:2] / DIGEST
+def place(blobs: LocalBlobs, data: bytes = DATA) -> Path:
+    digest = sha256_hex(data)
+    return blobs.folder / digest[:2] / digest
 
 
 def files(blobs: LocalBlobs) -> list[str]:
@@ -113,6 +116,15 @@ def test_putting_the_bytes_again_heals_a_damaged_blob(blobs: LocalBlobs) -> None
     assert blobs.read(DIGEST) == DATA
 
 
+def test_putting_it_again_among_others_heals_a_damaged_blob(blobs: LocalBlobs) -> None:
+    blobs.put(DATA)
+    overwrite(place(blobs), b"damaged")
+
+    blobs.put_all([DATA, *OTHERS])
+
+    assert [blobs.read(sha256_hex(each)) for each in (DATA, *OTHERS)] == [DATA, *OTHERS]
+
+
 def overwrite(file: Path, content: bytes) -> None:
     file.chmod(0o600)
     file.write_bytes(content)
@@ -152,6 +164,30 @@ def test_bytes_are_synced_before_they_get_their_name_and_the_name_before_the_ans
     blobs.put(DATA)
 
     assert steps == ["sync bytes", "rename", "sync folder", "sync folder"]
+
+
+def test_of_several_all_bytes_are_synced_before_any_gets_its_name(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs.put(DATA)
+    steps = recorded(monkeypatch)
+
+    blobs.put_all([DATA, *OTHERS])
+
+    assert steps[:4] == ["sync bytes", "sync bytes", "rename", "rename"]
+    assert steps[4:] == ["sync folder"] * len({blobs.folder, *(place(blobs, each).parent for each in (DATA, *OTHERS))})
+
+
+@pytest.mark.parametrize("fail_at", ["sync bytes", "rename"])
+def test_several_of_which_one_fails_leave_nothing(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch, fail_at: str
+) -> None:
+    recorded(monkeypatch, fail_at)
+
+    with pytest.raises(StorageFull, match="disk is full: nothing was written"):
+        blobs.put_all([DATA, *OTHERS])
+
+    assert files(blobs) == []
 
 
 def test_a_blob_that_is_known_is_made_durable_all_the_same(blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch) -> None:

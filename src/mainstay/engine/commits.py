@@ -9,7 +9,6 @@ record is always the first part of what was put here.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import threading
 import time
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainstay.engine.hits import Hits
-from mainstay.engine.nearby import Nearby
+from mainstay.engine.nearby import Nearby, to_wire
 
 _MOST_STEPS = 250
 _ENOUGH = 64  # of a request, what does not depend on the number of steps is by then the smaller part
@@ -159,7 +158,7 @@ class Commits:
         fresh = self._nearby.fresh()
         body = {
             **self._about,
-            "blobs": [base64.b64encode(each).decode() for each in fresh.values()],
+            "blobs": to_wire(fresh),
             "steps": [dict(each.body) for each in batch],
             "lookup": asked,
         }

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import os
 import platform
 import random
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from mainstay.client import capture
 from mainstay.domain.digests import sha256_hex
 
 ABSENT = "absent"
+_FIRST_WORD = re.compile(r"^([^/,\n]+)(/|,|$)", re.MULTILINE)
 
 
 def part(imports: Iterable[str], variables: Iterable[str]) -> dict[str, Any]:
@@ -53,15 +57,6 @@ def versions_of(imports: Iterable[str]) -> dict[str, str]:
         for distribution in distributions or ():
             found[distribution] = _version(distribution)
     return dict(sorted(found.items()))
-
-
-@cache
-def lock() -> Mapping[str, str]:
-    """Version by name of every distribution that was installed when this process first asked."""
-    found = {
-        each.metadata["Name"]: each.version for each in importlib.metadata.distributions() if each.metadata["Name"]
-    }
-    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
 
 
 def lock_text(packages: Mapping[str, str]) -> bytes:
@@ -103,8 +98,22 @@ def _digest_of_variable(name: str) -> str:
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    found = importlib.metadata.packages_distributions()
-    return {name: sorted(set(distributions)) for name, distributions in found.items()}
+    """Distributions by the top-level names that they provide."""
+    found: dict[str, set[str]] = {}
+    for each in importlib.metadata.distributions():
+        for name in _top_levels(each):
+            found.setdefault(name, set()).add(capture.name_and_version(each)[0])
+    return {name: sorted(distributions) for name, distributions in found.items()}
+
+
+def _top_levels(distribution: importlib.metadata.Distribution) -> Iterable[str]:
+    if declared := (distribution.read_text("top_level.txt") or "").split():
+        return declared
+    record = distribution.read_text("RECORD") or "\n".join(map(str, distribution.files or ()))
+    # Each line begins with a path. `importlib.metadata` would make an object of each, of which there are a hundred thousand.
+    began = set(_FIRST_WORD.findall(record))
+    named = ((word if mark == "/" else inspect.getmodulename(word)) for word, mark in began)
+    return {name for name in named if name and "." not in name}
 
 
 def versions_now(distributions: Iterable[str]) -> dict[str, str]:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
+from mainstay.domain.errors import NotFound
 from mainstay.engine.platform import Platform
-
-_RUNS = 50  # how far back to look for the pipeline
-_READ = 3  # runs read in full: a run that failed early says nothing about later steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +38,18 @@ class History:
 
 def of(platform: Platform, pipeline: str, *, besides: str | None = None) -> History:
     """The last calls of the steps of ``pipeline``; ``besides`` is a run to leave out (the one being carried out)."""
-    runs = platform.get("/runs", kind="pipeline", limit=_RUNS)["items"]
-    mine = [run["id"] for run in runs if run["name"] == pipeline and run["id"] != besides]
+    try:
+        runs = platform.get(f"/pipelines/{quote(pipeline, safe='')}/history", besides=besides)["runs"]
+    except NotFound:
+        return History()
     steps: dict[str, Mapping[str, Any]] = {}
     rows: dict[str, int | None] = {}
-    sources: dict[str, str] = {}
-    for identity in mine[:_READ]:
-        run = platform.get(f"/runs/{identity}")
-        if digest := (run.get("code") or {}).get("sources_digest"):
-            sources[identity] = digest
-        for step in run.get("steps") or ():
-            if step.get("key_parts"):
-                steps.setdefault(step["name"], {**step, "pipeline_run": identity})
-            rows |= {each["digest"]: each.get("rows") for each in step.get("outputs") or ()}
-        if run.get("state") == "succeeded":
-            break
+    for run in runs:
+        for step in run["steps"]:
+            if step["key_parts"]:
+                steps.setdefault(step["name"], step)
+            rows |= {each["digest"]: each.get("rows") for each in step["outputs"]}
+    sources = {run["id"]: run["sources_digest"] for run in runs if run["sources_digest"]}
     return replace(_indexed(steps, rows), sources=sources)
 
 

@@ -7,11 +7,12 @@ small ones that passed. Whatever else is asked of the control plane goes out aft
 
 from __future__ import annotations
 
+import base64
 import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from mainstay.engine.platform import Platform
 SMALL = 64 << 10
 _MOST_REMEMBERED = 64 << 20
 _MOST_TAKEN = 3 << 20  # with one commit; a request may have 8 MiB, and base64 grows by a third
+
+
+def to_wire(fresh: Mapping[str, bytes]) -> list[str]:
+    """Small bytes as a request brings them along."""
+    return [base64.b64encode(each).decode() for each in fresh.values()]
 
 
 class Nearby:

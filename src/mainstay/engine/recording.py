@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mainstay.client import capture
 from mainstay.domain.errors import MainstayError
 from mainstay.engine import environment
 from mainstay.engine.calls import step_calls
@@ -24,6 +25,7 @@ from mainstay.engine.code import sources
 from mainstay.engine.definitions import Definition
 from mainstay.engine.keys import Closures
 from mainstay.engine.materialise import Artifact, json
+from mainstay.engine.nearby import Nearby, to_wire
 from mainstay.engine.outlook import SNAPSHOT, Forecast, Outlook, upstream_of
 from mainstay.engine.platform import Platform
 from mainstay.engine.pulse import LEASE_S
@@ -55,18 +57,19 @@ def begin(
     reason: str | None,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Open the run, leased to ``worker``; its id."""
-    packages = environment.lock()
-    lock = platform.put_blob(environment.lock_text(packages))
+    """Open the run, leased to ``worker``; its id. What its record names goes along, in one request."""
+    packages, nearby = capture.packages(), Nearby(platform)
+    lock = nearby.put_blob(environment.lock_text(packages))
     body: dict[str, Any] = {
         "name": pipeline.name,
         "kind": "pipeline",
         "params": {name: _shown(value) for name, value in bound.items()},
-        "code": sources.record(pipeline.entry, root=closures.root, closure=closures.of_entry(), blobs=platform),
+        "code": sources.record(pipeline.entry, root=closures.root, closure=closures.of_entry(), blobs=nearby),
         "environment": {"digest": lock, "python": environment.python_minor(), "packages": dict(packages)},
         "hardware": environment.hardware(),
         "seeds": {"pipeline": pipeline.seed},
         "lease": {"worker": worker, "seconds": LEASE_S, "executor": executor, "params": _asked(bound)},
+        "blobs": to_wire(nearby.fresh()),
     }
     stated = {"experiment": pipeline.experiment, "because": because, "reason": reason, "tags": tags}
     return str(

@@ -10,19 +10,18 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request
-from starlette.exceptions import HTTPException
+from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 import mainstay
 from mainstay.lifecycle.serving.sweeping import Sweep
-from mainstay.server import api, faults, login, protocols, ui
-from mainstay.server.guard import METHODS_OF_PROTOCOLS, Guard
+from mainstay.server import api, faults, protocols
+from mainstay.server.direct import Direct
+from mainstay.server.guard import Guard
 from mainstay.server.loops import Loops
-from mainstay.server.openapi import Described
 from mainstay.server.routes import Route, Routes, encode, endpoint
 from mainstay.server.summons import Summons
 from mainstay.store import Store
@@ -54,97 +53,32 @@ def make_app(
     running = Loops(store, Sweep().look, *([] if summons is None else [Summons(summons).look]))
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         if loops:
             running.start()
         yield
         if loops:
             running.stop()
 
-    app = FastAPI(
-        title="Mainstay",
-        version=mainstay.__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/openapi.json",
-        redirect_slashes=False,
-    )
-    spoken = protocols.spoken()
-    mounts = [mount for protocol in spoken for mount in _mount_protocol(app, protocol, store)]
-    _mount(app, store, instance)
-    app.add_exception_handler(HTTPException, _unknown_path)
-    prefixes = {prefix: protocol.answer for protocol in spoken for prefix in protocol.PREFIXES}
-    public = [mount.path for mount in mounts if mount.permission is None]
-    return Guard(Direct(app, mounts), store, hosts=hosts, prefixes=prefixes, public=public, trusted=trusted)
+    spoken = [(protocol, list(protocol.mounts(store))) for protocol in protocols.spoken()]
+    own = [(route, _mount_of(route, store)) for route in all_routes()]
+    health = protocols.Mount("GET", "/health", None, _health(instance))
+    theirs = [mount for _, mounts in spoken for mount in mounts]
+
+    def make_framework() -> ASGIApp:
+        from mainstay.server import framework  # a fifth of a command's start, and few commands ask for what it answers
+
+        return framework.make(store, spoken, own, health)
+
+    direct = Direct([*theirs, *(mount for _, mount in own), health], otherwise=make_framework, lifespan=lifespan)
+    prefixes = {prefix: protocol.answer for protocol, _ in spoken for prefix in protocol.PREFIXES}
+    public = [mount.path for mount in theirs if mount.permission is None]
+    return Guard(direct, store, hosts=hosts, prefixes=prefixes, public=public, trusted=trusted)
 
 
-class Direct:
-    """The short way to an address without places to fill in: found at once, where the framework tries one after the other.
-
-    What other tools log metric by metric comes this way; of a call's time the framework would take the larger part.
-    """
-
-    def __init__(self, app: ASGIApp, mounts: Iterable[protocols.Mount]) -> None:
-        self.app = app
-        fixed = (mount for mount in mounts if "{" not in mount.path)
-        self._endpoints: dict[Any, Any] = {(mount.method, mount.path): mount.endpoint for mount in fixed}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoints.get((scope.get("method"), scope.get("path")))
-        if endpoint is None:
-            await self.app(scope, receive, send)
-            return
-        response = await endpoint(Request(scope, receive, send))
-        await response(scope, receive, send)
-
-
-def _mount_protocol(app: FastAPI, protocol: protocols.Spoken, store: Store) -> list[protocols.Mount]:
-    """Another tool's addresses, and its own answer for those below its prefixes that there are not."""
-    mounts = list(protocol.mounts(store))
-    for mount in mounts:
-        app.add_route(mount.path, mount.endpoint, methods=[mount.method], include_in_schema=False)
-
-    async def unknown(request: Request) -> Response:
-        return protocol.answer(protocol.unknown(request.method, request.url.path[:200]))
-
-    for prefix in protocol.PREFIXES:
-        app.add_route(prefix + "{rest:path}", unknown, methods=sorted(METHODS_OF_PROTOCOLS), include_in_schema=False)
-    return mounts
-
-
-def _mount(app: FastAPI, store: Store, instance: str | None) -> None:
-    routes = all_routes()
-    described = Described(routes)
-    for route in routes:
-        app.add_api_route(
-            "/api" + route.path.replace(":int}", ":whole}"),
-            faults.caught(endpoint(route, store), store),
-            methods=[route.method],
-            status_code=route.status,
-            operation_id=route.name,
-            tags=[route.tag],
-            description=route.function.__doc__ or "",
-            openapi_extra=described.extra(route),
-            response_class=Response,
-            response_model=None,
-        )
-    app.add_api_route("/health", _health(instance), methods=["GET", "HEAD"], include_in_schema=False)
-    app.add_api_route("/login", faults.caught(login.endpoint(store)), methods=["GET"], include_in_schema=False)
-    app.add_api_route("/{path:page}", faults.caught(ui.page), methods=["GET", "HEAD"], include_in_schema=False)
-    _describe(app, described.components)
-
-
-def _describe(app: FastAPI, components: dict[str, Any]) -> None:
-    framework = app.openapi
-
-    def complete() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = framework()
-            schema.setdefault("components", {}).setdefault("schemas", {}).update(components)
-        return app.openapi_schema or schema
-
-    app.openapi = complete  # type: ignore[method-assign]
+def _mount_of(route: Route, store: Store) -> protocols.Mount:
+    path = "/api" + route.path.replace(":int}", ":whole}")
+    return protocols.Mount(route.method, path, route.permission, faults.caught(endpoint(route, store), store))
 
 
 def _health(instance: str | None) -> Callable[[Request], Awaitable[Response]]:
@@ -154,12 +88,3 @@ def _health(instance: str | None) -> Callable[[Request], Awaitable[Response]]:
         return Response(encode(told), media_type="application/json")
 
     return health
-
-
-async def _unknown_path(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        return faults.shaped(405, "invalid", f"{request.url.path} does not take {request.method}; see /openapi.json.")
-    return faults.shaped(
-        404, "not_found", f"there is nothing at {request.url.path}; /openapi.json lists what there is."
-    )

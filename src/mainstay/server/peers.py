@@ -15,8 +15,6 @@ import sys
 from functools import cached_property
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 #: What a proxy adds: behind one, the other end of the connection is the proxy's user and not the asker's.
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 #: What only a browser sends: a page from elsewhere must not act through a person's browser.
@@ -45,13 +43,9 @@ class Peer:
         return self.user == os.getuid()
 
 
-class KnownConnections(HttpToolsProtocol):
-    """uvicorn's protocol, which also tells a request whom its connection belongs to, as ``state.peer``."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol`."""
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "peer": Peer(*(_address(transport, name) for name in _ENDS))}
+def of(transport: asyncio.Transport) -> Peer:
+    """Whoever is at the other end of a connection."""
+    return Peer(*(_address(transport, name) for name in _ENDS))
 
 
 _ENDS = ("sockname", "peername")

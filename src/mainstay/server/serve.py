@@ -7,6 +7,7 @@ there accepts. So a request that comes while one is started again waits instead 
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import secrets
@@ -18,12 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mainstay import settings
-from mainstay.server import listening, presence
+from mainstay.server import listening, peers, presence
 from mainstay.server import workspace as workspaces
 from mainstay.server.app import make_app
-from mainstay.server.peers import KnownConnections
+
+
+class KnownConnections(HttpToolsProtocol):
+    """uvicorn's protocol, which also tells a request whom its connection belongs to, as ``state.peer``."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer": peers.of(transport)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,6 @@ from mainstay.store.blobs.local import LocalBlobs, is_local
 from mainstay.store.blobs.objects import ObjectBlobs
 from mainstay.store.change import Change, Ingest, View
 from mainstay.store.databases import FULL_DISK, Database, directly
-from mainstay.store.databases.postgres import Postgres
 from mainstay.store.databases.sqlite import SQLite
 from mainstay.store.migrate import upgrade
 from mainstay.store.rounds import Rounds, Turn
@@ -190,8 +189,7 @@ def open_store(workspace: Path, *, clock: Clock = utc_now) -> Store:
         ) from error
     try:
         with translated(database):
-            if isinstance(database, Postgres):
-                database.make_schema()
+            database.make_schema()
             upgrade(database.engine)
     except BaseException:
         database.close()
@@ -209,6 +207,8 @@ def _database_of(workspace: Path) -> Database:
             "unset it, or choose another folder with --workspace."
         )
     if url:
+        from mainstay.store.databases.postgres import Postgres  # loads a dialect, for the few that use it
+
         elsewhere.touch(0o600)
         schema = settings.get("database_schema").replace("{workspace}", _name_of(workspace))
         return Postgres(url, schema=schema)

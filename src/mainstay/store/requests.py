@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from mainstay.domain.digests import sha256_hex
 from mainstay.domain.errors import Conflict
@@ -44,12 +44,15 @@ def recall(view: View, request: Request) -> Answer | None:
     Raises:
         Conflict: the key was used before for another body.
     """
-    row = view.first(select(requests).where(requests.c.key == request.key))
+    row = view.first(_KNOWN, {"wanted": request.key})
     if row is None:
         return None
     if row.request_digest != request.digest:
         raise Conflict("this Idempotency-Key was used before with another body; use a new key for a new request.")
     return Answer(row.status, row.response)
+
+
+_KNOWN = select(requests).where(requests.c.key == bindparam("wanted"))
 
 
 def remember(ingest: Ingest, request: Request, answer: Answer) -> None:

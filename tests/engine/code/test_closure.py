@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mainstay.domain.errors import Invalid
-from mainstay.engine import execution, keys
+from mainstay.engine import environment, execution, keys
 from mainstay.engine.arguments import Resolved
 from mainstay.engine.code import closure, modules
 
@@ -431,6 +431,27 @@ def test_the_closure_names_the_third_party_packages_that_it_imports_and_no_other
     found = execution.closures_of(flow).of(__import__("flights").target)
 
     assert found.imports == ("numpy",)
+
+
+def test_a_distribution_is_known_by_the_modules_that_its_record_names(tmp_path, monkeypatch):
+    info = tmp_path / "fast_maths-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Fast.Maths\nVersion: 1.2\n\nName: none\n")
+    (info / "RECORD").write_text(
+        "fast/__init__.py,,1\nfaster.py,,1\n_fastest.so,,1\nfast_maths-1.2.dist-info/RECORD,,\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    environment._distributions.cache_clear()
+
+    try:
+        assert (
+            environment.versions_of(["fast", "faster"])
+            == environment.versions_of(["_fastest"])
+            == {"Fast.Maths": "1.2"}
+        )
+        assert environment.versions_of(["fast_maths", "RECORD"]) == {"fast_maths": "absent", "RECORD": "absent"}
+    finally:
+        environment._distributions.cache_clear()
 
 
 def test_an_optional_package_that_appears_changes_the_key(make_project, monkeypatch):

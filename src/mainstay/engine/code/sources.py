@@ -24,20 +24,13 @@ _GIT_S = 10  # a repository on a slow disk must not keep a run from starting
 
 def record(entry: str, *, root: Path, closure: Closure, blobs: Blobs) -> dict[str, Any]:
     """The ``code`` of a run."""
-    code: dict[str, Any] = {
+    commit, is_dirty = _stand(root)
+    difference = _git(root, "diff", "HEAD", "--binary", "--", ".") if is_dirty else None
+    return {
         "entry": entry,
-        "commit": None,
-        "dirty": None,
+        "commit": commit,
+        "dirty": is_dirty,
         "sources_digest": _keep(closure, root, blobs),
-    }
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
-        return code | {"diff_digest": None}
-    changed = _git(root, "status", "--porcelain", "--", ".") or b""
-    difference = _git(root, "diff", "HEAD", "--binary", "--", ".") if changed else None
-    return code | {
-        "commit": commit.decode().strip(),
-        "dirty": bool(changed.strip()),
         "diff_digest": blobs.put_blob(difference) if difference else None,
     }
 
@@ -48,7 +41,7 @@ def _keep(closure: Closure, root: Path, blobs: Blobs) -> str:
     others = [root / name for name in (*closure.data, roots.FILE)]
     for path in (each for each in others if each.is_file() and each.is_relative_to(root)):
         if path.stat().st_size <= _LARGEST_DATA:
-            files[path.relative_to(root).as_posix()] = blobs.put_blob(path)
+            files[path.relative_to(root).as_posix()] = blobs.put_blob(path.read_bytes())
     return blobs.put_blob(canonical_json({"files": files}))
 
 
@@ -61,6 +54,18 @@ def _name(path: Path, root: Path, closure: Closure) -> str:
     return "/".join(("…", *words, f"__init__{path.suffix}") if path.stem == "__init__" else ("…", *words)) + (
         "" if path.stem == "__init__" else path.suffix
     )
+
+
+def _stand(root: Path) -> tuple[str | None, bool | None]:
+    """The commit, and whether anything differs from it; one question, as starting git takes longer than it does."""
+    if "GIT_DIR" not in os.environ and not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None, None
+    told = _git(root, "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", ".") or b""
+    lines = told.decode(errors="replace").splitlines()
+    commit = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), "(initial)")
+    if commit == "(initial)":
+        return None, None
+    return commit, any(not line.startswith("#") for line in lines)
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -54,8 +54,8 @@ def opened_files() -> Iterator[Watch]:
 
 
 def extras(watch: Watch, *, root: Path, known: set[Path]) -> list[str]:
-    """Files used beyond ``known``, by label: imported modules, opened files, and lists of folders, with a slash."""
-    root = root.resolve()
+    """Files used beyond ``known``, by label: imported modules, opened files, and lists of folders, with a slash. No symbolic
+    link leads to ``root``."""
     folders_known = [path for path in known if path.is_dir()] if watch.read else []  # most steps open nothing
     written = {_resolved(path) for path in watch.written}
     opened = {path for path in map(_resolved, watch.read) if path is not None and path not in written}

@@ -7,7 +7,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, Row, String, Table, Text, delete, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from mainstay.domain.governance import Approval, Person, Policy
 from mainstay.store import Change, Ingest, Instant, Json, View, metadata
@@ -63,8 +78,12 @@ approvals = Table(
 
 
 def person(view: View, name: str) -> Person | None:
-    row = view.first(select(people).where(people.c.name == name))
+    row = view.first(_PERSON, {"wanted": name})
     return row and _person(row)
+
+
+# This and the next are asked before whatever else is: made once, as making them takes longer than asking.
+_PERSON = select(people).where(people.c.name == bindparam("wanted"))
 
 
 def all_people(view: View) -> list[Person]:
@@ -82,7 +101,10 @@ def put_secret(ingest: Ingest, **values: Any) -> None:
 
 
 def secret(view: View, identity: str, use: str) -> Row[Any] | None:
-    return view.first(select(secrets).where(secrets.c.id == identity, secrets.c.use == use))
+    return view.first(_SECRET, {"wanted": identity, "use": use})
+
+
+_SECRET = select(secrets).where(secrets.c.id == bindparam("wanted"), secrets.c.use == bindparam("use"))
 
 
 def end_secret(ingest: Ingest, identity: str, at: datetime) -> int:

@@ -25,6 +25,7 @@ from mainstay.store import Change, Ingest, View
 
 LONGEST_WHY = 200
 MOST_LINKS = 10_000
+MOST_OF_HISTORY = 3
 
 
 def start(
@@ -206,15 +207,20 @@ def find(view: View, run_id: str) -> Step | None:
     return tables.step(view, run_id)
 
 
-def last_steps(view: View, pipeline: str) -> dict[str, Step]:
-    """The newest good execution of each step of a pipeline, by name: what a plan compares its key parts with.
+def history(view: View, pipeline: str, *, besides: str | None = None) -> list[tuple[Run, list[Step]]]:
+    """The newest runs of a pipeline with their steps, up to the last that succeeded, but a few at most: one that failed early
+    says nothing about later steps. What a plan compares with; ``besides`` is a run to leave out.
 
     Raises:
         NotFound: no such pipeline was ever seen.
     """
     named(view, pipeline)
-    found = (tables.last_good(view, pipeline, name) for name in tables.step_names(view, pipeline))
-    return {step.name: step for step in found if step is not None}
+    found = []
+    for run in runs.newest(view, kind="pipeline", name=pipeline, besides=besides, limit=MOST_OF_HISTORY):
+        found.append((run, steps_of(view, run.id)))
+        if run.state == "succeeded":
+            break
+    return found
 
 
 def named(view: View, name: str) -> Pipeline:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -103,7 +102,7 @@ def see(change: Change, name: str, *, entry: str, run_id: str, at: datetime) -> 
 
 
 def put_steps(change: Change, pipeline: str, new: Iterable[Step]) -> None:
-    # Not `asdict` of the whole: it would copy the parts of a key, which are large, piece by piece.
+    # Not `asdict`: it would copy the parts of a key, which are large, piece by piece.
     rows = [
         vars(each)
         | {
@@ -140,19 +139,6 @@ _COMMITTED = select(step_executions).where(
 )
 
 
-def last_good(view: View, pipeline: str, name: str) -> Step | None:
-    c = step_executions.c
-    query = select(step_executions).where(c.pipeline == pipeline, c.name == name, c.state != "failed")
-    row = view.first(query.order_by(c.run_id.desc()).limit(1))
-    return row and _step(row)
-
-
-def step_names(view: View, pipeline: str) -> list[str]:
-    c = step_executions.c
-    query = select(c.name).where(c.pipeline == pipeline, c.state != "failed").distinct().order_by(c.name)
-    return [row.name for row in view.rows(query)]
-
-
 def published(view: View, keys: Sequence[str]) -> list[Published]:
     rows = view.rows(_PUBLISHED, {"wanted": list(keys)})
     return [Published(**{**row._mapping, "outputs": _outputs(row.outputs)}) for row in rows]
@@ -180,7 +166,7 @@ _ALIKE = (
 def put_published(change: Change, new: Sequence[Published]) -> None:
     """Keep the outputs of keys, in place of any that were there."""
     change.execute(_UNPUBLISH, {"wanted": [each.key for each in new]})
-    change.bulk_append(step_cache, [asdict(each) for each in new])
+    change.bulk_append(step_cache, [vars(each) | {"outputs": [vars(o) for o in each.outputs]} for each in new])
 
 
 _UNPUBLISH = delete(step_cache).where(step_cache.c.key.in_(bindparam("wanted", expanding=True)))
@@ -209,7 +195,7 @@ def overdue(view: View, now: datetime) -> list[Lease]:
 
 
 def put_lease(ingest: Ingest, new: Lease) -> None:
-    ingest.insert(pipeline_leases, **asdict(new))
+    ingest.insert(pipeline_leases, **vars(new))
 
 
 def set_lease(ingest: Ingest, run_id: str, **values: Any) -> None:

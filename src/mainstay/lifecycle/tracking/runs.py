@@ -401,6 +401,11 @@ def get_active(view: View, identity: str) -> Run:
     return found
 
 
+def newest(view: View, *, kind: str, name: str, besides: str | None = None, limit: int) -> list[Run]:
+    """The newest runs of a kind that have this name and are not put away; ``besides`` is one to leave out."""
+    return tables.newest(view, kind, name, besides or "", limit)
+
+
 def children(view: View, parent: str) -> list[Run]:
     """The runs inside ``parent``, in the order in which they began."""
     return tables.children(view, parent)
@@ -429,18 +434,26 @@ def _digests(view: View, identities: Sequence[str]) -> dict[str, dict[str, str]]
     of_step = _digests(view, steps) if steps else {}
     return {
         identity: {
-            "params": digest_of(params[identity]),
-            "metrics": digest_of(
+            "params": _digest(params[identity]),
+            "metrics": _digest(
                 [[key, measured.points_of(view, one).digest()] for key, one in series[identity].items()]
             ),
-            "artifacts": digest_of([[a.path, a.digest, a.size, a.media_type] for a in artifacts[identity]]),
-            "links": digest_of(
+            "artifacts": _digest([[a.path, a.digest, a.size, a.media_type] for a in artifacts[identity]]),
+            "links": _digest(
                 sorted([*link.end, *([link.step] if link.step is not None else [])] for link in linked[identity])
             ),
-            "steps": digest_of([[step, of_step[step]] for step in inside[identity]]),
+            "steps": _digest([[step, of_step[step]] for step in inside[identity]]),
         }
         for identity in identities
     }
+
+
+def _digest(logged: dict[str, Any] | list[Any]) -> str:
+    return digest_of(logged) if logged else _OF_NOTHING[type(logged)]
+
+
+# Most steps log nothing but links.
+_OF_NOTHING: dict[type, str] = {kind: digest_of(kind()) for kind in (dict, list)}
 
 
 def check_record(what: str, value: Any) -> None:

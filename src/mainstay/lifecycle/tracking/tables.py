@@ -243,8 +243,11 @@ def restore_runs_of(change: Change, experiment: int, at: datetime) -> int:
 
 
 def run(view: View, identity: str) -> Run | None:
-    row = view.first(select(runs).where(runs.c.id == identity))
+    row = view.first(_RUN, {"wanted": identity})
     return row and Run(**row._mapping)
+
+
+_RUN = select(runs).where(runs.c.id == bindparam("wanted"))
 
 
 class Footing(NamedTuple):
@@ -278,6 +281,24 @@ _FOOTING = Prepared(
 )
 
 
+def newest(view: View, kind: str, name: str, besides: str, limit: int) -> list[Run]:
+    rows = view.rows(_NEWEST, {"kind": kind, "name": name, "besides": besides, "most": limit})
+    return [Run(**row._mapping) for row in rows]
+
+
+_NEWEST = (
+    select(runs)
+    .where(
+        runs.c.kind == bindparam("kind"),
+        runs.c.name == bindparam("name"),
+        runs.c.id != bindparam("besides"),
+        runs.c.deleted_at.is_(None),
+    )
+    .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
 def children(view: View, parent: str) -> list[Run]:
     return [Run(**row._mapping) for row in view.rows(select(runs).where(runs.c.parent == parent).order_by(runs.c.id))]
 
@@ -299,7 +320,7 @@ def amended_before(view: View, moment: datetime) -> list[str]:
 
 
 def put_run(change: Change, new: Run) -> None:
-    change.insert(runs, **asdict(new))
+    change.insert(runs, **vars(new))
 
 
 def put_runs(change: Change, new: Sequence[Run]) -> None:
@@ -316,7 +337,7 @@ def environment(view: View, digest: str) -> dict[str, Any] | None:
 
 
 def put_environment(change: Change, digest: str, content: Mapping[str, Any]) -> None:
-    if environment(change, digest) is None:
+    if change.scalar(select(environments.c.digest).where(environments.c.digest == digest)) is None:
         change.insert(environments, digest=digest, content=content)
 
 

@@ -224,8 +224,15 @@ class Pipelines(msgspec.Struct):
     next: str | None
 
 
-class Steps(msgspec.Struct):
-    steps: dict[str, Step]
+class PastRun(msgspec.Struct):
+    id: str
+    state: str
+    sources_digest: str | None
+    steps: list[Step]
+
+
+class PastRuns(msgspec.Struct):
+    runs: list[PastRun]
 
 
 class Leased(msgspec.Struct):
@@ -250,6 +257,15 @@ def show_pipeline(view: View, name: str) -> PipelineOut:
     return _pipeline(view, executions.named(view, name))
 
 
+@routes.get("/pipelines/{name}/history", permission="read")
+def history(view: View, name: str, besides: str = "") -> PastRuns:
+    """The newest runs with their steps and the parts of their keys, up to the last that succeeded: what a plan compares with."""
+    found = executions.history(view, name, besides=besides)
+    return PastRuns(
+        runs=[PastRun(run.id, run.state, (run.code or {}).get("sources_digest"), steps) for run, steps in found]
+    )
+
+
 @routes.post("/pipelines/{name}/run", permission="write", status=201)
 def run_pipeline(change: Change, name: str, body: OrderIn) -> jobs.Job:
     """Ask a worker to run a pipeline, with the entry it was last seen with."""
@@ -271,12 +287,6 @@ def _ask_for_plan(store: Store, name: str, body: OrderIn, actor: Principal) -> j
     with store.ingest() as ingest:
         entry = executions.named(ingest, name).entry
         return work.ask_for_plan(ingest, entry=entry, params=body.params, by=actor.actor)
-
-
-@routes.get("/pipelines/{name}/steps", permission="read")
-def last_steps(view: View, name: str) -> Steps:
-    """The newest good execution of each step, with the parts of its key: what a plan compares with."""
-    return Steps(steps=executions.last_steps(view, name))
 
 
 @routes.ask("/steps/lookup", permission="read")

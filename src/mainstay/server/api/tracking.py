@@ -65,6 +65,9 @@ class RunIn(Body):
     seeds: dict[str, Any] | None = None
     hardware: dict[str, Any] | None = None
     lease: RunLeaseIn | None = None  # of a pipeline: who carries it out
+    blobs: list[bytes] = msgspec.field(
+        default_factory=list
+    )  # base64; small ones that the record names, to be kept first
 
 
 class MetricIn(Body):
@@ -148,6 +151,18 @@ class RunBrief(msgspec.Struct, kw_only=True):
     user: str
     closed_at: datetime | None
     deleted_at: datetime | None
+
+
+class RunState(msgspec.Struct, kw_only=True):
+    """Enough for whoever began or ended it; the whole of it, which may have thousands of steps, is there for those who ask."""
+
+    id: str
+    name: str
+    kind: str
+    state: str
+    started_at: datetime
+    ended_at: datetime | None
+    closed_at: datetime | None
 
 
 class RunOut(RunBrief, kw_only=True):
@@ -249,13 +264,14 @@ def tag_experiment(ingest: Ingest, number: int, body: TagsIn) -> ExperimentOut:
 
 
 @routes.post("/runs", permission="write", status=201)
-def start(change: Change, body: RunIn) -> RunOut:
+def start(change: Change, body: RunIn) -> RunState:
     """Begin a run. An experiment that is new is made; a pipeline that is new becomes known.
 
     With an ``id`` that was made by the one who asks (a UUID of version 7) a repetition is answered with the run there is.
     """
     if before := runs.same(change, body.id, name=body.name, kind=body.kind, actor=change.actor):
-        raise Repeated(requests.Answer(200, encode(_run(change, before))))
+        raise Repeated(requests.Answer(200, encode(_state(before))))
+    change.blobs.put_all(body.blobs)
     run = executions.start(
         change,
         name=body.name,
@@ -271,7 +287,7 @@ def start(change: Change, body: RunIn) -> RunOut:
         hardware=body.hardware,
         lease=None if body.lease is None else msgspec.structs.asdict(body.lease),
     )
-    return _run(change, run)
+    return _state(run)
 
 
 @routes.get("/runs", permission="read")
@@ -342,10 +358,10 @@ def link(ingest: Ingest, run_id: str, body: LinksIn) -> dict[str, int]:
 
 
 @routes.post("/runs/{run_id}/finish", permission="write")
-def finish(change: Change, run_id: str, body: FinishIn) -> RunOut:
+def finish(change: Change, run_id: str, body: FinishIn) -> RunState:
     """End a run; its record is closed, and the digests of all it logged enter the ledger."""
     ended_at = None if body.ended_at is None else from_wire(body.ended_at, what="end of the run")
-    return _run(change, runs.finish(change, run_id, state=body.state, error=body.error, ended_at=ended_at))
+    return _state(runs.finish(change, run_id, state=body.state, error=body.error, ended_at=ended_at))
 
 
 @routes.post("/runs/{run_id}/reopen", permission="write")
@@ -430,6 +446,18 @@ def _place(token: str) -> tuple[int, datetime, float]:
         return int(step), from_wire(at), float(value)
     except ValueError as error:
         raise Invalid(f"'after' is {token[:80]!r}; the 'next' of an earlier answer is expected.") from error
+
+
+def _state(run: Run) -> RunState:
+    return RunState(
+        id=run.id,
+        name=run.name,
+        kind=run.kind,
+        state=run.state,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        closed_at=run.closed_at,
+    )
 
 
 def _run(view: View, run: Run) -> RunOut:

@@ -7,10 +7,11 @@ import contextlib
 import errno
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import chain
+from typing import TypeVar
 
 from mainstay.domain.digests import is_digest
 from mainstay.domain.errors import Invalid, StorageFull
@@ -22,6 +23,7 @@ LARGE_PARQUET = 1 << 20
 LARGE = 8 << 20
 _PARQUET = b"PAR1"
 _AT_ONCE = 8
+_T = TypeVar("_T")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -49,14 +51,19 @@ def begin(pieces: Iterable[bytes]) -> tuple[list[bytes], Iterator[bytes] | None]
     return head, None
 
 
-def put_all(put: Callable[[bytes], object], contents: Sequence[bytes]) -> None:
-    """``put`` each of a few small blobs, at once: a file system or an object store lets them wait together."""
-    if len(contents) < 2:
-        for content in contents:
-            put(content)
+def at_once(act: Callable[[_T], object], each: Collection[_T]) -> None:
+    """``act`` on a few small things at once: a file system or an object store lets them wait together."""
+
+    def act_on(some: Sequence[_T]) -> None:
+        for one in some:
+            act(one)
+
+    things, count = list(each), min(_AT_ONCE, len(each))
+    if count < 2:
+        act_on(things)
         return
-    with ThreadPoolExecutor(min(_AT_ONCE, len(contents)), "mainstay-blobs") as pool:
-        list(pool.map(put, contents))
+    with ThreadPoolExecutor(count, "mainstay-blobs") as pool:
+        list(pool.map(act_on, [things[place::count] for place in range(count)]))
 
 
 def put_large(

@@ -8,6 +8,7 @@ together stand there too. ``whole/`` holds such blobs as files for those who ask
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.domain.digests import is_digest, sha256_of_file
+from mainstay.domain.digests import is_digest, sha256_hex, sha256_of_file
 from mainstay.store.blobs import Collected, arriving, packs, readings, sweeping
 from mainstay.store.blobs.digest_sets import DigestSet, words_in
 from mainstay.store.blobs.packing import Packing
@@ -29,6 +30,7 @@ _ABANDONED_AFTER_S = 24 * 3600
 # Whoever asks for a blob is about to refer to it: its file is made young again, but not at every look.
 _TOUCH_AFTER_S = 1800
 MOST_WHOLE_BYTES = 16 << 30
+_MOST_TOGETHER = 200  # files that are open at once
 
 
 def is_local(workspace: Path) -> bool:
@@ -74,7 +76,33 @@ class LocalBlobs:
 
     def put_all(self, contents: Sequence[bytes]) -> None:
         """See `Blobs.put_all`."""
-        arriving.put_all(self.put, contents)
+        if any(len(content) >= arriving.LARGE_PARQUET for content in contents):
+            arriving.at_once(self.put, contents)
+            return
+        with arriving.room():
+            for first in range(0, len(contents), _MOST_TOGETHER):
+                self._put_together(contents[first : first + _MOST_TOGETHER])
+
+    def _put_together(self, contents: Sequence[bytes]) -> None:
+        small = {sha256_hex(content): content for content in contents}
+        places = {digest: self._place(digest) for digest in small}
+        new = {
+            digest: self._aside / secrets.token_hex(16)
+            for digest, content in small.items()
+            if not self._holds(places[digest], content)
+        }
+        try:
+            # The disk is waited for by several threads at once, and by them alone: all else is quicker done by one.
+            with contextlib.ExitStack() as stack:
+                arriving.at_once(os.fsync, [_written(aside, small[digest], stack) for digest, aside in new.items()])
+            for digest, aside in new.items():
+                _name(aside, places[digest])
+        except BaseException:
+            for aside in new.values():
+                aside.unlink(missing_ok=True)
+            raise
+        # Each folder once, after all names; also of those that were here already: see `_publish`.
+        arriving.at_once(_sync_folder, {self.folder, *(place.parent for place in places.values())})
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:
@@ -202,12 +230,17 @@ class LocalBlobs:
         if place.exists() and sha256_of_file(place) == digest and self._stays(digest):
             pass
         else:
-            place.parent.mkdir(exist_ok=True, mode=0o700)
-            aside.rename(place)
+            _name(aside, place)
         # A rename is durable only once its folder is: an acknowledged blob must not vanish with the power. Also for one that
         # was here already: whoever brought it may have got only as far as the rename.
         for folder in (place.parent, self.folder):
             _sync_folder(folder)
+
+    def _holds(self, place: Path, content: bytes) -> bool:
+        """Whether these bytes stand here as a file, undamaged; if so, they stay."""
+        with contextlib.suppress(FileNotFoundError):  # a collection may come between
+            return place.exists() and place.read_bytes() == content and self._stays(place.name)
+        return False
 
     def _stays(self, digest: str) -> bool:
         """Make a blob young, so that a collection lets it be while somebody is about to refer to it; whether it is here."""
@@ -300,6 +333,20 @@ class FolderShelf:
         if self.folder.is_dir():
             _sync_folder(self.folder)
             _sync_folder(self.folder.parent)
+
+
+def _written(file: Path, content: bytes, stack: contextlib.ExitStack) -> int:
+    """A new file with ``content``, to be synced: its handle, which is closed with ``stack``."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    stack.callback(os.close, handle)
+    if os.write(handle, content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return handle
+
+
+def _name(aside: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True, mode=0o700)
+    aside.rename(place)
 
 
 def _blobs_in(folder: Path) -> list[Path]:

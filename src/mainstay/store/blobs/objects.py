@@ -104,7 +104,7 @@ class ObjectBlobs:
 
     def put_all(self, contents: Sequence[bytes]) -> None:
         """See `Blobs.put_all`."""
-        arriving.put_all(self.put, contents)
+        arriving.at_once(self.put, contents)
 
     @contextlib.contextmanager
     def packing(self) -> Iterator[Packing]:

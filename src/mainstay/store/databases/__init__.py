@@ -29,6 +29,10 @@ class Database(Protocol):
         """The pool of connections; migrations and tests use it as it is."""
         ...
 
+    def make_schema(self) -> None:
+        """Make the place for the tables if it is not there; by whoever comes first."""
+        ...
+
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state, and that the database itself keeps from writing."""
         ...

@@ -177,7 +177,7 @@ class Postgres:
         self.engine.dispose()
 
     def make_schema(self) -> None:
-        """Make the schema if it is not there; by whoever comes first."""
+        """See `Database.make_schema`."""
         with self._connected() as connection:
             known = "select 1 from pg_namespace where nspname = %s"
             if connection.execute(known, [self._schema]).fetchone() is None:

@@ -87,6 +87,9 @@ class SQLite:
         """See `Database.leads`. Nobody else is there."""
         return True
 
+    def make_schema(self) -> None:
+        """See `Database.make_schema`. The file is the place."""
+
     def close(self) -> None:
         """See `Database.close`."""
         with self._writing:

@@ -62,13 +62,13 @@ def links_of_runs(view: View, identities: Sequence[str]) -> dict[str, list[Link]
 
 def put_links(ingest: Ingest, identity: str, links: Sequence[Link]) -> None:
     first = ingest.scalar(select(func.count()).select_from(run_links).where(run_links.c.run == identity))
-    rows = ({"run": identity, "place": first + n, **asdict(link)} for n, link in enumerate(links))
+    rows = ({"run": identity, "place": first + n, **vars(link)} for n, link in enumerate(links))
     ingest.bulk_append(run_links, rows)
 
 
 def put_links_of_new(ingest: Ingest, links_by_run: Mapping[str, Sequence[Link]]) -> None:
     rows = [
-        {"run": run, "place": place, **asdict(link)}
+        {"run": run, "place": place, **vars(link)}
         for run, links in links_by_run.items()
         for place, link in enumerate(links)
     ]
