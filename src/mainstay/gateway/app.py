@@ -9,22 +9,21 @@ quick model does. Only health and readiness are public; everything else asks for
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
-import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from mainstay.domain import errors, ids
-from mainstay.gateway import metrics
+from mainstay.gateway import messages, metrics
 from mainstay.gateway.access import Doorkeeper
 from mainstay.gateway.batching import DeadlineExceeded, Overloaded, Values
 from mainstay.gateway.control import Control, ask
+from mainstay.gateway.messages import Headers, Receive, Scope, Send, Sent
 from mainstay.gateway.prediction_log import PredictionLog
 from mainstay.gateway.records import Answer, Judged, encode_answer, frame_all, judge
 from mainstay.gateway.routing import Deployment, Fault, Table, Variant
@@ -32,30 +31,6 @@ from mainstay.gateway.validation import Request
 
 logger = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-STATUS_BY_KIND = {
-    "malformed": 400,
-    "invalid": 422,
-    "unauthenticated": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "conflict": 409,
-    "too_large": 413,
-    "unavailable": 503,
-    "storage_full": 507,
-}
-HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
 # A body longer than this is read off the event loop, so that it delays no other request.
 _LARGE_BODY = 64 << 10
 _ID = re.compile(rb'"id"\s*:\s*"([0-9a-f]{32})"')
@@ -106,15 +81,15 @@ class Gateway:
             raise RuntimeError(f"the gateway speaks HTTP only, not {scope['type']}")
         try:
             status, body, more = await self._answer(scope, receive)
-        except _Gone:
+        except messages.Gone:
             return
         except (Overloaded, DeadlineExceeded, errors.MainstayError) as error:
-            status, body, more = _refusal(error)
+            status, body, more = messages.refusal(error)
         except Exception:
-            status, body, more = _fault()
+            status, body, more = messages.fault()
         by_status = self.tally.by_status
         by_status[status] = by_status.get(status, 0) + 1
-        headers = [*HEADERS, (b"content-length", b"%d" % len(body)), *more]
+        headers = [*messages.HEADERS, (b"content-length", b"%d" % len(body)), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
@@ -130,38 +105,38 @@ class Gateway:
         parts = scope["path"].split("/")
         match parts:
             case ["", "deployments", name, "predict"]:
-                _require_method(scope, "POST")
+                messages.require_method(scope, "POST")
                 await self._admit(headers, "predict")
                 return await self._predict(name, headers, receive)
             case ["", "feedback"]:
-                _require_method(scope, "POST")
+                messages.require_method(scope, "POST")
                 return await self._feedback(headers, receive)
             case ["", "flush"]:
-                _require_method(scope, "POST")
+                messages.require_method(scope, "POST")
                 await self._admit(headers, "predict")
                 return await self._flush()
             case ["", "deployments", name]:
-                _require_method(scope, "GET")
+                messages.require_method(scope, "GET")
                 await self._admit(headers, "read")
                 return 200, msgspec.json.encode(self._describe(self._deployment(name))), ()
             case ["", "health"]:
-                _require_method(scope, "GET")
+                messages.require_method(scope, "GET")
                 return 200, msgspec.json.encode({"status": "ok"}), ()
             case ["", "ready"]:
-                _require_method(scope, "GET")
+                messages.require_method(scope, "GET")
                 return self._ready()
             case ["", "metrics"]:
-                _require_method(scope, "GET")
+                messages.require_method(scope, "GET")
                 await self._admit(headers, "read")
                 return 200, "\n".join([*self._metric_lines(), ""]).encode(), ((b"content-type", _PROMETHEUS),)
         raise errors.NotFound(f"there is nothing at {scope['path'][:100]!r}; ask POST /deployments/NAME/predict.")
 
     async def _predict(self, name: str, headers: Headers, receive: Receive) -> Sent:
         deployment = self._deployment(name)
-        body = await _read_body(headers, receive, self._limits.body_bytes, self._limits.body_within_s)
+        body = await messages.read_body(headers, receive, self._limits.body_bytes, self._limits.body_within_s)
         began_ns = time.perf_counter_ns()
         request = await self._read(deployment, body)
-        key = request.key or _sticky_key(headers)
+        key = request.key or messages.sticky_key(headers)
         names = [ids.uuid7() for _ in request.rows]
         variant, is_explicit = _choose(deployment, request.release, key or names[0])
         deadline = asyncio.get_running_loop().time() + self._seconds(headers)
@@ -263,8 +238,8 @@ class Gateway:
 
     async def _feedback(self, headers: Headers, receive: Receive) -> Sent:
         token = await self._admit(headers, "predict")
-        body = await _read_body(headers, receive, self._limits.feedback_bytes, self._limits.body_within_s)
-        content_type = (_header(headers, b"content-type") or b"application/json").decode("latin-1")
+        body = await messages.read_body(headers, receive, self._limits.feedback_bytes, self._limits.body_within_s)
+        content_type = (messages.header(headers, b"content-type") or b"application/json").decode("latin-1")
         newest = max(_ID.findall(body), default=None)
         if newest is not None:
             # The control plane can only join what it has: hand over the segment that may hold the prediction first.
@@ -368,7 +343,7 @@ class Gateway:
         return [] if self.control_seen_at is None else [({}, round(time.monotonic() - self.control_seen_at, 3))]
 
     def _seconds(self, headers: Headers) -> float:
-        asked = _header(headers, b"x-deadline-ms")
+        asked = messages.header(headers, b"x-deadline-ms")
         if asked is None:
             return self._limits.deadline_s
         if not asked.isdigit() or not 0 < int(asked[:9]) <= self._limits.longest_deadline_s * 1000:
@@ -378,10 +353,10 @@ class Gateway:
 
     def _check_host(self, headers: Headers) -> None:
         """Refuse names that are not ours: a page elsewhere may have pointed its own name at this address."""
-        host = _header(headers, b"host") or b""
+        host = messages.header(headers, b"host") or b""
         known = self._checked_hosts.get(host)
         if known is None:
-            known = _host_name(host) in self._hosts
+            known = messages.host_name(host) in self._hosts
             if len(self._checked_hosts) < 64:
                 self._checked_hosts[host] = known
         if not known:
@@ -390,7 +365,7 @@ class Gateway:
 
     async def _admit(self, headers: Headers, permission: str) -> str:
         """The token, if it allows ``permission``."""
-        scheme, _, token = (_header(headers, b"authorization") or b"").partition(b" ")
+        scheme, _, token = (messages.header(headers, b"authorization") or b"").partition(b" ")
         text = token.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not text:
             raise errors.Unauthenticated(
@@ -402,17 +377,7 @@ class Gateway:
         return text
 
 
-Headers = list[tuple[bytes, bytes]]
-Sent = tuple[int, bytes, Iterable[tuple[bytes, bytes]]]
 _PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
-
-
-class _Gone(Exception):
-    """The client went away before its request was whole."""
-
-
-class _WrongMethod(errors.MainstayError):
-    kind = "method"
 
 
 def _choose(deployment: Deployment, release: int | None, key: str) -> tuple[Variant, bool]:
@@ -426,99 +391,3 @@ def _choose(deployment: Deployment, release: int | None, key: str) -> tuple[Vari
             f"release {deployment.name}#{release} is not loaded here; {loaded} can be asked.", release=release
         )
     return variant, True
-
-
-async def _read_body(headers: Headers, receive: Receive, limit: int, within_s: float) -> bytes:
-    length = _header(headers, b"content-length")
-    if length is not None and length.isdigit() and int(length) > limit:
-        raise _too_large(limit)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise _Gone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > limit:
-            raise _too_large(limit)
-        return body
-    try:
-        async with asyncio.timeout(within_s):
-            return await _read_rest(body, receive, limit)
-    except TimeoutError:
-        raise DeadlineExceeded(f"the request's body was not complete after {within_s:.0f} s.") from None
-
-
-async def _read_rest(first: bytes, receive: Receive, limit: int) -> bytes:
-    chunks, size, more = [first], len(first), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-def _too_large(limit: int) -> errors.TooLarge:
-    return errors.TooLarge(f"the request is larger than {limit} bytes; send fewer rows at once.", limit=limit)
-
-
-def _require_method(scope: Scope, method: str) -> None:
-    found = scope["method"]
-    if found != method and not (method == "GET" and found == "HEAD"):
-        raise _WrongMethod(f"{scope['path']} takes {method}, not {found[:20]}.", allow=method)
-
-
-def _refusal(error: errors.MainstayError) -> Sent:
-    status = STATUS_BY_KIND.get(error.kind, 503)
-    kind, more = error.kind, []
-    if isinstance(error, Overloaded):
-        status, more = 429, [(b"retry-after", b"1")]
-    elif isinstance(error, DeadlineExceeded):
-        status = 504
-    elif isinstance(error, _WrongMethod):
-        status, kind, more = 405, "invalid", [(b"allow", str(error.facts["allow"]).encode())]
-    elif status == 401:
-        more = [(b"www-authenticate", b"Bearer")]
-    elif status == 413:
-        more = [(b"connection", b"close")]  # the rest of the body will not be read
-    elif status == 503:
-        more = [(b"retry-after", b"1")]
-    return status, _error_body(kind, error.message, error.facts), more
-
-
-def _fault() -> Sent:
-    request_id = secrets.token_hex(8)
-    logger.exception("request %s failed", request_id)
-    message = f"something went wrong in the gateway itself; its log has it as {request_id}."
-    return 500, _error_body("fault", message, {}, request_id), ()
-
-
-def _error_body(kind: str, message: str, facts: dict[str, Any], request_id: str = "") -> bytes:
-    found = {"kind": kind, "message": message, "facts": facts, "request_id": request_id or secrets.token_hex(8)}
-    return msgspec.json.encode({"error": found})
-
-
-def _header(headers: Headers, name: bytes) -> bytes | None:
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
-
-
-def _sticky_key(headers: Headers) -> str | None:
-    found = _header(headers, b"x-sticky-key")
-    return found.decode("latin-1")[:512] if found else None
-
-
-def _host_name(host: bytes) -> str:
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    with contextlib.suppress(ValueError):
-        name, _, port = text.partition(":")
-        return name if not port or 0 < int(port) < 65536 else ""
-    return ""
