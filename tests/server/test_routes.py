@@ -46,6 +46,7 @@ ASKED_BY_POST = {
     "/steps/lookup",
     "/backfills/preview",
     "/features/{name}/lookup",
+    "/features/{name}/rows/known",
     "/snapshots/{snapshot}/verify",
 }
 
