@@ -187,11 +187,12 @@ def test_a_full_disk_in_the_middle_of_a_large_file_leaves_nothing(
     assert packs(blobs) == [] and list((blobs.folder / "incoming").iterdir()) == []
 
 
-def test_a_disk_that_takes_little_at_a_time_takes_all(
+def test_a_disk_that_gives_and_takes_little_at_a_time_gives_and_takes_all(
     blobs: LocalBlobs, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pwrite = os.pwrite
+    pwrite, preadv = os.pwrite, os.preadv
     monkeypatch.setattr(os, "pwrite", lambda to, data, at: pwrite(to, data[:300_000], at))
+    monkeypatch.setattr(os, "preadv", lambda of, into, at: preadv(of, [into[0][:200_000]], at))
     with blobs.packing() as packing:
         chunks = list(packing.add_file(handle, len(FILE), COARSE))
 

@@ -272,8 +272,10 @@ class _Memory:
             memory = self._free.pop()
         except IndexError:
             memory = bytearray(self._size)
-        data = memoryview(memory)[: end - start]
-        data = data[: os.preadv(handle, [data], start)]
+        whole, size = memoryview(memory)[: end - start], 0
+        while size < len(whole) and (more := os.preadv(handle, [whole[size:]], start + size)):
+            size += more  # a file system elsewhere may give less than it is asked for
+        data = whole[:size]
         return _Named(packs.name_of(data, packs.CHUNK), data, lambda: self._free.append(memory))
 
 
