@@ -190,13 +190,15 @@ def test_a_full_disk_in_the_middle_of_a_large_file_leaves_nothing(
 def test_a_disk_that_gives_and_takes_little_at_a_time_gives_and_takes_all(
     blobs: LocalBlobs, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pwrite, preadv = os.pwrite, os.preadv
+    pwrite, pread, preadv = os.pwrite, os.pread, os.preadv
     monkeypatch.setattr(os, "pwrite", lambda to, data, at: pwrite(to, data[:300_000], at))
+    monkeypatch.setattr(os, "pread", lambda of, size, at: pread(of, min(size, 1_000), at))
     monkeypatch.setattr(os, "preadv", lambda of, into, at: preadv(of, [into[0][:200_000]], at))
     with blobs.packing() as packing:
         chunks = list(packing.add_file(handle, len(FILE), COARSE))
 
     assert b"".join(blobs.read(each.digest) for each in chunks) == FILE
+    assert [each.digest for each in chunks] == [chunking.name(each) for each in chunking.split([FILE], COARSE)]
 
 
 def test_a_writer_that_fails_in_the_middle_leaves_nothing(blobs: LocalBlobs) -> None:

@@ -7,7 +7,6 @@ code, and whatever it leaves is verified when it is read. A server is never told
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -120,10 +119,8 @@ class Far:
 
     def add_file(self, handle: int, size: int) -> Iterator[Sent]:
         """See `Sink.add_file`."""
-        for start, end in chunking.spans(
-            lambda start, end: os.pread(handle, end - start, start), size, chunking.COARSE
-        ):
-            chunk = os.pread(handle, end - start, start)
+        for start, end in chunking.spans_of_file(handle, size, chunking.COARSE):
+            chunk = chunking.read_at(handle, start, end)
             yield self._put(self._chunks, chunking.name(chunk), chunk)
 
     def send(self) -> None:

@@ -12,6 +12,7 @@ first bytes of a chunk: Xia et al., "FastCDC", USENIX ATC 2016.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -70,6 +71,19 @@ def spans(read: Callable[[int, int], Piece], size: int, rule: Rule) -> Iterator[
         read: the bytes from one place to another; fewer if they are gone. Most are never asked for.
     """
     return _Places(read, size, rule).spans()
+
+
+def spans_of_file(handle: int, size: int, rule: Rule) -> Iterator[tuple[int, int]]:
+    """As `spans`, of an open file."""
+    return spans(lambda start, end: read_at(handle, start, end), size, rule)
+
+
+def read_at(handle: int, start: int, end: int) -> bytes:
+    """The bytes of an open file from one place to another; fewer if it ends before."""
+    data = os.pread(handle, end - start, start)
+    while len(data) < end - start and (more := os.pread(handle, end - start - len(data), start + len(data))):
+        data += more  # a file system elsewhere may give less than it is asked for
+    return data
 
 
 class _Places:

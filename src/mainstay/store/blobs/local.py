@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.domain.digests import is_digest, sha256_hex, sha256_of_file
+from mainstay.store import chunking
 from mainstay.store.blobs import Collected, arriving, packs, readings, sweeping
 from mainstay.store.blobs.digest_sets import DigestSet, words_in
 from mainstay.store.blobs.packing import Packing
@@ -299,7 +300,7 @@ class FolderShelf:
         """See `Shelf.read`."""
         handle = os.open(self.folder / name, os.O_RDONLY)
         try:
-            return os.pread(handle, length, offset)
+            return chunking.read_at(handle, offset, offset + length)
         finally:
             os.close(handle)
 

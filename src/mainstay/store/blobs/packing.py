@@ -115,8 +115,7 @@ class Packing:
 
     def add_file(self, handle: int, size: int, rule: Rule) -> Iterator[Written]:
         """Keep the chunks of an open file, in order; together they are smaller than ``size`` if it became shorter meanwhile."""
-        spans = chunking.spans(lambda start, end: os.pread(handle, end - start, start), size, rule)
-        memory = _Memory(rule.most)
+        spans, memory = chunking.spans_of_file(handle, size, rule), _Memory(rule.most)
         coming = (_Coming(end - start, self._threads.submit(memory.read, handle, start, end)) for start, end in spans)
         return self._keep(coming, packs.CHUNK)
 
